@@ -1,0 +1,54 @@
+"""Finds the subcommand of `rexec`, runs it, and turns errors that a user can act on into one line.
+
+A subcommand is a module `rexec.cli.NAME` with `get_argparser() -> ArgumentParser` (its `prog` is
+"rexec NAME") and `main(argv: Sequence[str]) -> int` (the exit status). It raises errors derived from
+`EXPECTED_ERRORS` for whatever bad input or a bad peer can cause; any other exception is a fault of ours
+and keeps its traceback.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from rexec._version import __version__
+
+SUBCOMMANDS: Final[dict[str, str]] = {
+    "run": "run an experiment and keep its results",
+}
+"""Subcommand, the line that `rexec --help` says of it. The module is `rexec.cli.<subcommand>`."""
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the program itself: it knows the names of the subcommands, not their options."""
+    width = max(map(len, SUBCOMMANDS))
+    listing = "\n".join(f"  {name:{width}}  {line}" for name, line in SUBCOMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="rexec",
+        description="Remote execution for ARTIQ laboratories: what is running.",
+        epilog=f"commands:\n{listing}\n\n`rexec COMMAND --help` explains one. What is written: `devicedb --help`.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"artiq-rexec {__version__}")
+    parser.add_argument("command", metavar="COMMAND", choices=SUBCOMMANDS, help="one of the commands below")
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="what the command takes")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program with `argv` (default: the process's own arguments) and return its exit status."""
+    arguments = get_argparser().parse_args(argv)
+    command: str = arguments.command
+    from rexec.cli.errors import EXPECTED_ERRORS, render
+
+    module = importlib.import_module(f"rexec.cli.{command}")
+    run = cast(Callable[[Sequence[str]], int], module.main)
+    try:
+        return run(arguments.arguments)
+    except EXPECTED_ERRORS as error:
+        print(f"rexec {command}: error: {render(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"rexec {command}: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,1 @@
+"""What may be written down: models of device database entries, reports, runs and results. No I/O."""
