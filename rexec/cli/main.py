@@ -27,7 +27,7 @@ def get_argparser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rexec",
         description="Remote execution for ARTIQ laboratories: what is running.",
-        epilog=f"commands:\n{listing}\n\n`rexec COMMAND --help` explains one. What is written: `devicedb --help`.",
+        epilog=f"commands:\n{listing}\n\n`rexec COMMAND --help` explains one command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"artiq-rexec {__version__}")

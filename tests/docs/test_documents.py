@@ -1,0 +1,69 @@
+"""Every code block of every document is run here, or says why it is not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.docs.documents import blocks, run, transcript
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md")
+    for path in ROOT.glob(pattern)
+    if "_build" not in path.parts
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_block_is_run_or_excused(document: Path) -> None:
+    left = [block for block in blocks(document.read_text(encoding="utf-8")) if not block.is_accounted_for]
+    assert not left, [
+        f"{document.relative_to(ROOT)}:{block.line} ({block.language or 'no language'})" for block in left
+    ]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_document_runs_as_printed(document: Path, tmp_path: Path) -> None:
+    shutil.copytree(
+        ROOT / "examples",
+        tmp_path / "examples",
+        ignore=shutil.ignore_patterns("results", "__pycache__", "*.mdb*"),
+    )
+    run(document, tmp_path)
+
+
+def test_an_unclosed_block_is_refused() -> None:
+    with pytest.raises(ValueError, match="line 2: this block is never closed"):
+        blocks("\n```python\nprint(1)\n")
+
+
+def test_a_block_of_another_language_without_a_reason_is_found() -> None:
+    bare, excused = blocks("```bash\nls\n```\n\n<!-- not run: it prints a folder -->\n\n```bash\nls\n```\n")
+    assert not bare.is_accounted_for
+    assert excused.is_accounted_for
+
+
+def test_a_transcript_is_split_into_commands_output_and_status() -> None:
+    assert transcript("$ echo a \\\n  b\na b\n$ false  # exit 1\n") == [
+        ("echo a b", ["a b"], 0),
+        ("false", [], 1),
+    ]
+
+
+def test_output_that_differs_from_the_document_fails(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("```console\n$ printf 'a 12\\nb\\nc\\n'\na ...\n...\nc\n```\n")
+    run(document, tmp_path)
+    document.write_text("```console\n$ echo b\nc\n```\n")
+    with pytest.raises(AssertionError, match=r"page\.md:1"):
+        run(document, tmp_path)
+
+
+def test_a_command_that_fails_unannounced_fails_the_document(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("```console\n$ exit 3\n```\n")
+    with pytest.raises(AssertionError, match="ended with 3, not 0"):
+        run(document, tmp_path)
