@@ -1,0 +1,70 @@
+"""The command line of a controller, as the controller manager would make it."""
+
+import shlex
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any, Final
+
+from devicedb.errors import CommandTemplateError
+from devicedb.suggest import did_you_mean
+
+GIVEN: Final = ("name", "bind", "ARTIQ_SSL_DIR")
+"""What the manager fills in beside the keys of the entry."""
+
+
+def placeholders(template: str) -> list[str]:
+    """Return the names that a template asks for, in order; ValueError where its braces do not balance."""
+    names = []
+    for _, field, spec, _ in Formatter().parse(template):
+        if field is None:
+            continue
+        names.append(field.partition(".")[0].partition("[")[0])
+        if spec:
+            names += placeholders(spec)
+    return names
+
+
+def command_line(
+    name: str, entry: Mapping[str, Any], *, bind: str = "::1", ssl_dir: str | None = None
+) -> list[str]:
+    """Return the words of the command of a controller's entry.
+
+    Parameters
+    ----------
+    name
+        Name of the entry.
+    entry
+        The entry as written; its `command` is formatted with all its keys.
+    bind
+        The address that the controller is to listen at.
+    ssl_dir
+        What `{ARTIQ_SSL_DIR}` stands for; None where that is not set.
+
+    Raises
+    ------
+    CommandTemplateError
+        There is no command, or it cannot be formatted or split.
+
+    """
+    template = entry.get("command")
+    if not isinstance(template, str):
+        raise CommandTemplateError(f"entry {name!r} has no command that would start it")
+    values = {**entry, "name": name, "bind": bind}
+    if ssl_dir is not None:
+        values["ARTIQ_SSL_DIR"] = ssl_dir
+    try:
+        for each in placeholders(template):
+            if each in values:
+                continue
+            if each == "ARTIQ_SSL_DIR":
+                problem = "needs the environment variable ARTIQ_SSL_DIR, which is not set"
+            else:
+                problem = f"has the placeholder {{{each}}}, which is no key of the entry."
+                problem += did_you_mean(each, [*entry, *GIVEN])
+            raise CommandTemplateError(f"entry {name!r}: command {template!r} {problem}")
+        words = shlex.split(template.format(**values))
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise CommandTemplateError(f"entry {name!r}: command {template!r}: {error}") from None
+    if not words:
+        raise CommandTemplateError(f"entry {name!r}: its command is empty")
+    return words

@@ -1,0 +1,88 @@
+"""A loaded device database: the one object through which the rest of the project reads it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devicedb import resolve as _resolve
+from devicedb.load import checked_dict, execute
+from devicedb.resolve import Endpoint, Resolution
+
+
+@dataclass(frozen=True)
+class DeviceDatabase:
+    """A device database and where it comes from. Entries are validated when a name is resolved."""
+
+    raw: dict[str, Any]
+    """The dict as written; nobody may change it."""
+    origin: str
+    """A path, or "master HOST:PORT"."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.raw
+
+    def resolve(self, name: str) -> Resolution:
+        """Return the entry that a name stands for, aliases walked.
+
+        Raises
+        ------
+        UnknownDeviceError, AliasLoopError, InvalidEntryError
+
+        """
+        return _resolve.resolve(self.raw, name, self.origin)
+
+    def endpoint(self, name: str, environ: Mapping[str, str] | None = None) -> Endpoint:
+        """Return where and how to connect to a controller, or to a target of one.
+
+        Parameters
+        ----------
+        name
+            Name of an entry, or an alias.
+        environ
+            Environment for `{ARTIQ_SSL_DIR}`; default: this process's own.
+
+        Raises
+        ------
+        UnknownDeviceError, AliasLoopError, InvalidEntryError, NotAControllerError, MissingVariableError
+
+        """
+        return _resolve.endpoint(self.raw, name, self.origin, os.environ if environ is None else environ)
+
+
+def load_file(path: str | os.PathLike[str]) -> DeviceDatabase:
+    """Load a `device_db.py` as ARTIQ does: it is executed, its siblings can be imported.
+
+    Raises
+    ------
+    DatabaseLoadError
+        With file and line, and what to do.
+
+    """
+    return DeviceDatabase(raw=execute(Path(path)), origin=os.fspath(path))
+
+
+def from_dict(raw: object, origin: str) -> DeviceDatabase:
+    """Make a database of a dict that somebody else has read, for example from a running master.
+
+    Parameters
+    ----------
+    raw
+        What should be a dict of entries.
+    origin
+        Where it comes from, for messages: "master HOST:PORT".
+
+    Raises
+    ------
+    DatabaseLoadError
+        It is no dict whose keys are all str.
+
+    """
+    return DeviceDatabase(raw=checked_dict(raw, origin), origin=origin)

@@ -1,0 +1,22 @@
+"""The JSON Schemas that are generated from the models and shipped beside them."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from schemas.device_db import DeviceDB
+
+FOLDER: Final = Path(__file__).parent
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+FILES: Final[dict[str, type[BaseModel]]] = {"device_db.schema.json": DeviceDB}
+"""File name in this folder, the model that it is generated from."""
+
+
+def render(model: type[BaseModel]) -> str:
+    """Return the text of the schema file of a model."""
+    schema = {"$schema": DIALECT, **model.model_json_schema(mode="validation")}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
