@@ -14,6 +14,7 @@ from typing import Final, cast
 from devicedb.errors import DeviceDBError
 
 SUBCOMMANDS: Final[dict[str, str]] = {
+    "show": "list the devices, or show all that is known of one",
 }
 """Subcommand, the line that `devicedb --help` says of it. The module is `devicedb.cli.<subcommand>`."""
 
