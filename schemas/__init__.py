@@ -11,6 +11,7 @@ from schemas.device_db import (
     LocalDevice,
     TLSConfig,
 )
+from schemas.run import GitState, RunIdentity
 
 __all__ = [
     "ENTRY_ADAPTER",
@@ -20,6 +21,8 @@ __all__ = [
     "DeviceDB",
     "DummyDevice",
     "Entry",
+    "GitState",
     "LocalDevice",
+    "RunIdentity",
     "TLSConfig",
 ]
