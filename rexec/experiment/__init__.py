@@ -1,0 +1,38 @@
+"""Experiments: the language they are written in, and the runner (`rexec.experiment.runner`).
+
+The public names are those that `from rexec.experiment import *` is meant for, with ARTIQ's meaning.
+"""
+
+from rexec.experiment.arguments import BooleanValue, EnumerationValue, NumberValue, PYONValue, StringValue
+from rexec.experiment.environment import EnvExperiment, Experiment, HasEnvironment
+from rexec.experiment.errors import (
+    ArgumentError,
+    CancelledArgsError,
+    DefaultMissing,
+    ExperimentClassError,
+    ExperimentError,
+    ExperimentFileError,
+    NeedsMasterError,
+    NoDefault,
+    TerminationRequested,
+)
+
+__all__ = [
+    "ArgumentError",
+    "BooleanValue",
+    "CancelledArgsError",
+    "DefaultMissing",
+    "EnumerationValue",
+    "EnvExperiment",
+    "Experiment",
+    "ExperimentClassError",
+    "ExperimentError",
+    "ExperimentFileError",
+    "HasEnvironment",
+    "NeedsMasterError",
+    "NoDefault",
+    "NumberValue",
+    "PYONValue",
+    "StringValue",
+    "TerminationRequested",
+]

@@ -1,0 +1,238 @@
+"""What an experiment class is made of: devices, arguments, datasets, children. Meaning as in ARTIQ."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from rexec.experiment.errors import CancelledArgsError, NoDefault
+
+
+class HasEnvironment:
+    """Base of everything that uses devices, arguments and datasets of a run.
+
+    Parameters
+    ----------
+    managers_or_parent
+        The tuple (device manager, dataset manager, argument manager, default scheduling) that a runner
+        gives, or an object of this class whose child the new one is.
+    args, kwargs
+        Passed on to `build`.
+
+    """
+
+    def __init__(self, managers_or_parent: Any, *args: Any, **kwargs: Any) -> None:
+        self.children: list[Any] = []
+        if isinstance(managers_or_parent, tuple):
+            self.__device_mgr, self.__dataset_mgr, self.__argument_mgr, scheduling = managers_or_parent
+            self.__default_scheduling: dict[str, Any] = scheduling
+        else:
+            self.__device_mgr = managers_or_parent.__device_mgr  # noqa: SLF001  # of this class
+            self.__dataset_mgr = managers_or_parent.__dataset_mgr  # noqa: SLF001  # of this class
+            self.__argument_mgr = managers_or_parent.__argument_mgr  # noqa: SLF001  # of this class
+            self.__default_scheduling = {}
+            managers_or_parent.register_child(self)
+        self.__in_build = True
+        self.build(*args, **kwargs)
+        self.__in_build = False
+
+    def build(self) -> None:
+        """Ask for arguments and devices; the class of the experiment overrides it."""
+
+    def register_child(self, child: Any) -> None:
+        """Add an object to the children; done by its constructor."""
+        self.children.append(child)
+
+    def call_child_method(self, method: str, *args: Any, **kwargs: Any) -> None:
+        """Call a method of every child that has it, in the order of their creation."""
+        for child in self.children:
+            if hasattr(child, method):
+                getattr(child, method)(*args, **kwargs)
+
+    def get_argument(
+        self, key: str, processor: Any, group: str | None = None, tooltip: str | None = None
+    ) -> Any:
+        """Return the value of an argument; only in `build`.
+
+        Parameters
+        ----------
+        key
+            Its name.
+        processor
+            Its kind: `NumberValue(...)` and the like.
+        group, tooltip
+            For a user interface.
+
+        """
+        if not self.__in_build:
+            raise TypeError(
+                f"argument {key!r} is asked for outside build(): arguments are fixed before a run. "
+                "Use `with self.interactive() as answers:` to ask while it goes on"
+            )
+        return self.__argument_mgr.get(key, processor, group, tooltip)
+
+    def setattr_argument(
+        self, key: str, processor: Any = None, group: str | None = None, tooltip: str | None = None
+    ) -> None:
+        """Set an argument as attribute of its own name; only in `build`."""
+        if processor is None:
+            from rexec.experiment.arguments import PYONValue
+
+            processor = PYONValue()
+        setattr(self, key, self.get_argument(key, processor, group, tooltip))
+        self.__invariant(key)
+
+    @contextmanager
+    def interactive(self, title: str = "") -> Iterator[Any]:
+        """Ask a person for arguments while the experiment runs.
+
+        The context is an object with `setattr_argument`; after the block it has the values as attributes.
+
+        Raises
+        ------
+        CancelledArgsError
+            The person cancelled, or nobody is there to ask.
+
+        """
+        requests: list[tuple[str, Any, str | None, str | None]] = []
+
+        def setattr_argument(
+            key: str, processor: Any = None, group: str | None = None, tooltip: str | None = None
+        ) -> None:
+            requests.append((key, processor, group, tooltip))
+
+        answers = SimpleNamespace(setattr_argument=setattr_argument)
+        yield answers
+        del answers.setattr_argument
+        values = self.__argument_mgr.get_interactive(requests, title)
+        if values is None:
+            raise CancelledArgsError(f"no answer to {title or ', '.join(key for key, *_ in requests)}")
+        for key, value in values.items():
+            setattr(answers, key, value)
+
+    def get_device_db(self) -> dict[str, Any]:
+        """Return the whole device database."""
+        database: dict[str, Any] = self.__device_mgr.get_device_db()
+        return database
+
+    def get_device(self, key: str) -> Any:
+        """Return a device, connected or constructed."""
+        return self.__device_mgr.get(key)
+
+    def setattr_device(self, key: str) -> None:
+        """Set a device as attribute of its own name."""
+        setattr(self, key, self.get_device(key))
+        self.__invariant(key)
+
+    def set_dataset(
+        self,
+        key: str,
+        value: Any,
+        *,
+        unit: str | None = None,
+        scale: float | None = None,
+        precision: int | None = None,
+        broadcast: bool = False,
+        persist: bool = False,
+        archive: bool = True,
+    ) -> None:
+        """Set a dataset.
+
+        Parameters
+        ----------
+        key
+            Its name, a path in the results file.
+        value
+            A scalar, a str, a list of numbers, an array.
+        unit, scale, precision
+            How to show it: symbol, factor of the symbol, digits after the point.
+        broadcast
+            Whether others see it while the run goes on.
+        persist
+            Whether the dataset database keeps it; implies `broadcast`.
+        archive
+            Whether it is written into the results file.
+
+        """
+        metadata = {
+            name: given
+            for name, given in (("unit", unit), ("scale", scale), ("precision", precision))
+            if given is not None
+        }
+        self.__dataset_mgr.set(key, value, metadata, broadcast, persist, archive)
+
+    def mutate_dataset(self, key: str, index: Any, value: Any) -> None:
+        """Set a part of a dataset; a tuple of ints as index is a slice, of tuples one slice a dimension."""
+        self.__dataset_mgr.mutate(key, index, value)
+
+    def append_to_dataset(self, key: str, value: Any) -> None:
+        """Append to a dataset that is a list and was set by this run."""
+        self.__dataset_mgr.append_to(key, value)
+
+    def get_dataset(self, key: str, default: Any = NoDefault, archive: bool = True) -> Any:
+        """Return a dataset: of this run, else of the dataset database.
+
+        Parameters
+        ----------
+        key
+            Its name.
+        default
+            Returned where there is none; without it that is a KeyError.
+        archive
+            Whether the value is kept in the results file, as an input of the run.
+
+        """
+        try:
+            return self.__dataset_mgr.get(key, archive)
+        except KeyError:
+            if default is NoDefault:
+                raise
+            return default
+
+    def get_dataset_metadata(self, key: str, default: Any = NoDefault) -> Any:
+        """Return the metadata of a dataset, a dict of those given of unit, scale and precision."""
+        try:
+            return self.__dataset_mgr.get_metadata(key)
+        except KeyError:
+            if default is NoDefault:
+                raise
+            return default
+
+    def setattr_dataset(self, key: str, default: Any = NoDefault, archive: bool = True) -> None:
+        """Set the value of a dataset as attribute of its own name."""
+        setattr(self, key, self.get_dataset(key, default, archive))
+
+    def set_default_scheduling(
+        self, priority: int | None = None, pipeline_name: str | None = None, flush: bool | None = None
+    ) -> None:
+        """Set how a master schedules the experiment where nobody says otherwise; only in `build`."""
+        if not self.__in_build:
+            raise TypeError("set_default_scheduling() belongs in build()")
+        given = (("priority", priority), ("pipeline_name", pipeline_name), ("flush", flush))
+        self.__default_scheduling.update({name: value for name, value in given if value is not None})
+
+    def __invariant(self, key: str) -> None:
+        """Tell a compiler of kernels that the attribute does not change; kept for ARTIQ's."""
+        self.kernel_invariants = {*getattr(self, "kernel_invariants", ()), key}
+
+
+class Experiment:
+    """What a runner calls; a class is an experiment if it derives from this."""
+
+    def prepare(self) -> None:
+        """Compute what can be computed before the hardware is there; it may run while another run goes on."""
+
+    def run(self) -> None:
+        """Do the experiment."""
+        raise NotImplementedError(f"{type(self).__name__} has no run()")
+
+    def analyze(self) -> None:
+        """Evaluate the data; the hardware may already belong to another run."""
+
+
+class EnvExperiment(Experiment, HasEnvironment):
+    """An experiment with devices, arguments and datasets: what most classes derive from."""
+
+    def prepare(self) -> None:
+        """Call `prepare` of the children."""
+        self.call_child_method("prepare")

@@ -1,0 +1,87 @@
+"""What Ctrl-C and SIGTERM do to a run: the first ends it in good order, the second at once."""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from rexec.experiment.stand_ins import Termination
+
+logger = logging.getLogger(__name__)
+
+PATIENCE: Final = 10.0
+"""Seconds that an experiment which looks at `check_pause` or `pause` has to end by itself."""
+
+
+class Interrupts:
+    """Turns signals into the end of a run.
+
+    The first signal asks the experiment to end. One that has looked at `pause`, `check_pause` or
+    `check_termination` before gets `PATIENCE` seconds to look again; any other gets a KeyboardInterrupt where
+    it is. The next signal is a KeyboardInterrupt in any case. While results are written (`shielded`) the
+    first signal is only noted.
+
+    Parameters
+    ----------
+    termination
+        Told of the first signal.
+
+    """
+
+    def __init__(self, termination: Termination) -> None:
+        self._termination = termination
+        self._shielded = False
+        self._noted = 0
+        self._alarm: threading.Timer | None = None
+        self.received = False
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM meanwhile; does nothing outside the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before: dict[signal.Signals, Any] = {}
+        for each in (signal.SIGINT, signal.SIGTERM):
+            before[each] = signal.signal(each, self._handle)
+        try:
+            yield
+        finally:
+            self._cancel_alarm()
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Let nothing but a second signal interrupt the block."""
+        self._cancel_alarm()
+        before, self._shielded, self._noted = self._shielded, True, 0
+        try:
+            yield
+        finally:
+            self._shielded = before
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first, self.received = not self.received, True
+        self._termination.request()
+        if self._shielded:
+            self._noted += 1
+            if self._noted == 1:
+                logger.warning("interrupted while the results are written; once more to give them up")
+                return
+        elif first and self._termination.watched:
+            logger.warning("asked to end: waiting up to %g s for the next pause(); again to force", PATIENCE)
+            self._alarm = threading.Timer(PATIENCE, signal.raise_signal, (number,))
+            self._alarm.daemon = True
+            self._alarm.start()
+            return
+        self._cancel_alarm()
+        raise KeyboardInterrupt
+
+    def _cancel_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None

@@ -1,0 +1,122 @@
+"""The virtual devices `scheduler` and `ccb` of a run that has no master."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from rexec.experiment.errors import NeedsMasterError, termination_exception
+
+logger = logging.getLogger(__name__)
+
+
+class Termination:
+    """Whether somebody has asked the run to end; set from a signal handler or another thread."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+        self.watched = False
+        """Whether the experiment has ever looked: then it is given time to end by itself."""
+
+    def request(self) -> None:
+        """Ask the run to end."""
+        self._requested.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run was asked to end."""
+        return self._requested.is_set()
+
+
+class Scheduler:
+    """Stands for a master's scheduler: this run is the only one, of the highest priority.
+
+    Parameters
+    ----------
+    rid
+        Number of the run.
+    expid
+        What is run: file, class_name, arguments, log_level, repo_rev, devarg_override.
+    termination
+        Set when the user asks the run to end.
+    pipeline_name, priority
+        As an experiment may ask for them.
+
+    """
+
+    def __init__(
+        self,
+        rid: int,
+        expid: Mapping[str, Any],
+        termination: Termination,
+        pipeline_name: str = "main",
+        priority: int = 0,
+    ) -> None:
+        self.rid: Final = rid
+        self.expid: Final = dict(expid)
+        self.pipeline_name: Final = pipeline_name
+        self.priority: Final = priority
+        self._termination = termination
+        self.status = "preparing"
+
+    def pause(self) -> None:
+        """Give way to other runs: there are none; raises TerminationRequested if the run is to end."""
+        self._termination.watched = True
+        if self._termination.requested:
+            raise termination_exception()("the run was asked to end")
+
+    def check_pause(self, rid: int | None = None) -> bool:
+        """Whether `pause()` would do anything: only if the run is to end."""
+        return self.check_termination(rid)
+
+    def check_termination(self, rid: int | None = None) -> bool:
+        """Whether the run was asked to end."""
+        self._own(rid, "check_termination")
+        self._termination.watched = True
+        return self._termination.requested
+
+    def request_termination(self, rid: int) -> None:
+        """Ask the run to end at its next `pause()`."""
+        self._own(rid, "request_termination")
+        self._termination.request()
+
+    def get_status(self) -> dict[int, dict[str, Any]]:
+        """Return the runs of the schedule: this one."""
+        return {
+            self.rid: {
+                "pipeline": self.pipeline_name,
+                "expid": self.expid,
+                "priority": self.priority,
+                "due_date": None,
+                "flush": False,
+                "status": self.status,
+                "repo_msg": None,
+            }
+        }
+
+    def submit(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: there is no queue here."""
+        self._needs_master("submit")
+
+    def delete(self, rid: int) -> NoReturn:
+        """Refuse: `request_termination` of this run is what can be done here."""
+        self._needs_master("delete")
+
+    def _own(self, rid: int | None, method: str) -> None:
+        if rid is not None and rid != self.rid:
+            self._needs_master(f"{method} of run {rid}")
+
+    def _needs_master(self, what: str) -> NoReturn:
+        raise NeedsMasterError(
+            f"scheduler: {what} needs a master with its queue; this is `rexec run`, which knows run "
+            f"{self.rid} only. Submit the experiment to an ARTIQ master instead"
+        )
+
+
+class CCB:
+    """Stands for a master's client control broadcast: there are no dashboards, requests are logged."""
+
+    def issue(self, service: str, *args: Any, **kwargs: Any) -> None:
+        """Log what dashboards would have been asked to do."""
+        shown = [repr(each) for each in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
+        logger.info("ccb: no dashboard for %s(%s)", service, ", ".join(shown))

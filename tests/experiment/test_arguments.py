@@ -1,0 +1,118 @@
+"""Argument processors take what ARTIQ's take, refuse the rest, and describe themselves alike."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rexec.experiment import (
+    BooleanValue,
+    DefaultMissing,
+    EnumerationValue,
+    NumberValue,
+    PYONValue,
+    StringValue,
+)
+
+
+@pytest.mark.parametrize(
+    ("processor", "given_value", "wanted"),
+    [
+        (NumberValue(), 2, 2.0),
+        (NumberValue(precision=0, step=1, scale=1), 2.0, 2),
+        (NumberValue(precision=0, step=1, scale=1, type="int"), 3, 3),
+        (NumberValue(precision=0, step=1, scale=1, type="float"), 3, 3.0),
+        (BooleanValue(), True, True),
+        (StringValue(), "a b", "a b"),
+        (EnumerationValue(["a", "b"]), "b", "b"),
+        (PYONValue(), "[1,2]", [1, 2]),
+        (PYONValue(), [1, 2], [1, 2]),
+    ],
+)
+def test_a_value_is_converted(processor: Any, given_value: Any, wanted: Any) -> None:
+    value = processor.process(given_value)
+    assert value == wanted
+    assert type(value) is type(wanted)
+
+
+@pytest.mark.parametrize(
+    ("processor", "given_value", "said"),
+    [
+        (NumberValue(), "2", "no number"),
+        (NumberValue(), True, "no number"),
+        (NumberValue(precision=0, step=1, scale=1), 1.5, "no whole number"),
+        (NumberValue(min=1.0), 0.5, "below the minimum 1.0"),
+        (NumberValue(max=1.0), 1.5, "above the maximum 1.0"),
+        (BooleanValue(), 1, "not true or false"),
+        (StringValue(), 1, "write it in quotes"),
+        (EnumerationValue(["fast", "slow"]), "fats", "Did you mean 'fast'?"),
+        (PYONValue(), "[1", "no PYON"),
+    ],
+)
+def test_a_wrong_value_is_refused(processor: Any, given_value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("?", r"\?")):
+        processor.process(given_value)
+
+
+@pytest.mark.parametrize("kind", [NumberValue, BooleanValue, StringValue, PYONValue])
+def test_an_argument_without_default_says_so(kind: Any) -> None:
+    with pytest.raises(DefaultMissing):
+        kind().default()
+    assert "default" not in kind().describe()
+
+
+def test_a_number_is_described_as_by_artiq() -> None:
+    # Recorded from artiq.experiment of ARTIQ 9.
+    assert NumberValue(2e6, unit="MHz").describe() == {
+        "ty": "NumberValue",
+        "default": 2000000.0,
+        "unit": "MHz",
+        "scale": 1000000.0,
+        "step": 100000.0,
+        "min": None,
+        "max": None,
+        "precision": 2,
+        "type": "auto",
+    }
+
+
+def test_the_others_are_described_as_by_artiq() -> None:
+    assert BooleanValue(True).describe() == {"ty": "BooleanValue", "default": True}
+    assert PYONValue([1, (2,)]).describe() == {
+        "ty": "PYONValue",
+        "default": '[1,{"__jsonclass__":["tuple",[[2]]]}]',
+    }
+    assert StringValue("a").describe() == {"ty": "StringValue", "default": "a"}
+    assert EnumerationValue(["a", "b"], "b", quickstyle=True).describe() == {
+        "ty": "EnumerationValue",
+        "default": "b",
+        "choices": ["a", "b"],
+        "quickstyle": True,
+    }
+
+
+def test_a_declaration_that_cannot_work_is_refused() -> None:
+    with pytest.raises(ValueError, match="settings are not compatible"):
+        NumberValue(1.5, type="int")
+    with pytest.raises(KeyError, match="Unit foo is unknown"):
+        NumberValue(1, unit="foo")
+    with pytest.raises(ValueError, match="none of"):
+        EnumerationValue(["a"], "c")
+
+
+@given(st.integers(min_value=-(2**53), max_value=2**53))
+def test_whole_numbers_pass_unchanged(value: int) -> None:
+    processor = NumberValue(precision=0, step=1, scale=1)
+    assert processor.process(value) == value
+    assert processor.process(float(value)) == value
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_a_bound_is_never_passed(bound: float, value: float) -> None:
+    processor = NumberValue(max=bound)
+    if value <= bound:
+        assert processor.process(value) == value
+    else:
+        with pytest.raises(ValueError, match="above the maximum"):
+            processor.process(value)

@@ -1,0 +1,111 @@
+"""Experiments get their managers, children, arguments and datasets as in ARTIQ."""
+
+from typing import Any
+
+import pytest
+
+from rexec.datasets import DatasetDB, DatasetManager
+from rexec.experiment import (
+    ArgumentError,
+    BooleanValue,
+    CancelledArgsError,
+    EnvExperiment,
+    HasEnvironment,
+    NumberValue,
+)
+from rexec.experiment.argument_manager import ArgumentManager
+
+
+class Devices:
+    """A device manager that makes a device of every name."""
+
+    def get(self, name: str) -> str:
+        return f"device {name}"
+
+    def get_device_db(self) -> dict[str, Any]:
+        return {"a": "b"}
+
+
+def managers(given: dict[str, Any] | None = None, ask: Any = None) -> tuple[Any, ...]:
+    return (Devices(), DatasetManager(DatasetDB()), ArgumentManager(given or {}, ask), {})
+
+
+class Child(HasEnvironment):
+    def build(self, factor: int) -> None:  # type: ignore[override]
+        self.factor = factor
+        self.prepared = False
+        self.setattr_argument("gain", NumberValue(1.0))
+        self.setattr_device("camera")
+
+    def prepare(self) -> None:
+        self.prepared = True
+
+
+class Parent(EnvExperiment):
+    def build(self) -> None:
+        self.setattr_argument("wait", BooleanValue(True), "group", "tip")
+        self.child = Child(self, 3)
+        self.set_default_scheduling(priority=5)
+
+
+def test_a_child_shares_the_managers_and_is_prepared() -> None:
+    given = managers({"gain": 2.0})
+    parent = Parent(given)
+    assert parent.children == [parent.child]
+    parent.prepare()
+    assert (parent.child.factor, parent.child.prepared) == (3, True)
+    assert parent.child.gain == 2.0  # type: ignore[attr-defined]
+    assert parent.child.camera == "device camera"  # type: ignore[attr-defined]
+    assert given[3] == {"priority": 5}
+    assert set(given[2].used) == {"wait", "gain"}
+    given[2].check_unprocessed_arguments()
+
+
+def test_kernel_invariants_hold_arguments_and_devices() -> None:
+    assert Parent(managers()).child.kernel_invariants == {"gain", "camera"}
+
+
+def test_arguments_belong_into_build() -> None:
+    parent = Parent(managers())
+    with pytest.raises(TypeError, match=r"outside build\(\)"):
+        parent.get_argument("late", NumberValue(1.0))
+    with pytest.raises(TypeError, match=r"belongs in build\(\)"):
+        parent.set_default_scheduling(priority=1)
+
+
+def test_an_argument_without_a_processor_is_of_any_kind() -> None:
+    class Free(EnvExperiment):
+        def build(self) -> None:
+            self.setattr_argument("x")
+
+    assert Free(managers({"x": [1]})).x == [1]  # type: ignore[attr-defined]
+    with pytest.raises(ArgumentError, match="needed"):
+        Free(managers())
+
+
+def test_datasets_go_to_the_manager_and_come_back() -> None:
+    parent = Parent(managers())
+    parent.set_dataset("a", [1], unit="ms", scale=1e-3)
+    parent.append_to_dataset("a", 2)
+    parent.mutate_dataset("a", 0, 5)
+    assert parent.get_dataset("a") == [5, 2]
+    assert parent.get_dataset_metadata("a") == {"unit": "ms", "scale": 1e-3}
+    parent.setattr_dataset("b", 7)
+    assert parent.b == 7  # type: ignore[attr-defined]
+    assert parent.get_dataset("c", None) is None
+    assert parent.get_dataset_metadata("c", {}) == {}
+    with pytest.raises(KeyError):
+        parent.get_dataset("c")
+
+
+def test_interactive_gives_a_namespace_of_answers() -> None:
+    parent = Parent(managers(ask=lambda prompt: "4"))
+    with parent.interactive("title") as answers:
+        answers.setattr_argument("a", NumberValue())
+    assert answers.a == 4.0
+
+
+def test_interactive_raises_when_nobody_answers() -> None:
+    parent = Parent(managers())
+    with pytest.raises(CancelledArgsError), parent.interactive("title") as answers:
+        answers.setattr_argument("a", NumberValue())

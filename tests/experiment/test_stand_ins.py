@@ -1,0 +1,112 @@
+"""Scheduler and ccb of a run without a master."""
+
+import logging
+import signal
+import sys
+import time
+import types
+from typing import Any
+
+import pytest
+
+from rexec.experiment import NeedsMasterError, TerminationRequested
+from rexec.experiment.errors import is_termination
+from rexec.experiment.interrupts import Interrupts
+from rexec.experiment.stand_ins import CCB, Scheduler, Termination
+
+
+@pytest.fixture
+def scheduler() -> Scheduler:
+    return Scheduler(7, {"file": "e.py"}, Termination())
+
+
+def test_the_run_knows_itself(scheduler: Scheduler) -> None:
+    assert (scheduler.rid, scheduler.pipeline_name, scheduler.priority) == (7, "main", 0)
+    assert scheduler.get_status()[7]["expid"] == {"file": "e.py"}
+
+
+def test_pause_does_nothing_until_the_run_is_to_end(scheduler: Scheduler) -> None:
+    scheduler.pause()
+    assert not scheduler.check_pause()
+    scheduler.request_termination(7)
+    assert scheduler.check_pause()
+    assert scheduler.check_termination(7)
+    with pytest.raises(TerminationRequested):
+        scheduler.pause()
+
+
+@pytest.mark.parametrize("method", ["submit", "delete"])
+def test_what_needs_a_queue_says_so(scheduler: Scheduler, method: str) -> None:
+    with pytest.raises(NeedsMasterError, match=f"{method} needs a master"):
+        getattr(scheduler, method)(8)
+    with pytest.raises(NeedsMasterError, match="of run 8 needs a master"):
+        scheduler.request_termination(8)
+
+
+def test_the_termination_of_artiq_is_raised_and_known(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = type("TerminationRequested", (Exception,), {})
+    core: Any = types.ModuleType("artiq.language.core")
+    core.TerminationRequested = theirs
+    monkeypatch.setitem(sys.modules, "artiq.language.core", core)
+    scheduler.request_termination(7)
+    with pytest.raises(theirs):
+        scheduler.pause()
+    with pytest.raises(TerminationRequested):
+        scheduler.pause()
+    assert is_termination(theirs())
+    assert is_termination(TerminationRequested())
+    assert not is_termination(ValueError())
+
+
+def test_ccb_requests_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        CCB().issue("create_applet", "name", command="x")
+    assert "create_applet('name', command='x')" in caplog.text
+
+
+def test_the_first_signal_interrupts_an_experiment_that_does_not_look() -> None:
+    termination = Termination()
+    with Interrupts(termination).installed(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert termination.requested
+
+
+def test_the_first_signal_waits_for_one_that_looks_and_the_second_does_not(scheduler: Scheduler) -> None:
+    termination = Termination()
+    interrupts = Interrupts(termination)
+    own = Scheduler(1, {}, termination)
+    own.pause()
+    with interrupts.installed():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(TerminationRequested):
+            own.pause()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert interrupts.received
+
+
+def test_patience_with_one_that_looked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rexec.experiment.interrupts.PATIENCE", 0.05)
+    termination = Termination()
+    termination.watched = True
+    with Interrupts(termination).installed():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(10)
+
+
+def test_writing_of_results_takes_two_signals_to_interrupt() -> None:
+    interrupts = Interrupts(Termination())
+    with interrupts.installed(), interrupts.shielded():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts(Termination()).installed():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before

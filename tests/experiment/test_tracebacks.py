@@ -1,0 +1,66 @@
+"""An experiment's error is shown from its own file inward, without the frames of the runner."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from rexec.experiment.stand_ins import Scheduler, Termination
+from rexec.experiment.tracebacks import place, user_traceback
+
+TEXT = """
+def outer(scheduler):
+    inner(scheduler)
+
+def inner(scheduler):
+    scheduler.submit()
+
+def chained(scheduler):
+    try:
+        inner(scheduler)
+    except Exception as error:
+        raise ValueError("mine") from error
+"""
+
+
+def load(path: Path) -> Any:
+    path.write_text(TEXT)
+    spec = importlib.util.spec_from_file_location("experiment_of_tracebacks", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def raised(path: Path, name: str) -> Exception:
+    scheduler = Scheduler(1, {}, Termination())
+    try:
+        getattr(load(path), name)(scheduler)
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+def test_only_frames_of_the_experiment_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.py"
+    shown = user_traceback(raised(path, "outer"), path)
+    assert shown.count("File ") == 2
+    assert "in outer" in shown
+    assert "    scheduler.submit()" in shown
+    assert "stand_ins.py" not in shown
+    assert __file__ not in shown
+    assert "needs a master" in shown.splitlines()[-1]
+
+
+def test_causes_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.py"
+    shown = user_traceback(raised(path, "chained"), path)
+    assert "NeedsMasterError" in shown
+    assert shown.splitlines()[-1] == "ValueError: mine"
+    assert "stand_ins.py" not in shown
+
+
+def test_the_place_is_the_innermost_line_of_the_experiment(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.py"
+    assert place(raised(path, "outer"), path) == "experiment.py:6"
+    assert place(ValueError(), path) is None
