@@ -1,0 +1,171 @@
+"""One blocking connection of a client: made, used for one exchange at a time, closed at the first fault."""
+
+import select
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rexec.wire._arrays import Buffer
+from rexec.wire._framing import Frame, FrameReader
+from rexec.wire._listen import tune
+from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed
+from rexec.wire.tls import SimpleSSLConfig
+
+_PIECES_AT_ONCE: Final = 512
+
+
+def connect(host: str, port: int, timeout: float | None, ssl_config: SimpleSSLConfig | None) -> "Connection":
+    """Return a new connection.
+
+    Args:
+        host: Name or address.
+        port: TCP port.
+        timeout: Longest time for connection and TLS handshake, in seconds.
+        ssl_config: TLS, if any.
+
+    Raises:
+        ConnectionFailed: Nobody listens, nobody answers, or TLS was refused.
+
+    """
+    where = f"{host}:{port}"
+    try:
+        sock = socket.create_connection((host, port), timeout)
+    except TimeoutError as error:
+        raise ConnectionFailed(f"{where} did not accept a connection in {timeout:g} s") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConnectionFailed(f"cannot connect to {where}: {reason}") from error
+    try:
+        tune(sock)
+        if ssl_config is not None:
+            secured = ssl_config.create_client_context().wrap_socket(sock)
+            sock = secured
+            ssl_config.check_peer(secured.getpeercert(binary_form=True))
+    except TimeoutError as error:
+        sock.close()
+        raise ConnectionFailed(f"{where} did not complete the TLS handshake in {timeout:g} s") from error
+    except OSError as error:
+        sock.close()
+        raise ConnectionFailed(f"no TLS with {where}: {error}") from error
+    except BaseException:
+        sock.close()
+        raise
+    return Connection(sock, where)
+
+
+class Connection:
+    """A connected socket with its messages.
+
+    Args:
+        sock: Connected socket, with a timeout.
+        where: host:port and target, for errors.
+
+    """
+
+    def __init__(self, sock: socket.socket, where: str) -> None:
+        self.sock = sock
+        self.where = where
+        self.reader = FrameReader()
+        self._timeout: float | None = sock.gettimeout()
+        self._poll: Any = None
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(sock, select.POLLIN)
+
+    def local_host(self) -> str:
+        """Return the address of this end."""
+        return str(self.sock.getsockname()[0])
+
+    def quiet(self) -> bool:
+        """Whether nothing has come since the last answer: no bytes that nobody asked for, no end of stream."""
+        if not self.reader.idle or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
+            return False
+        if self._poll is not None:
+            return not self._poll.poll(0)
+        return not select.select([self.sock], [], [], 0)[0]
+
+    def set_timeout(self, seconds: float | None) -> None:
+        """Bound the next wait."""
+        if seconds != self._timeout:
+            self.sock.settimeout(seconds)
+            self._timeout = seconds
+
+    def exchange(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> Frame:
+        """Send a message and return the one that answers it.
+
+        Args:
+            pieces: The message.
+            silence: Longest time without progress, in seconds.
+            deadline: When the answer must be complete (`time.monotonic`).
+
+        Raises:
+            CallTimeout: No progress, or no answer in time.
+            ConnectionBroken: The connection was lost.
+            WireError: What came is no message.
+
+        """
+        try:
+            self.send(pieces, silence, deadline)
+            return self.receive(silence, deadline)
+        except TimeoutError as error:
+            raise CallTimeout(f"{self.where} did not answer in time") from error
+        except OSError as error:
+            if isinstance(error, ConnectionBroken):
+                raise
+            raise ConnectionBroken(f"connection to {self.where} lost: {error.strerror or error}") from error
+
+    def send(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> None:
+        """Send pieces one after another, uncopied.
+
+        Raises:
+            OSError: As the socket's.
+
+        """
+        rest = deque(view for piece in pieces if len(view := memoryview(piece)))
+        while rest:
+            self._bound(silence, deadline)
+            if len(rest) == 1 or isinstance(self.sock, ssl.SSLSocket) or not hasattr(self.sock, "sendmsg"):
+                sent = self.sock.send(rest[0])
+            else:
+                sent = self.sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
+            while rest and sent >= len(rest[0]):
+                sent -= len(rest.popleft())
+            if sent:
+                rest[0] = rest[0][sent:]
+
+    def receive(self, silence: float | None, deadline: float | None) -> Frame:
+        """Return the next message.
+
+        Raises:
+            OSError: As the socket's, or ConnectionBroken at the end of the stream.
+            WireError: What came is no message.
+
+        """
+        reader = self.reader
+        while (frame := reader.take()) is None:
+            self._bound(silence, deadline)
+            count = self.sock.recv_into(reader.space())
+            if count == 0:
+                raise ConnectionBroken(f"{self.where} closed the connection")
+            reader.received(count)
+        return frame
+
+    def _bound(self, silence: float | None, deadline: float | None) -> None:
+        if deadline is None:
+            self.set_timeout(silence)
+            return
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.set_timeout(left if silence is None else min(left, silence))
+
+    def close(self) -> None:
+        """Close the socket; a thread that waits on it is woken."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it was not connected any more, which is what is wanted
+        self.sock.close()

@@ -1,0 +1,164 @@
+"""Cuts a byte stream into messages: a line, or a line and the raw buffers behind it. No I/O.
+
+Data are received straight into the place where they stay: a raw buffer's bytes into the array's own memory.
+Time is linear in the length of a line: only what is new is searched for its end.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rexec.wire.errors import FormatError, MessageTooLong
+
+_FIRST: Final = 1 << 16
+_LARGEST_STEP: Final = 1 << 26
+_SIZES: Final = re.compile(rb"#((?:[0-9]{1,15},)*[0-9]{1,15}) ")
+_MAX_SIZES: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class Frame:
+    """One message as it came.
+
+    Attributes:
+        line: The text, without the end of line and without the sizes of raw buffers.
+        buffers: The raw buffers; None where the connection does not have them.
+
+    """
+
+    line: bytes | bytearray
+    buffers: list[memoryview] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of bytes, of line and buffers."""
+        return len(self.line) + sum(len(buffer) for buffer in self.buffers or ())
+
+
+class FrameReader:
+    """Collects received bytes and hands out messages.
+
+    Use: receive into `space()`, tell how many bytes came with `received(n)`, take messages with `take()`.
+
+    Args:
+        limit: Longest line in bytes; None for any length.
+
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self.raw = False
+        """Whether lines may announce raw buffers (set once the feature is negotiated)."""
+        self._data = bytearray(_FIRST)
+        self._start = 0
+        self._end = 0
+        self._searched = 0
+        self._waiting: list[memoryview] = []
+        self._frame: Frame | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no byte of a next message is here."""
+        return self._start == self._end and self._frame is None
+
+    def space(self) -> memoryview:
+        """Return where the next bytes are to be put; never empty. Release it before `take`."""
+        if self._waiting:
+            return self._waiting[-1]
+        if self._end == len(self._data):
+            self._grow()
+        return memoryview(self._data)[self._end :]
+
+    def received(self, count: int) -> None:
+        """Account for bytes put into `space()`."""
+        if not self._waiting:
+            self._end += count
+            return
+        rest = self._waiting.pop()[count:]
+        if len(rest):
+            self._waiting.append(rest)
+
+    def take(self) -> Frame | None:
+        """Return the next complete message, or None if there is none yet.
+
+        Raises:
+            MessageTooLong: The line is longer than the limit.
+            FormatError: The announcement of raw buffers makes no sense.
+
+        """
+        if self._frame is not None:
+            return self._complete()
+        # The usual case first: one whole line and nothing else.
+        at = self._data.find(b"\n", self._searched, self._end)
+        if at < 0:
+            self._searched = self._end
+            if self.limit is not None and self._end - self._start > self.limit:
+                raise MessageTooLong(f"a line of more than {self.limit} bytes")
+            return None
+        if self.limit is not None and at - self._start > self.limit:
+            raise MessageTooLong(f"a line of more than {self.limit} bytes")
+        line = self._cut(at)
+        if not self.raw:
+            return Frame(line)
+        if line[:1] != b"#":
+            return Frame(line, [])
+        self._announced(line)
+        return self._complete()
+
+    def _cut(self, at: int) -> bytes | bytearray:
+        """Return the line that ends at a place, and move on."""
+        if at - self._start <= _FIRST:
+            line: bytes | bytearray = bytes(memoryview(self._data)[self._start : at])
+            self._start = self._searched = at + 1
+            if self._start == self._end:
+                self._start = self._end = self._searched = 0
+            return line
+        # A large line keeps the memory it came in; what follows it is little.
+        rest = self._data[at + 1 : self._end]
+        line = self._data
+        del line[at:]
+        del line[: self._start]
+        self._data = bytearray(max(_FIRST, len(rest)))
+        self._data[: len(rest)] = rest
+        self._start, self._end, self._searched = 0, len(rest), 0
+        return line
+
+    def _grow(self) -> None:
+        if self._start:
+            del self._data[: self._start]
+            self._end -= self._start
+            self._searched -= self._start
+            self._start = 0
+        step = min(max(len(self._data), _FIRST), _LARGEST_STEP)
+        try:
+            self._data.extend(bytes(step))
+        except MemoryError as error:
+            raise MessageTooLong(f"no memory for a line of more than {self._end} bytes") from error
+
+    def _announced(self, line: bytes | bytearray) -> None:
+        match = _SIZES.match(line, 0, _MAX_SIZES)
+        if match is None:
+            raise FormatError(f"not an announcement of raw buffers: {bytes(line[:40])!r}")
+        sizes = [int(size) for size in match[1].split(b",")]
+        try:
+            buffers = [np.empty(size, np.uint8).data if size else memoryview(bytearray()) for size in sizes]
+        except (MemoryError, ValueError) as error:
+            raise MessageTooLong(f"no memory for raw buffers of {sum(sizes)} bytes") from error
+        self._frame = Frame(line[match.end() :], buffers)
+        for buffer in buffers:
+            count = min(len(buffer), self._end - self._start)
+            buffer[:count] = memoryview(self._data)[self._start : self._start + count]
+            self._start += count
+            if count < len(buffer):
+                self._waiting.insert(0, buffer[count:])
+        self._searched = self._start
+        if self._start == self._end:
+            self._start = self._end = self._searched = 0
+
+    def _complete(self) -> Frame | None:
+        if self._waiting:
+            return None
+        frame, self._frame = self._frame, None
+        return frame

@@ -1,0 +1,164 @@
+"""One connection of a server: its socket, what was received, what is to be sent. Non-blocking, no threads.
+
+A link is used by one thread at a time: by the I/O thread, or, while a call runs, by the thread that runs calls.
+"""
+
+import collections
+import select
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rexec.wire._arrays import Buffer
+from rexec.wire._framing import Frame, FrameReader
+from rexec.wire._protocol import Codec
+
+_PIECES_AT_ONCE: Final = 512
+_RECEPTIONS_AT_ONCE: Final = 16
+_PATIENCE: Final = 0.05
+READ: Final = 1
+WRITE: Final = 2
+
+
+class Link:
+    """A connection of a server.
+
+    Args:
+        sock: Non-blocking socket; a TLS one has its handshake still before it.
+        peer: host:port of the other side.
+        limit: Longest line before a target is chosen, in bytes.
+        deadline: When the handshake must be complete (`time.monotonic`).
+
+    """
+
+    def __init__(self, sock: socket.socket, peer: str, limit: int, deadline: float) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.reader = FrameReader(limit)
+        self.deadline: float | None = deadline
+        self.stage = "tls" if isinstance(sock, ssl.SSLSocket) else "banner"
+        self.codec = Codec()
+        self.target: Any = None
+        self.target_name = ""
+        self.outgoing: collections.deque[memoryview] = collections.deque()
+        self.closing = False
+        """Close once everything is sent."""
+        self.closed = False
+        self.interest = 0
+        """What the I/O thread's selector watches for."""
+        self.answered_at = 0.0
+        """When the last answer was sent: tells a client that calls in a tight loop."""
+
+    def handshake_tls(self) -> int:
+        """Take the next step of the TLS handshake; return what to wait for, 0 when done.
+
+        Raises:
+            OSError: It failed.
+
+        """
+        assert isinstance(self.sock, ssl.SSLSocket)
+        try:
+            self.sock.do_handshake()
+        except ssl.SSLWantReadError:
+            return READ
+        except ssl.SSLWantWriteError:
+            return WRITE
+        self.stage = "banner"
+        return 0
+
+    def receive(self) -> Frame | None:
+        """Take what has arrived; return a complete message if there is one, None if not yet.
+
+        Raises:
+            EOFError: The other side has closed.
+            OSError: The connection is broken.
+            WireError: What arrived is no message.
+
+        """
+        receptions = 0
+        while True:
+            frame = self.reader.take()
+            if frame is not None:
+                return frame
+            receptions += 1
+            if receptions > _RECEPTIONS_AT_ONCE and not isinstance(self.sock, ssl.SSLSocket):
+                return None  # others have their turn; the selector reports what is left
+            space = self.reader.space()
+            try:
+                count = self.sock.recv_into(space)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return None
+            finally:
+                del space
+            if count == 0:
+                raise EOFError
+            self.reader.received(count)
+
+    def send(self, pieces: Iterable[Buffer], *, patience: float = _PATIENCE) -> bool:
+        """Send as much as the other side takes; return whether that was all.
+
+        What is left is copied into `outgoing`, since the caller may change its arrays once this returns.
+
+        Args:
+            pieces: Bytes to send.
+            patience: Longest time without progress, in seconds, to wait for the other side to take more.
+
+        Raises:
+            OSError: The connection is broken.
+
+        """
+        rest = collections.deque(view for piece in pieces if len(view := memoryview(piece)))
+        while rest:
+            if not self._step(rest) and not self._wait_writable(patience):
+                self.outgoing.extend(memoryview(bytes(view)) for view in rest)
+                return False
+        return True
+
+    def flush(self) -> bool:
+        """Send of `outgoing` what the other side takes; return whether that was all.
+
+        Raises:
+            OSError: The connection is broken.
+
+        """
+        while self.outgoing:
+            if not self._step(self.outgoing):
+                return False
+        return True
+
+    def _step(self, rest: collections.deque[memoryview]) -> bool:
+        try:
+            if isinstance(self.sock, ssl.SSLSocket) or not hasattr(self.sock, "sendmsg"):
+                sent = self.sock.send(rest[0])
+            elif len(rest) == 1:
+                sent = self.sock.send(rest[0])
+            else:
+                sent = self.sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        while rest and sent >= len(rest[0]):
+            sent -= len(rest.popleft())
+        if sent:
+            rest[0] = rest[0][sent:]
+        return True
+
+    def _wait_writable(self, patience: float) -> bool:
+        if patience <= 0:
+            return False
+        if not hasattr(select, "poll"):
+            return bool(select.select([], [self.sock], [], patience)[1])
+        poll = select.poll()
+        poll.register(self.sock, select.POLLOUT)
+        return bool(poll.poll(patience * 1000))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.closed = True
+        self.outgoing.clear()
+        self.sock.close()
+
+    def expired(self) -> bool:
+        """Whether the handshake took too long."""
+        return self.deadline is not None and time.monotonic() > self.deadline

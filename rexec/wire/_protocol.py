@@ -1,0 +1,268 @@
+"""What is said on a pc_rpc connection, as pure functions: greeting, choice of target, requests, answers."""
+
+import builtins
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+from rexec.wire import pyon_v1
+from rexec.wire._arrays import Buffer
+from rexec.wire._framing import Frame
+from rexec.wire._pyon_decode import decode_line
+from rexec.wire._pyon_encode import encode_base64, encode_raw, encode_text
+from rexec.wire._pyon_v1_parser import parse
+from rexec.wire.errors import FormatError, IncompatibleServer
+from rexec.wire.packed_exceptions import exception_from, pack_exception
+
+BANNER: Final = b"ARTIQ pc_rpc\n"
+PYON_V2: Final = "pyon_v2"
+RAW_BUFFERS: Final = "raw_buffers_1"
+"""Feature: large arrays and bytes follow their line raw (docs/explanation/wire.md)."""
+CALL_IDS: Final = "call_ids_1"
+"""Feature: an answer bears the number of its request (docs/explanation/wire.md)."""
+FEATURES: Final = (PYON_V2, RAW_BUFFERS, CALL_IDS)
+
+STOCK_LINE_LIMIT: Final = 4 << 20
+"""A reference server reads at most this many bytes in one line."""
+
+
+class AutoTarget:
+    """As target name: the only target that the server has."""
+
+
+TargetName = str | type[AutoTarget] | None
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """The server's first line."""
+
+    targets: tuple[str, ...]
+    description: str | None
+    features: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How values are written on one connection, as its features say."""
+
+    v2: bool = False
+    raw: bool = False
+    call_ids: bool = False
+
+    @classmethod
+    def of(cls, features: Sequence[str]) -> "Codec":
+        """Return the codec for the features that were chosen."""
+        return cls(PYON_V2 in features, RAW_BUFFERS in features, CALL_IDS in features)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the peer is one of this project, too."""
+        return self.call_ids
+
+    def encode(self, x: Any, root: str = "value") -> list[Buffer]:
+        """Return a message as pieces to be sent one after another, line end included.
+
+        Raises:
+            TypeError: A part of the value has no encoding.
+            ValueError: It is nested too deeply.
+
+        """
+        if self.raw:
+            return encode_raw(x, root)
+        if self.v2:
+            return encode_base64(x, root)
+        return [*pyon_v1.encode_pieces(x, root), b"\n"]
+
+    def decode(self, frame: Frame) -> Any:
+        """Return the value of a message.
+
+        Raises:
+            TypeError: It names an unknown type.
+            ValueError: It is malformed.
+
+        """
+        if self.v2:
+            return decode_line(frame.line, frame.buffers)
+        return parse(bytes(frame.line))
+
+
+def greeting_line(targets: Sequence[str], description: str | None) -> bytes:
+    """Return the server's first line."""
+    greeting = {"targets": sorted(targets), "description": description, "features": list(FEATURES)}
+    return encode_text(greeting).encode("ascii") + b"\n"
+
+
+def parse_greeting(line: bytes | bytearray) -> Greeting:
+    """Return the contents of the server's first line.
+
+    Raises:
+        FormatError: It is none.
+
+    """
+    try:
+        # JSON is what both versions have in common here; an old server's description may still need v1.
+        try:
+            value = decode_line(line)
+        except (TypeError, ValueError):
+            value = parse(bytes(line))
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"no pc_rpc greeting: {bytes(line[:60])!r}") from error
+    targets = value.get("targets") if isinstance(value, dict) else None
+    if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
+        raise FormatError(f"no pc_rpc greeting: {bytes(line[:60])!r}")
+    features = value.get("features", [])
+    description = value.get("description")
+    known = [f for f in features if isinstance(f, str)] if isinstance(features, list) else []
+    return Greeting(tuple(targets), None if description is None else str(description), frozenset(known))
+
+
+def choose_target(greeting: Greeting, wanted: TargetName, where: str) -> str | None:
+    """Return the target's name.
+
+    Args:
+        greeting: What the server said.
+        wanted: A name, `AutoTarget`, or None to choose later.
+        where: host:port, for the error.
+
+    Raises:
+        IncompatibleServer: The server does not have it.
+
+    """
+    has = ", ".join(greeting.targets) or "none"
+    if wanted is None:
+        return None
+    if isinstance(wanted, str):
+        if wanted in greeting.targets:
+            return wanted
+        raise IncompatibleServer(
+            f"{where} has no target {wanted!r}; it has: {has}{nearest(wanted, greeting.targets)}"
+        )
+    if len(greeting.targets) != 1:
+        raise IncompatibleServer(f"{where} has {len(greeting.targets)} targets, name one of them: {has}")
+    return greeting.targets[0]
+
+
+def nearest(wanted: str, names: Sequence[str]) -> str:
+    """Return " (did you mean …?)", or nothing where no name is near."""
+    near = get_close_matches(wanted, names, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def choose_features(greeting: Greeting, *, allowed: Sequence[str] = FEATURES) -> list[str]:
+    """Return the features to name: those that both sides have."""
+    chosen: list[str] = [
+        feature for feature in FEATURES if feature in greeting.features and feature in allowed
+    ]
+    return chosen if PYON_V2 in chosen else []
+
+
+def target_line(target: str, features: Sequence[str]) -> bytes:
+    """Return the client's choice as its line."""
+    return " ".join([target, *features]).encode("ascii") + b"\n"
+
+
+def parse_methods(value: Any) -> frozenset[str]:
+    """Return the names in the server's answer to the choice of a target.
+
+    Raises:
+        FormatError: It is none.
+
+    """
+    if isinstance(value, set | list | tuple | dict) and all(isinstance(name, str) for name in value):
+        return frozenset(value)
+    raise FormatError(f"no set of method names: {value!r:.60}")
+
+
+def call_request(
+    codec: Codec, name: str, args: Sequence[Any], kwargs: dict[str, Any], number: int
+) -> list[Buffer]:
+    """Return the message of a call.
+
+    Raises:
+        TypeError: An argument has no encoding; the text has its path.
+        ValueError: An argument is nested too deeply.
+
+    """
+    request: dict[str, Any] = {"action": "call", "name": name, "args": tuple(args), "kwargs": kwargs}
+    if codec.call_ids:
+        request["id"] = number
+    try:
+        return codec.encode(request, "request")
+    except TypeError as error:
+        path = str(error).replace("request['args']", "args", 1).replace("request['kwargs']", "kwargs", 1)
+        raise TypeError(f"argument of {name}(): {path}") from None
+
+
+def method_list_request(codec: Codec, number: int) -> list[Buffer]:
+    """Return the message that asks for signatures and docstrings."""
+    request: dict[str, Any] = {"action": "get_rpc_method_list"}
+    if codec.call_ids:
+        request["id"] = number
+    return codec.encode(request)
+
+
+def answer_message(codec: Codec, ret: Any, number: Any) -> list[Buffer]:
+    """Return the message of a successful answer.
+
+    Raises:
+        TypeError: The value has no encoding; the text has the path, such as `ret['fits'][3]`.
+        ValueError: The value is nested too deeply.
+
+    """
+    answer: dict[str, Any] = {"status": "ok", "ret": ret}
+    if codec.call_ids:
+        answer["id"] = number
+    try:
+        return codec.encode(answer, "answer")
+    except TypeError as error:
+        raise TypeError(str(error).replace("answer['ret']", "ret", 1)) from None
+
+
+def failure_message(codec: Codec, error: BaseException, number: Any, skip: int) -> list[Buffer]:
+    """Return the message that says that a call raised.
+
+    Args:
+        codec: That of the connection.
+        error: What was raised.
+        number: The request's.
+        skip: Outermost frames of the traceback that belong to the server.
+
+    """
+    packed = pack_exception(error, extended=codec.ours, skip=skip)
+    answer: dict[str, Any] = {"status": "failed", "exception": packed}
+    if codec.call_ids:
+        answer["id"] = number
+    return codec.encode(answer)
+
+
+def result_of(answer: Any, codec: Codec, number: int, origin: str) -> Any:
+    """Return what a call returned.
+
+    Args:
+        answer: The decoded answer.
+        codec: That of the connection.
+        number: The request's.
+        origin: host:port and target, for errors.
+
+    Raises:
+        FormatError: It is no answer, or not to this request.
+        Exception: What the method raised.
+
+    """
+    if not isinstance(answer, dict) or (codec.call_ids and answer.get("id") != number):
+        raise FormatError(f"{origin} sent something else than the answer to this call")
+    if answer.get("status") == "ok":
+        return answer.get("ret")
+    if answer.get("status") == "failed":
+        raise RemoteFailure(exception_from(answer.get("exception"), origin))
+    raise FormatError(f"{origin} sent an answer with the status {answer.get('status')!r:.40}")
+
+
+class RemoteFailure(builtins.Exception):
+    """Carries what a method raised past the handlers of faults of the connection."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -1,0 +1,29 @@
+"""What can go wrong on a connection, named by what the caller can do about it."""
+
+
+class WireError(Exception):
+    """Base of every error of the wire; its text names host, port and target."""
+
+
+class ConnectionFailed(WireError, ConnectionError):
+    """No connection could be made: nobody listens, nobody answers, or TLS was refused."""
+
+
+class ConnectionBroken(WireError, ConnectionError):
+    """The connection was lost during a call; whether the call was carried out is unknown."""
+
+
+class CallTimeout(WireError, TimeoutError):
+    """No answer came in time; the connection is closed, the next call makes a new one."""
+
+
+class IncompatibleServer(WireError):
+    """The server speaks another protocol, or does not have the wanted target."""
+
+
+class MessageTooLong(WireError, ValueError):
+    """A message is longer than what the other side is known to accept, or than our own limit."""
+
+
+class FormatError(WireError, ValueError):
+    """The peer sent bytes that are no message of the protocol."""

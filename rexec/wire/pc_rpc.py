@@ -1,0 +1,19 @@
+"""Remote procedure calls: clients, server, and the loop of a controller."""
+
+from rexec.wire._client import Client
+from rexec.wire._io_thread import Limits
+from rexec.wire._loop import simple_server_loop
+from rexec.wire._protocol import AutoTarget
+from rexec.wire._server import Server
+from rexec.wire._targets import while_busy
+from rexec.wire.errors import IncompatibleServer
+
+__all__ = [
+    "AutoTarget",
+    "Client",
+    "IncompatibleServer",
+    "Limits",
+    "Server",
+    "simple_server_loop",
+    "while_busy",
+]
