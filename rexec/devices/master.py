@@ -1,0 +1,46 @@
+"""Fetches the device database of a running ARTIQ master."""
+
+from typing import Final
+
+from devicedb import DatabaseLoadError, DeviceDatabase, from_dict
+from rexec.devices.errors import MasterUnreachable
+from rexec.wire.errors import WireError
+from rexec.wire.pc_rpc import Client
+
+TARGETS: Final = ("device_db", "master_device_db")
+"""Names of the target: of ARTIQ 9, and before."""
+
+
+def fetch_database(host: str, port: int = 3251, timeout: float = 10.0) -> DeviceDatabase:
+    """Return the device database of the master at `host`.
+
+    Parameters
+    ----------
+    host, port
+        The master's, port of its control.
+    timeout
+        Seconds for connection, handshake and answer, each.
+
+    Raises
+    ------
+    MasterUnreachable
+        Nothing answers there in time, or what answers has no device database.
+
+    """
+    what = f"device database of the master at {host}:{port}"
+    try:
+        client = Client(host, port, None, timeout, handshake_timeout=timeout)
+    except (WireError, OSError) as error:
+        raise MasterUnreachable(f"{what}: {error}. Is artiq_master running there?") from error
+    try:
+        targets = client.get_rpc_id()[0]
+        target = next((each for each in TARGETS if each in targets), None)
+        if target is None:
+            has = ", ".join(map(repr, targets))
+            raise MasterUnreachable(f"{what}: the server there is no master, it has {has}")
+        client.select_rpc_target(target)
+        return from_dict(client.get_device_db(), f"master {host}:{port}")
+    except (WireError, DatabaseLoadError) as error:
+        raise MasterUnreachable(f"{what}: {error}") from error
+    finally:
+        client.close_rpc()
