@@ -1,0 +1,6 @@
+"""Starts controllers from the commands in a device database, watches and ends them."""
+
+from rexec.supervise.errors import ControllerStartError
+from rexec.supervise.on_demand import OnDemand
+
+__all__ = ["ControllerStartError", "OnDemand"]

@@ -1,0 +1,196 @@
+"""One controller as a process: started from its command, awaited, ended in good order."""
+
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final, cast
+
+from devicedb import Endpoint, TLSFiles
+from rexec.devices.connect import ssl_config
+from rexec.supervise.errors import ControllerStartError
+from rexec.supervise.guardian import Guardian
+from rexec.supervise.output import Output
+from rexec.wire.errors import ConnectionFailed, WireError
+from rexec.wire.pc_rpc import Client
+
+logger = logging.getLogger(__name__)
+
+TERMINATE_WAIT: Final = 5.0
+"""Seconds for each of the three steps of ending a controller, unless its entry says less."""
+
+
+def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a controller's command.
+
+    Parameters
+    ----------
+    own
+        Of this process.
+    further
+        What the entry adds.
+
+    Returns
+    -------
+    dict
+        With the folder of the running interpreter first on PATH, so that `python` in a command is the one
+        that has this package, and PYTHONUNBUFFERED, so that output is seen when it is written.
+
+    """
+    folder = str(Path(sys.executable).absolute().parent)
+    path = os.pathsep.join(part for part in (folder, own.get("PATH", os.defpath)) if part)
+    return {**own, "PATH": path, "PYTHONUNBUFFERED": "1", **further}
+
+
+def answers(host: str, port: int, tls: TLSFiles | None, timeout: float) -> bool | None:
+    """Whether a controller answers: True, False where nobody listens, None where something else is wrong."""
+    try:
+        Client(host, port, None, ssl_config=ssl_config(tls), handshake_timeout=timeout).close_rpc()
+    except ConnectionFailed as error:
+        return False if isinstance(error.__cause__, ConnectionRefusedError) else None
+    except (WireError, OSError):
+        return None
+    return True
+
+
+class ControllerProcess:
+    """A controller that this program has started.
+
+    Parameters
+    ----------
+    endpoint
+        Where it is to answer.
+    words
+        Its command line.
+    env, folder
+        Environment and working folder of the command.
+    guardian
+        Ends the process if this one dies.
+
+    Raises
+    ------
+    ControllerStartError
+        The command cannot be run at all.
+
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, words: list[str], env: Mapping[str, str], folder: Path, guardian: Guardian
+    ) -> None:
+        self.name: Final = endpoint.controller
+        self._endpoint = endpoint
+        self._what = f"controller {self.name!r} ({shlex.join(words)})"
+        self._guardian = guardian
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # the command is the laboratory's own
+                words,
+                env=dict(env),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ControllerStartError(
+                f"{self._what} cannot be started in {folder}: {error.strerror or error}. "
+                "Check the command in its entry"
+            ) from error
+        guardian.watch(self._process.pid)
+        self._output = Output(self.name, cast(IO[bytes], self._process.stdout))
+
+    @property
+    def pid(self) -> int:
+        """Number of the process, and of its group."""
+        return self._process.pid
+
+    def wait_ready(self, timeout: float) -> None:
+        """Return when the controller answers.
+
+        Raises
+        ------
+        ControllerStartError
+            The process ended, or `timeout` seconds passed; with its last lines.
+
+        """
+        deadline = time.monotonic() + timeout
+        where = self._endpoint.address
+        while True:
+            status = self._process.poll()
+            if status is not None:
+                raise ControllerStartError(
+                    f"{self._what} {_ended(status)} before it answered at {where}{self._lines()}"
+                )
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ControllerStartError(
+                    f"{self._what} runs, but did not answer at {where} within {timeout:g} s{self._lines(0.0)}"
+                )
+            if answers(self._endpoint.host, self._endpoint.port, self._endpoint.tls, min(left, 2.0)):
+                return
+            time.sleep(0.05)
+
+    def end(self, step: float = TERMINATE_WAIT) -> None:
+        """End the process: ask by RPC, then SIGTERM, then SIGKILL, each given `step` seconds."""
+        if self._process.poll() is None:
+            self._ask_to_terminate(step)
+            self._wait_or_signal(step)
+        status = self._process.wait(step)
+        # What the command itself started may still be there.
+        self._signal(signal.SIGKILL)
+        self._guardian.forget(self._process.pid)
+        self._output.close()
+        logger.debug("%s %s", self._what, _ended(status))
+
+    def _ask_to_terminate(self, step: float) -> None:
+        endpoint = self._endpoint
+        try:
+            client = Client(
+                endpoint.host,
+                endpoint.port,
+                None,
+                step,
+                ssl_config(endpoint.tls),
+                handshake_timeout=min(step, 2.0),
+            )
+            try:
+                client.select_rpc_target(client.get_rpc_id()[0][0])
+                client.terminate()
+            finally:
+                client.close_rpc()
+        except (WireError, OSError, AttributeError, IndexError) as error:
+            logger.debug("%s does not terminate when asked: %s", self._what, error)
+            self._signal(signal.SIGTERM)
+
+    def _wait_or_signal(self, step: float) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                self._process.wait(step)
+                return
+            except subprocess.TimeoutExpired:
+                logger.warning("%s still runs after %g s: %s", self._what, step, number.name)
+                self._signal(number)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            logger.debug("%s has no process left", self._what)
+
+    def _lines(self, wait: float = 1.0) -> str:
+        lines = self._output.tail(wait)[-8:]
+        if not lines:
+            return ". It printed nothing"
+        return ". Its last lines:\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def _ended(status: int) -> str:
+    """Return how a process ended."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    return f"was ended by {signal.Signals(-status).name}"

@@ -1,0 +1,141 @@
+"""Controllers are started when a device needs them, and ended with the run, however that ends."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devicedb import CommandTemplateError, from_dict
+from rexec.devices import DeviceManager, DeviceUnreachable
+from rexec.supervise import ControllerStartError, OnDemand
+from tests.devices.serving import free_port, serving
+from tests.supervise.controllers import alive, entry, within, write_controller
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_controller(tmp_path)
+    return tmp_path
+
+
+def on_demand(raw: dict[str, Any], folder: Path, timeout: float = 20.0) -> tuple[OnDemand, DeviceManager]:
+    database = from_dict(raw, "device_db.py")
+    starter = OnDemand(database, folder, timeout)
+    return starter, DeviceManager(database, before_connect=starter.ensure)
+
+
+def test_a_controller_is_started_for_its_device_and_ended(folder: Path) -> None:
+    raw = {"lamp": entry(free_port(), environment={"LAMP_KEY": "x"}), "light": "lamp"}
+    starter, devices = on_demand(raw, folder)
+    with starter, devices:
+        lamp = devices.get("light")
+        assert Path(lamp.where()) == folder
+        assert lamp.variable("PYTHONUNBUFFERED") == "1"
+        assert lamp.variable("LAMP_KEY") == "x"
+        assert lamp.variable("PATH").startswith(str(Path(sys.executable).parent) + os.pathsep)
+        pid = lamp.pid()
+    assert not alive(pid)
+
+
+def test_output_is_logged_under_the_name_of_the_controller(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    starter, devices = on_demand({"lamp": entry(free_port())}, folder)
+    with starter, devices:
+        devices.get("lamp")
+    assert ("controller.lamp", logging.ERROR, "lamp:the lamp is cold") in caplog.record_tuples
+
+
+def test_a_controller_that_answers_already_is_used_and_left(folder: Path) -> None:
+    class Driver:
+        def ping(self) -> bool:
+            return True
+
+    with serving({"lamp": Driver()}) as port:
+        starter, devices = on_demand({"lamp": entry(port, "dies")}, folder)
+        with starter, devices:
+            assert devices.get("lamp").ping()
+        with DeviceManager(from_dict({"lamp": entry(port)}, "again")) as again:
+            assert again.get("lamp").ping()
+
+
+def test_a_controller_that_ends_at_once_shows_status_and_output(folder: Path) -> None:
+    port = free_port()
+    starter, devices = on_demand({"lamp": entry(port, "dies")}, folder)
+    with starter, devices, pytest.raises(ControllerStartError) as caught:
+        devices.get("lamp")
+    said = str(caught.value)
+    assert f"controller 'lamp' (python controller.py {port} dies) ended with exit status 3" in said
+    assert f"before it answered at 127.0.0.1:{port}" in said
+    assert said.endswith("    no lamp found on the bus")
+
+
+def test_a_controller_that_never_answers_is_given_up(folder: Path) -> None:
+    starter, devices = on_demand({"lamp": entry(free_port(), "hangs", term_timeout=1.0)}, folder, 1.0)
+    with starter, devices, pytest.raises(ControllerStartError, match=r"did not answer .* within 1 s"):
+        devices.get("lamp")
+
+
+def test_a_controller_that_will_not_end_is_killed(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    database = from_dict({"lamp": entry(free_port(), "stubborn", term_timeout=0.5)}, "device_db.py")
+    with OnDemand(database, folder) as starter:
+        starter.ensure(database.endpoint("lamp"))
+        pid = starter.started()["lamp"]
+        assert alive(pid)
+    assert not alive(pid)
+    assert "still runs after 0.5 s: SIGKILL" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"command": "absent_program {port}"}, ControllerStartError, "cannot be started in"),
+        ({"command": "python {prot}"}, CommandTemplateError, "Did you mean 'port'"),
+        ({"command": None}, DeviceUnreachable, "has no command"),
+        ({"host": "192.0.2.1", "command": None}, DeviceUnreachable, "192.0.2.1"),
+    ],
+)
+def test_what_cannot_be_started_says_why(
+    folder: Path, change: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    database = from_dict({"lamp": {**entry(free_port()), **change}}, "device_db.py")
+    with OnDemand(database, folder) as starter:
+        devices = DeviceManager(database, before_connect=starter.ensure, connect_timeout=0.5)
+        with pytest.raises(error) as caught:
+            devices.get("lamp")
+    assert said in str(caught.value)
+
+
+SUPERVISOR = """
+import sys, time
+from pathlib import Path
+from devicedb import from_dict
+from rexec.devices import DeviceManager
+from rexec.supervise import OnDemand
+
+database = from_dict({"lamp": eval(sys.argv[1])}, "device_db.py")
+starter = OnDemand(database, Path.cwd())
+starter.ensure(database.endpoint("lamp"))
+print(starter.started()["lamp"], flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups are of POSIX")
+@pytest.mark.parametrize("mode", ["good", "stubborn"])
+def test_controllers_end_with_a_supervisor_that_was_killed(folder: Path, mode: str) -> None:
+    (folder / "supervisor.py").write_text(SUPERVISOR)
+    with subprocess.Popen(
+        [sys.executable, "supervisor.py", repr(entry(free_port(), mode))], cwd=folder, stdout=subprocess.PIPE
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        pid = int(supervisor.stdout.readline())
+        assert alive(pid)
+        supervisor.send_signal(signal.SIGKILL)
+        supervisor.wait(10)
+    assert within(10, lambda: not alive(pid))
