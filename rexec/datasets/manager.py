@@ -22,8 +22,8 @@ class DatasetManager:
 
     A value is copied when it is set and when it is read, so that a list or array that is changed behind the
     manager's back is never different between this run, the master and the file; such a change is reported by
-    `check_unchanged` (and at `close`). Each change is kept by the sink before the method returns, then shown to
-    the database. Methods may be called from any thread.
+    `check_unchanged` (and at `close`). Each change is kept by the sink before the method returns, then shown
+    to the database. Methods may be called from any thread.
 
     Args:
         db: The database for broadcast datasets: a `DatasetDB` of this process, or a client of a master's.
@@ -103,7 +103,7 @@ class DatasetManager:
 
         Args:
             key: Name of a dataset that this run has set.
-            index: An index; a tuple of ints is `slice(*index)`, a tuple of tuples one slice for each dimension.
+            index: An index; a tuple of ints is `slice(*index)`, a tuple of tuples one slice a dimension.
             value: What to put there.
 
         Raises:
@@ -191,7 +191,7 @@ class DatasetManager:
     def check_unchanged(self) -> list[str]:
         """Return (and report once) the datasets whose list or array the experiment changed after setting it.
 
-        The dataset keeps the value that was set: `mutate_dataset` and `append_to_dataset` are the way to change it.
+        The dataset keeps the value that was set: `mutate_dataset` and `append_to_dataset` change it.
         """
         with self._lock:
             changed = [key for key, given in self._given.items() if self._differs(key, given)]
@@ -199,8 +199,8 @@ class DatasetManager:
             if key not in self._warned:
                 self._warned.add(key)
                 _log.warning(
-                    "dataset %s: the list or array given to set_dataset was changed afterwards; the dataset keeps "
-                    "the value that was set. Use mutate_dataset or append_to_dataset, or set it again",
+                    "dataset %s: the list or array given to set_dataset was changed afterwards; the dataset "
+                    "keeps the value that was set. Use mutate_dataset or append_to_dataset, or set it again",
                     key,
                 )
         return changed

@@ -11,8 +11,8 @@ _IMMUTABLE: Final = frozenset({int, float, complex, bool, str, bytes, type(None)
 def own_copy(value: Any) -> Any:
     """Return `value`, or an equal value that shares nothing that can be changed with it.
 
-    Lists, tuples and dicts are copied at every depth, arrays with their data. What cannot be copied is returned
-    as it is.
+    Lists, tuples and dicts are copied at every depth, arrays with their data. What cannot be copied is
+    returned as it is.
     """
     kind = type(value)
     if kind in _IMMUTABLE or isinstance(value, np.generic):

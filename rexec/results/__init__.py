@@ -1,0 +1,19 @@
+"""Results of runs: a journal that holds every change at once, and an HDF5 file in ARTIQ's layout made of it."""
+
+from rexec.results.errors import JournalDamaged, ResultsError, ResultsMismatch, ResultsNotWritable
+from rexec.results.layout import journal_path, next_rid, results_path
+from rexec.results.verify import verify
+from rexec.results.writer import ResultsWriter, write_results
+
+__all__ = [
+    "JournalDamaged",
+    "ResultsError",
+    "ResultsMismatch",
+    "ResultsNotWritable",
+    "ResultsWriter",
+    "journal_path",
+    "next_rid",
+    "results_path",
+    "verify",
+    "write_results",
+]

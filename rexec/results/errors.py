@@ -1,0 +1,17 @@
+"""What can go wrong with results in a way that a user can act on."""
+
+
+class ResultsError(Exception):
+    """Raised when results cannot be written or read; its text is the whole message."""
+
+
+class ResultsNotWritable(ResultsError):
+    """Raised at the start of a run when its file could not be written at the end."""
+
+
+class JournalDamaged(ResultsError):
+    """Raised when a file is not a journal, or of a version that this release does not read."""
+
+
+class ResultsMismatch(ResultsError):
+    """Raised when a file that was just written does not hold what the journal holds."""

@@ -1,0 +1,145 @@
+"""What a journal adds up to: the state of a run, as a pure fold over its records."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rexec.results.records import Kind, Record
+
+
+@dataclass
+class Item:
+    """One dataset of a run.
+
+    Attributes:
+        value: Its value now.
+        metadata: Those given of unit, scale, precision.
+        origin: Who set it last, "run" or "client".
+        broadcast: Whether a database shows it.
+        persist: Whether a database keeps it.
+        time: When it was changed last, seconds since the epoch.
+        generation: A number that changes when it is set anew, or in a way that `dirty` does not cover.
+        dirty: Rows [from, to) that were changed in place since somebody set this to None.
+
+    """
+
+    value: Any
+    metadata: dict[str, Any]
+    origin: str = "run"
+    broadcast: bool = False
+    persist: bool = False
+    time: float = 0.0
+    generation: int = 0
+    dirty: tuple[int, int] | None = None
+
+
+@dataclass
+class RunState:
+    """Everything that a journal says so far.
+
+    Attributes:
+        identity: Fields of `schemas.RunIdentity`.
+        datasets: What belongs under `datasets/`.
+        archive: What belongs under `archive/`.
+        notes: Further facts by name, such as which dataset to plot.
+        end: How the run ended; None while it goes on, or where it was cut off.
+        records: How many records were folded.
+        last_time: Time of the last record, seconds since the epoch.
+        problems: Changes that could not be carried out, as text.
+
+    """
+
+    identity: dict[str, Any] = field(default_factory=dict)
+    datasets: dict[str, Item] = field(default_factory=dict)
+    archive: dict[str, Item] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    end: dict[str, Any] | None = None
+    records: int = 0
+    last_time: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    def apply(self, record: Record) -> None:
+        """Take in the next record."""
+        self.records += 1
+        self.last_time = max(self.last_time, record.time)
+        kind = record.kind
+        if kind is Kind.APPEND:
+            item = self.datasets.get(record.key)
+            if item is not None:
+                self._append(item, record)
+        elif kind is Kind.SET:
+            self._set(record)
+        elif kind is Kind.MUTATE:
+            item = self.datasets.get(record.key)
+            if item is not None:
+                self._mutate(item, record)
+        elif kind is Kind.DELETE:
+            self.datasets.pop(record.key, None)
+        elif kind is Kind.ARCHIVE:
+            self.archive[record.key] = self._item(record)
+        elif kind is Kind.IDENTITY:
+            self.identity |= record.value
+        elif kind is Kind.NOTE:
+            self.notes[record.key] = record.value
+        elif kind is Kind.END:
+            self.end = record.value
+
+    def _set(self, record: Record) -> None:
+        if record.archive:
+            # Popped first, so that datasets stand in the order in which they were set last.
+            self.datasets.pop(record.key, None)
+            self.datasets[record.key] = self._item(record)
+        else:
+            self.datasets.pop(record.key, None)
+
+    def _item(self, record: Record) -> Item:
+        return Item(
+            record.value,
+            dict(record.metadata),
+            record.origin,
+            record.broadcast,
+            record.persist,
+            record.time,
+            self.records,
+        )
+
+    def _append(self, item: Item, record: Record) -> None:
+        item.time = record.time
+        if isinstance(item.value, list):
+            item.value.append(record.value)
+        else:
+            self.problems.append(f"{record.key}: nothing can be appended to a {type(item.value).__name__}")
+
+    def _mutate(self, item: Item, record: Record) -> None:
+        item.time = record.time
+        before = len(item.value) if isinstance(item.value, list) else None
+        try:
+            item.value[record.index] = record.value
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            self.problems.append(f"{record.key}[{record.index!r}] could not be set: {error}")
+            return
+        rows = _rows(item.value, record.index)
+        if rows is None or (before is not None and before != len(item.value)):
+            item.generation = -self.records
+            item.dirty = None
+        elif item.dirty is None:
+            item.dirty = rows
+        else:
+            item.dirty = (min(item.dirty[0], rows[0]), max(item.dirty[1], rows[1]))
+
+
+def _rows(value: Any, index: Any) -> tuple[int, int] | None:
+    """Return the rows [from, to) that an index reaches, or None when that is not plain."""
+    if isinstance(index, tuple) and index:
+        index = index[0]
+    if not (isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim)):
+        return None
+    count = len(value)
+    if isinstance(index, int) and not isinstance(index, bool):
+        row = index + count if index < 0 else index
+        return row, row + 1
+    if isinstance(index, slice):
+        rows = range(count)[index]
+        return (min(rows[0], rows[-1]), max(rows[0], rows[-1]) + 1) if rows else (0, 0)
+    return None

@@ -1,0 +1,214 @@
+"""The result file as a whole: identity first, ARTIQ's two groups, and what is ours under `/rexec`."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from rexec._version import __version__
+from rexec.results.fold import RunState
+from rexec.results.forms import form_of
+from rexec.results.h5datasets import GroupWriter
+from rexec.wire import pyon
+
+_log = logging.getLogger(__name__)
+
+LAYOUT_VERSION: Final = 1
+"""Version of what is under `/rexec`."""
+
+_AT_ROOT: Final = frozenset({"rid", "start_time", "run_time", "artiq_version", "expid"})
+_TOO_WASTEFUL: Final = 2**20
+
+
+class FoldedFile:
+    """An HDF5 file that is kept equal to a run's state, at the cost of what changed.
+
+    The file is closed between updates, so that what is on the disk is whole then.
+
+    Args:
+        path: The file; it is made by the first update.
+        identifier: Identifier of the journal that the state comes from.
+
+    """
+
+    def __init__(self, path: Path, identifier: bytes) -> None:
+        self.path: Final = path
+        self._identifier: Final = identifier
+        self._begun = False
+        self._datasets = GroupWriter("datasets")
+        self._archive = GroupWriter("archive")
+        self._refused: list[str] = []
+
+    def update(self, state: RunState, *, compact: bool = False) -> None:
+        """Bring the file up to date with `state`.
+
+        Args:
+            state: The state; the `dirty` of its items are cleared.
+            compact: Write the file anew if changes have left holes in it.
+
+        Raises:
+            OSError: The file cannot be written; it is then of no use, and the next update starts over.
+
+        """
+        wasted = self._datasets.wasted + self._archive.wasted
+        if self._begun and wasted > (0 if compact else max(_TOO_WASTEFUL, self.path.stat().st_size // 2)):
+            self._start_over()
+        mode = "a" if self._begun else "w"
+        try:
+            with h5py.File(self.path, mode) as file:
+                self._begun = True
+                _write_identity(file, state.identity)
+                ours = _write_ours(file, state, self._identifier)
+                storage = state.notes.get("storage", {})
+                refused = self._datasets.update(file, state.datasets, storage)
+                refused += self._archive.update(file, state.archive, storage)
+                self._refused += [problem for problem in refused if problem not in self._refused]
+                _write_problems(ours, state.problems + self._refused)
+                _write_plot(file, state)
+        except BaseException:
+            self._begun = False
+            self._start_over()
+            raise
+
+    def _start_over(self) -> None:
+        self._begun = False
+        self._datasets = GroupWriter("datasets")
+        self._archive = GroupWriter("archive")
+        self._refused = []
+
+
+def write_groups(file: h5py.File, state: RunState) -> None:
+    """Write the groups `datasets` and `archive` into an open file, as ARTIQ's manager does."""
+    GroupWriter("datasets").update(file, state.datasets)
+    GroupWriter("archive").update(file, state.archive)
+
+
+def _write_identity(file: h5py.File, identity: Mapping[str, Any]) -> None:
+    _set(file, "rid", np.int64(identity.get("rid", 0)))
+    for name in ("start_time", "run_time"):
+        if identity.get(name) is not None:
+            _set(file, name, np.float64(identity[name]))
+    _set(file, "artiq_version", str(identity.get("artiq_version", "")))
+    _set(file, "expid", pyon_text(identity.get("expid", {})))
+
+
+def _write_ours(file: h5py.File, state: RunState, identifier: bytes) -> h5py.Group:
+    ours = file.require_group("rexec")
+    ours.attrs["layout"] = LAYOUT_VERSION
+    ours.attrs["version"] = __version__
+    ours.attrs["journal"] = identifier.hex()
+    ours.attrs["records"] = state.records
+    ours.attrs["written"] = time.time()
+    ours.attrs["last_change"] = state.last_time
+    ours.attrs["status"] = "running" if state.end is None else str(state.end.get("status", "ended"))
+    if state.end is not None and state.end.get("error"):
+        _set(ours, "error", str(state.end["error"]))
+    for name, value in state.identity.items():
+        if name not in _AT_ROOT and value not in (None, {}, []):
+            if name == "sources":
+                for digest, text in value.items():
+                    _set(ours, f"sources/{digest}", text)
+            else:
+                _set(ours, name, value if isinstance(value, str | int | float) else pyon_text(value))
+    return ours
+
+
+def _write_problems(ours: h5py.Group, problems: list[str]) -> None:
+    if problems:
+        _set(ours, "problems", "\n".join(problems))
+
+
+def _write_plot(file: h5py.File, state: RunState) -> None:
+    """Write what NeXus viewers look for, where the run has declared what to plot."""
+    plot = state.notes.get("plot")
+    if not isinstance(plot, dict) or plot.get("signal") not in state.datasets:
+        return
+    names = [plot["signal"], *(axis for axis in plot.get("axes", []) if axis in state.datasets)]
+    file.attrs["NX_class"], file.attrs["default"] = "NXroot", "rexec"
+    ours = file["rexec"]
+    ours.attrs["NX_class"], ours.attrs["default"] = "NXentry", "plot"
+    group = ours.require_group("plot")
+    group.attrs["NX_class"] = "NXdata"
+    links = [name.replace("/", "_") for name in names]
+    group.attrs["signal"] = links[0]
+    group.attrs["axes"] = links[1:]
+    for link, name in zip(links, names, strict=True):
+        if link not in group:
+            group[link] = h5py.SoftLink(f"/datasets/{name}")
+
+
+def _set(group: h5py.Group, name: str, value: Any) -> None:
+    """Write a small dataset, or leave it when it holds that value already."""
+    form = form_of(value)
+    if name in group:
+        old = group[name]
+        held = (
+            old.asstr()[()] if isinstance(form.data, str) and h5py.check_string_dtype(old.dtype) else old[()]
+        )
+        if np.array_equal(held, form.data):
+            return
+        del group[name]
+    dataset = group.create_dataset(name, data=form.data, dtype=form.dtype)
+    if "rexec_form" in form.attributes:
+        dataset.attrs.update(form.attributes)
+
+
+def pyon_text(value: Any) -> str:
+    """Return PYON of a value; parts that PYON does not know are replaced by their text."""
+    try:
+        return pyon.encode(value)
+    except (TypeError, ValueError):
+        return pyon.encode(_readable(value))
+
+
+def _readable(value: Any, depth: int = 0) -> Any:
+    if depth < 20 and isinstance(value, dict):
+        return {
+            "__jsonclass__ " if key == "__jsonclass__" else key: _readable(item, depth + 1)
+            for key, item in value.items()
+        }
+    if depth < 20 and isinstance(value, list | tuple):
+        return [_readable(item, depth + 1) for item in value]
+    try:
+        pyon.encode(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value
+
+
+def copy_of(source: Path, target: Path) -> None:
+    """Copy a file; on file systems that share blocks between files (btrfs, XFS) at no cost."""
+    with source.open("rb") as old, target.open("wb") as new:
+        if not _clone(old.fileno(), new.fileno()):
+            _copy_bytes(old.fileno(), new.fileno(), source.stat().st_size)
+
+
+def _copy_bytes(old: int, new: int, size: int) -> None:
+    if not hasattr(os, "copy_file_range"):
+        while data := os.read(old, 2**22):
+            while data:
+                data = data[os.write(new, data) :]
+        return
+    while size > 0:
+        copied = os.copy_file_range(old, new, size)
+        if copied == 0:
+            break
+        size -= copied
+
+
+_FICLONE: Final = 0x40049409
+
+
+def _clone(old: int, new: int) -> bool:
+    try:
+        import fcntl
+
+        fcntl.ioctl(new, _FICLONE, old)
+    except (ImportError, OSError):
+        return False
+    return True
