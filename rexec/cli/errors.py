@@ -1,8 +1,22 @@
-"""The errors that a user can act on, and how they look on one line of a terminal."""
+"""The errors that a user can act on, and how they look on a terminal."""
 
 from typing import Final
 
-EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = ()
+from devicedb import DeviceDBError
+from rexec.datasets import DatasetError
+from rexec.devices import DeviceError
+from rexec.experiment import ExperimentError
+from rexec.results import ResultsError
+from rexec.wire.errors import WireError
+
+EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = (
+    DatasetError,
+    DeviceDBError,
+    DeviceError,
+    ExperimentError,
+    ResultsError,
+    WireError,
+)
 """Base classes of every error that bad input or a bad peer can cause; their text is the whole message."""
 
 

@@ -16,6 +16,10 @@ from rexec._version import __version__
 
 SUBCOMMANDS: Final[dict[str, str]] = {
     "run": "run an experiment and keep its results",
+    "call": "call a method of a server",
+    "shell": "talk to a server, line by line",
+    "targets": "list what a server offers",
+    "methods": "show a target's methods with their documentation",
 }
 """Subcommand, the line that `rexec --help` says of it. The module is `rexec.cli.<subcommand>`."""
 

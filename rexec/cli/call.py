@@ -1,0 +1,65 @@
+"""`rexec call`: one call, from the command line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pprint import pformat
+from typing import Any
+
+from rexec.cli.literals import LITERALS_HELP, LiteralError, parse
+from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, split_peer
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="rexec call",
+        usage="rexec call [options] (HOST PORT | NAME) METHOD [VALUE ...] [KEYWORD=VALUE ...]",
+        description=f"Call a method of an RPC server and print what it returns.\n\n{WHERE_HELP}",
+        epilog=f"{LITERALS_HELP}\n\nexamples:\n  rexec call camera ping\n"
+        "  rexec call ::1 6283 set_roi 10 20 width=64",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_peer_arguments(parser)
+    return parser
+
+
+def split_values(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the positional and keyword arguments that the words of a command line stand for."""
+    positional: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name.isidentifier():
+            if name in keywords:
+                raise LiteralError(f"{name} is given twice")
+            keywords[name] = parse(value)
+        else:
+            positional.append(parse(word))
+    return positional, keywords
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make the call, print or write its result."""
+    parser = get_argparser()
+    arguments = parser.parse_intermixed_args(argv)
+    peer, rest = split_peer(arguments, parser)
+    if not rest:
+        parser.error(f"which method of {peer.label}? `rexec methods` lists them")
+    try:
+        positional, keywords = split_values(rest[1:])
+    except LiteralError as error:
+        parser.error(str(error))
+    client = peer.connect(arguments.timeout)
+    try:
+        result = getattr(client, rest[0])(*positional, **keywords)
+    except Exception as error:
+        if not is_answer(error):
+            raise
+        print(f"rexec call: {peer.label}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        client.close_rpc()
+    if result is not None:
+        print(pformat(result, width=100))
+    return 0

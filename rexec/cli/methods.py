@@ -1,0 +1,37 @@
+"""`rexec methods`: the methods of a target, with signatures and documentation."""
+
+import argparse
+from collections.abc import Sequence
+
+from rexec.cli.peer import WHERE_HELP, add_peer_arguments, split_peer
+from rexec.cli.signatures import listing
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="rexec methods",
+        description=f"Show the methods of a target of an RPC server.\n\n{WHERE_HELP}",
+        epilog="examples:\n  rexec methods camera\n  rexec methods ::1 3251 -t dataset_db",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_peer_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the signatures and documentation of a target's methods."""
+    parser = get_argparser()
+    arguments = parser.parse_intermixed_args(argv)
+    peer, rest = split_peer(arguments, parser)
+    if rest:
+        parser.error(
+            f"nothing may follow the server, but there is {' '.join(rest)!r}; a target is named with -t"
+        )
+    client = peer.connect(arguments.timeout)
+    try:
+        answer = client.get_rpc_method_list()
+    finally:
+        client.close_rpc()
+    print(listing(answer["methods"], answer["docstring"]))
+    return 0

@@ -1,0 +1,36 @@
+"""`rexec targets`: what a server offers."""
+
+import argparse
+from collections.abc import Sequence
+
+from rexec.cli.peer import WHERE_HELP, add_peer_arguments, split_peer
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="rexec targets",
+        description=f"List the targets of an RPC server, and its description.\n\n{WHERE_HELP}",
+        epilog="examples:\n  rexec targets ::1 3251\n  rexec targets camera",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_peer_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the targets, one a line."""
+    parser = get_argparser()
+    arguments = parser.parse_intermixed_args(argv)
+    peer, rest = split_peer(arguments, parser)
+    if rest:
+        parser.error(f"nothing may follow the server, but there is {' '.join(rest)!r}")
+    client = peer.connect_without_target(arguments.timeout)
+    try:
+        targets, description = client.get_rpc_id()
+    finally:
+        client.close_rpc()
+    print(f"{peer.label}: {description or '(no description)'}")
+    for target in sorted(targets):
+        print(f"  {target}")
+    return 0

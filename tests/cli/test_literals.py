@@ -1,0 +1,84 @@
+"""Values typed on a command line."""
+
+import ast
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rexec.cli.literals import LiteralError, parse
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.complex_numbers(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_what_repr_writes_is_read_back(value: Any) -> None:
+    assert parse(repr(value)) == value
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_value_or_one_error(text: str) -> None:
+    try:
+        parse(text)
+    except LiteralError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_names_of_json_and_of_pyon_are_known() -> None:
+    assert parse("[true, false, null, -inf]") == [True, False, None, -math.inf]
+    assert math.isnan(parse("nan"))
+
+
+def test_arrays_have_the_type_asked_for() -> None:
+    array = parse('array([[1, 2], [3, 4]], "uint16")')
+    assert array.dtype == np.uint16
+    assert array.tolist() == [[1, 2], [3, 4]]
+    assert parse("array([1, 2.5])").dtype == np.float64
+
+
+def test_an_array_is_read_from_a_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "frame.npy", np.arange(6.0).reshape(2, 3))
+    assert parse(f"@{tmp_path / 'frame.npy'}").tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_file_of_objects_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "bad.npy", np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(LiteralError, match=r"bad\.npy"):
+        parse(f"@{tmp_path / 'bad.npy'}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')", "(lambda: 1)()", "open('x')", "x", "[x for x in [1]]", "1 + 1",
+        "array([1, [2]])", "array(print)", "array([1], 'object')", "{[1]: 2}", "{**{}}", "'a' 'b' +",
+        "@/nonexistent.npy",        "(" * 3000, "-'a'", "f'{1}'",
+    ],
+)  # fmt: skip
+def test_what_is_no_literal_is_refused(text: str) -> None:
+    with pytest.raises(LiteralError):
+        parse(text)
+
+
+def test_a_bare_word_is_told_that_it_needs_quotes() -> None:
+    with pytest.raises(LiteralError, match="""'"red"'"""):
+        parse("red")
+
+
+def test_nothing_that_the_parser_accepts_is_a_call() -> None:
+    assert not isinstance(ast.parse('array([1], "f4")', mode="eval").body, ast.Constant)
+    assert parse('array([1], "f4")').dtype == np.float32

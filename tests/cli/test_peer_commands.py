@@ -1,0 +1,162 @@
+"""`rexec call`, `shell`, `targets`, `methods`: run as a person would, against a server of ours."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rexec.cli.main import main
+from rexec.remote_exec import rexec_targets
+from tests.serving import serving
+
+
+class Camera:
+    """A camera."""
+
+    def ping(self) -> bool:
+        """Answer."""
+        return True
+
+    def frame(self, n: int = 4, dtype: str = "int64") -> np.ndarray:
+        """Return a frame.
+
+        It counts.
+        """
+        return np.arange(n, dtype=dtype)
+
+    def total(self, frame: np.ndarray) -> float:
+        return float(frame.sum())
+
+    def fail(self) -> None:
+        raise ValueError("no light")
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving(rexec_targets("camera", Camera()), "a camera") as port:
+        yield port
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int) -> Path:
+    entry = {"type": "controller", "host": "127.0.0.1", "port": port, "target_name": "camera"}
+    path = tmp_path / "device_db.py"
+    path.write_text(f"device_db = {{'camera': {entry!r}, 'cam': 'camera'}}")
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def run(*words: str | int) -> int:
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def test_targets_are_listed(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("targets", "127.0.0.1", port) == 0
+    assert capsys.readouterr().out == f"127.0.0.1:{port}: a camera\n  camera\n  camera_rexec\n"
+
+
+def test_methods_are_shown_with_signatures_and_documentation(
+    port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("methods", "127.0.0.1", port, "-t", "camera") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("A camera.\n\nfail()")
+    assert (
+        "frame(n: int = 4, dtype: str = 'int64') -> ndarray\n    Return a frame.\n\n    It counts.\n" in out
+    )
+
+
+@pytest.mark.usefixtures("laboratory")
+def test_a_device_is_called_by_its_alias(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("call", "cam", "frame", "3", 'dtype="float32"') == 0
+    assert capsys.readouterr().out == "array([0., 1., 2.], dtype=float32)\n"
+
+
+@pytest.mark.usefixtures("laboratory")
+def test_an_array_is_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("frame.npy", np.arange(5))
+    assert run("call", "cam", "total", "@frame.npy") == 0
+    assert run("call", "cam", "total", "array([1.5, 2])") == 0
+    assert capsys.readouterr().out == "10.0\n3.5\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["fail"], 1, "ValueError: no light"),
+        (["fram"], 1, "did you mean 'frame'?"),
+        (["frame", "abc"], 2, "text needs quotes of its own"),
+        (["frame", "n=1", "n=2"], 2, "n is given twice"),
+        ([], 2, "which method"),
+        (["ping", "--target", "kamera"], 2, "did you mean 'camera'?"),
+    ],
+)
+@pytest.mark.usefixtures("laboratory")
+def test_a_call_that_cannot_be_made_is_one_line(
+    words: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("call", "camera", *words) == status
+    captured = capsys.readouterr()
+    assert says in captured.err.splitlines()[-1]
+    assert captured.out == ""
+
+
+@pytest.mark.usefixtures("laboratory")
+def test_an_unknown_device_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("call", "camra", "ping") == 2
+    assert "'camera'" in capsys.readouterr().err
+
+
+def test_a_port_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("targets", "127.0.0.1", 70000) == 2
+    assert "65535" in capsys.readouterr().err
+
+
+def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving({"x": Camera()}) as free:
+        pass
+    assert run("call", "127.0.0.1", free, "ping") == 2
+    assert f"127.0.0.1:{free}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("laboratory")
+def test_the_shell_answers_line_by_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("# a comment\nping()\nframe(2)\nframe?\ntotal([1\nping()\n"))
+    assert run("shell", "cam") == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("True\narray([0, 1])\nframe(n: int = 4")
+    assert captured.err == "error: 'total([1' is no call; type help\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("frame", "to call it: frame()"),
+        ("frame(**{})", "** takes a value"),
+        ("frame(open('x'))", "is not a value"),
+        ("nothing?", "there is no method"),
+        ("import os", "no call"),
+    ],
+)
+@pytest.mark.usefixtures("laboratory")
+def test_the_shell_refuses_what_is_no_call(
+    line: str, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{line}\n"))
+    assert run("shell", "cam") == 1
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["call", "shell", "targets", "methods"])
+def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    out = capsys.readouterr().out
+    assert "examples:" in out
+    assert "HOST PORT" in out

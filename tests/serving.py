@@ -1,0 +1,47 @@
+"""A server of ours in a thread of the test, on a port that the system gives."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rexec.wire.pc_rpc import Server
+from rexec.wire.tls import SimpleSSLConfig
+
+
+@contextlib.contextmanager
+def serving(
+    targets: Mapping[str, Any], description: str | None = None, ssl_config: SimpleSSLConfig | None = None
+) -> Iterator[int]:
+    """Serve targets on loopback while the context lasts; yields the port."""
+    started: list[int] = []
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    server = Server(targets, description, builtin_terminate=True)
+
+    async def serve() -> None:
+        await server.start(["127.0.0.1"], 0, ssl_config)
+        started.append(server.port)
+        ready.set()
+        await server.wait_terminate()
+        await server.stop()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            ready.set()
+            loop.close()
+
+    thread = threading.Thread(target=run, name="server under test")
+    thread.start()
+    try:
+        assert ready.wait(10.0)
+        assert started, "the server did not start"
+        yield started[0]
+    finally:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(server.terminate)
+        thread.join(10.0)
+        assert not thread.is_alive()
