@@ -1,0 +1,20 @@
+"""Remote execution: code of an experiment runs beside the driver, on the controller.
+
+The server side (`RemoteExecServer`, `simple_rexec_server_loop`) belongs into a controller;
+`connect_global_rpc` is called by an experiment. All of it understands, and is understood by, the original ARTIQ module.
+"""
+
+from rexec.remote_exec._dataset_db import DEFAULT_PORT, DatasetDBOffer, offer_dataset_db, offered_dataset_db
+from rexec.remote_exec._global_rpc import connect_global_rpc
+from rexec.remote_exec._server import RemoteExecServer, rexec_targets, simple_rexec_server_loop
+
+__all__ = [
+    "DEFAULT_PORT",
+    "DatasetDBOffer",
+    "RemoteExecServer",
+    "connect_global_rpc",
+    "offer_dataset_db",
+    "offered_dataset_db",
+    "rexec_targets",
+    "simple_rexec_server_loop",
+]
