@@ -7,7 +7,13 @@ author = "the artiq-rexec authors"
 copyright = "2026, the artiq-rexec authors"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinxarg.ext",  # the command line reference, from the parsers themselves
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"artiq-rexec {__version__}"
@@ -15,3 +21,4 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+default_role = "literal"  # docstrings write names in single backticks
