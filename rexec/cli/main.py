@@ -44,13 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process's own arguments) and return its exit status."""
     arguments = get_argparser().parse_args(argv)
     command: str = arguments.command
-    from rexec.cli.errors import EXPECTED_ERRORS, render
-
-    module = importlib.import_module(f"rexec.cli.{command}")
-    run = cast(Callable[[Sequence[str]], int], module.main)
     try:
+        module = importlib.import_module(f"rexec.cli.{command}")
+        run = cast(Callable[[Sequence[str]], int], module.main)
         return run(arguments.arguments)
-    except EXPECTED_ERRORS as error:
+    except Exception as error:
+        # Only now: these classes are in packages that take long to import.
+        from rexec.cli.errors import EXPECTED_ERRORS, render
+
+        if not isinstance(error, EXPECTED_ERRORS):
+            raise
         print(f"rexec {command}: error: {render(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

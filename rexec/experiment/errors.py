@@ -12,6 +12,10 @@ class ExperimentFileError(ExperimentError):
     """The file of an experiment cannot be read, compiled or imported."""
 
 
+class ExperimentImportError(ExperimentError):
+    """Importing the file of an experiment raised; the original error is the cause."""
+
+
 class ExperimentClassError(ExperimentError):
     """A file has no experiment class, has several, or lacks the one that was asked for."""
 

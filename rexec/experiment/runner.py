@@ -1,0 +1,170 @@
+"""Runs the experiment of a file and keeps its results: everything but what a person sees."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from devicedb import DeviceDatabase
+from rexec.datasets import Dataset, DatasetError, DatasetManager, DatasetStore
+from rexec.devices import DeviceManager
+from rexec.devices.manager import BeforeConnect
+from rexec.experiment.argument_manager import ArgumentManager, Ask
+from rexec.experiment.errors import ExperimentError, ExperimentImportError
+from rexec.experiment.identity import artiq_version, encodable, expid, identity
+from rexec.experiment.interrupts import Interrupts
+from rexec.experiment.lifecycle import Hooks, Outcome, live
+from rexec.experiment.loading import check_names, choose_class, import_file, importable, title
+from rexec.experiment.stand_ins import CCB, Scheduler, Termination
+from rexec.experiment.tracebacks import place
+from rexec.results import ResultsWriter, next_rid, results_path
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, and with what."""
+
+    file: Path
+    class_name: str | None
+    arguments: Mapping[str, Any]
+    """As given, before they are processed."""
+    database: DeviceDatabase
+    datasets: DatasetStore
+    hdf5: Path | None = None
+    """Result file; None: in ARTIQ's layout under `root`."""
+    overwrite: bool = False
+    """Whether a result file of that name may be replaced."""
+    root: Path = Path()
+    before_connect: BeforeConnect | None = None
+    log_level: int = logging.WARNING
+    command: tuple[str, ...] = ()
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes on."""
+
+    @property
+    def ask(self) -> Ask | None:
+        """How to ask a person for interactive arguments; None where there is nobody."""
+
+    def begin(self, rid: int, title: str, datasets: Mapping[str, Dataset]) -> None:
+        """Take note of the run and of the mapping that its datasets will be in."""
+
+    def phase(self, name: str) -> None:
+        """Take note that a phase begins."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run went and what it left."""
+
+    rid: int
+    class_name: str
+    outcome: Outcome
+    datasets: Mapping[str, Dataset]
+    path: Path | None
+    """The result file; None where the experiment was never built."""
+
+
+def run(plan: Plan, watcher: Watcher) -> Report:
+    """Run an experiment from its file to its result file.
+
+    What the experiment raises is in the report; the result file is written in any case, once the experiment was
+    built.
+
+    Parameters
+    ----------
+    plan
+        What to run.
+    watcher
+        Who is told how it goes on.
+
+    Raises
+    ------
+    ExperimentError
+        File or class are wrong.
+    ResultsError
+        No result file can be written there, or it could not be finished.
+
+    """
+    file = plan.file.absolute()
+    root, hdf5 = plan.root.absolute(), plan.hdf5.absolute() if plan.hdf5 is not None else None
+    check_names(file.parent)
+    termination = Termination()
+    interrupts = Interrupts(termination)
+    with importable(_folders(file, plan.database.origin)):
+        module = imported(file)
+        experiment = choose_class(module, plan.file, plan.class_name)
+        now = datetime.now()
+        rid = next_rid(root)
+        path = hdf5 if hdf5 is not None else results_path(root, rid, experiment.__name__, now)
+        arguments = ArgumentManager(plan.arguments, watcher.ask)
+
+        def described() -> dict[str, Any]:
+            return expid(plan.file, experiment.__name__, arguments, plan.arguments, plan.log_level)
+
+        start = identity(
+            rid, described(), plan.arguments, plan.database, now.timestamp(), plan.file, plan.command
+        )
+        writer = ResultsWriter.create(path, start, overwrite=plan.overwrite)
+        datasets = DatasetManager(plan.datasets, sink=writer)
+        scheduler = Scheduler(rid, described(), termination)
+        devices = DeviceManager(
+            plan.database, {"scheduler": scheduler, "ccb": CCB()}, before_connect=plan.before_connect
+        )
+        watcher.begin(rid, title(experiment), datasets.local)
+        hooks = Hooks(
+            phase=watcher.phase,
+            built=lambda: writer.update_identity(expid=encodable(described()), artiq_version=artiq_version()),
+            running=lambda moment: writer.update_identity(run_time=moment),
+        )
+        with interrupts.installed():
+            outcome = live(experiment, devices, datasets, arguments, scheduler, interrupts, hooks)
+            with interrupts.shielded():
+                watcher.phase("writing results")
+                kept = _finish(writer, datasets, outcome)
+    return Report(rid, experiment.__name__, outcome, dict(datasets.local), kept)
+
+
+def _finish(writer: ResultsWriter, datasets: DatasetManager, outcome: Outcome) -> Path | None:
+    """Write the result file, or remove it where the experiment was never built and left nothing."""
+    try:
+        datasets.close()
+    except DatasetError as error:
+        logger.error("%s", error)
+    status = "interrupted" if outcome.interrupted else "failed" if outcome.error is not None else "completed"
+    path = writer.close(status, error=outcome.error)
+    if outcome.built or datasets.local:
+        return path
+    path.unlink()
+    return None
+
+
+def _folders(file: Path, origin: str) -> list[Path]:
+    """Return the folders to import from: the experiment's, and that of the device database for local drivers."""
+    folders = [file.parent]
+    database = Path(origin).absolute().parent
+    if Path(origin).is_file() and database != file.parent:
+        folders.append(database)
+    return folders
+
+
+def imported(file: Path) -> ModuleType:
+    """Import an experiment's file; ExperimentError says where and why it fails."""
+    try:
+        return import_file(file)
+    except ExperimentError:
+        raise
+    except Exception as error:
+        where = place(error, file) or file.name
+        text = " ".join(str(error).split())
+        raise ExperimentImportError(f"{where}: importing it raised {type(error).__name__}: {text}") from error
+    except SystemExit as error:
+        raise ExperimentImportError(
+            f"{place(error, file) or file.name}: it calls sys.exit({error.code!r})"
+        ) from error
