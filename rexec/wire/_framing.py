@@ -63,6 +63,11 @@ class FrameReader:
         """Whether no byte of a next message is here."""
         return self._start == self._end and self._frame is None
 
+    @property
+    def large(self) -> bool:
+        """Whether taking the next message may change the size of what `space` returned."""
+        return len(self._data) > _FIRST
+
     def space(self) -> memoryview:
         """Return where the next bytes are to be put; never empty. Release it before `take`."""
         if self._waiting:

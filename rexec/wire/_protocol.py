@@ -12,7 +12,7 @@ from rexec.wire._framing import Frame
 from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_encode import encode_base64, encode_raw, encode_text
 from rexec.wire._pyon_v1_parser import parse
-from rexec.wire.errors import FormatError, IncompatibleServer
+from rexec.wire.errors import FormatError, IncompatibleServer, MessageTooLong
 from rexec.wire.packed_exceptions import exception_from, pack_exception
 
 BANNER: Final = b"ARTIQ pc_rpc\n"
@@ -193,6 +193,23 @@ def call_request(
     except TypeError as error:
         path = str(error).replace("request['args']", "args", 1).replace("request['kwargs']", "kwargs", 1)
         raise TypeError(f"argument of {name}(): {path}") from None
+
+
+def check_length(pieces: Sequence[Buffer], greeting: Greeting, what: str) -> None:
+    """Refuse a message that a reference server would answer by dropping the connection.
+
+    Raises:
+        MessageTooLong: It is longer than such a server reads.
+
+    """
+    if CALL_IDS in greeting.features:
+        return  # one of ours: it takes any length
+    size = sum(map(len, pieces))
+    if size > STOCK_LINE_LIMIT:
+        raise MessageTooLong(
+            f"{what}: the request has {size} bytes, this server reads at most {STOCK_LINE_LIMIT} in one. "
+            "Send the data in pieces"
+        )
 
 
 def method_list_request(codec: Codec, number: int) -> list[Buffer]:

@@ -9,12 +9,12 @@ from rexec.wire._connection import Connection, connect
 from rexec.wire._protocol import (
     BANNER,
     FEATURES,
-    STOCK_LINE_LIMIT,
     Codec,
     Greeting,
     RemoteFailure,
     TargetName,
     call_request,
+    check_length,
     choose_features,
     choose_target,
     method_list_request,
@@ -115,7 +115,7 @@ class Session:
         """
         self._number += 1
         pieces = call_request(self.codec, name, args, kwargs, self._number)
-        check_length(pieces, self.codec, f"{name}() of {self.where}")
+        check_length(pieces, self.greeting, f"{name}() of {self.where}")
         return pieces
 
     def encode_method_list(self) -> list[Buffer]:
@@ -148,23 +148,6 @@ class Session:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-
-
-def check_length(pieces: Sequence[Buffer], codec: Codec, what: str) -> None:
-    """Refuse a message that a reference server would answer by dropping the connection.
-
-    Raises:
-        MessageTooLong: It is longer than such a server reads.
-
-    """
-    if codec.ours:
-        return
-    size = sum(map(len, pieces))
-    if size > STOCK_LINE_LIMIT:
-        raise MessageTooLong(
-            f"{what}: the request has {size} bytes, this server reads at most {STOCK_LINE_LIMIT} in one. "
-            "Send the data in pieces"
-        )
 
 
 def open_session(

@@ -1,5 +1,7 @@
 """Remote procedure calls: clients, server, and the loop of a controller."""
 
+from rexec.wire._async_client import AsyncioClient
+from rexec.wire._best_effort_client import BestEffortClient
 from rexec.wire._client import Client
 from rexec.wire._io_thread import Limits
 from rexec.wire._loop import simple_server_loop
@@ -9,7 +11,9 @@ from rexec.wire._targets import while_busy
 from rexec.wire.errors import IncompatibleServer
 
 __all__ = [
+    "AsyncioClient",
     "AutoTarget",
+    "BestEffortClient",
     "Client",
     "IncompatibleServer",
     "Limits",
