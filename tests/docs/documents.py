@@ -11,6 +11,7 @@ A fenced block is one of these; the guard in `test_documents.py` fails on any ot
 * `text`, `mermaid` or a MyST directive: not code.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -93,7 +94,8 @@ def run(document: Path, folder: Path) -> None:
             continue
         elif block.language == "python":
             source = "\n" * block.line + block.text
-            exec(compile(source, str(document), "exec"), namespace)
+            with contextlib.chdir(folder):
+                exec(compile(source, str(document), "exec"), namespace)
         elif block.language == "console":
             for command, expected, status in transcript(block.text):
                 run_command(where, command, expected, status, folder)
