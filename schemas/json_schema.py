@@ -7,12 +7,16 @@ from typing import Final
 from pydantic import BaseModel
 
 from schemas.device_db import DeviceDB
+from schemas.report import ReportModel
 
 FOLDER: Final = Path(__file__).parent
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-FILES: Final[dict[str, type[BaseModel]]] = {"device_db.schema.json": DeviceDB}
+FILES: Final[dict[str, type[BaseModel]]] = {
+    "device_db.schema.json": DeviceDB,
+    "report.schema.json": ReportModel,
+}
 """File name in this folder, the model that it is generated from."""
 
 

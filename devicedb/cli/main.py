@@ -14,6 +14,8 @@ from typing import Final, cast
 from devicedb.errors import DeviceDBError
 
 SUBCOMMANDS: Final[dict[str, str]] = {
+    "check": "find what would fail, at the line that caused it",
+    "explain": "what a rule of the check finds and why",
     "show": "list the devices, or show all that is known of one",
 }
 """Subcommand, the line that `devicedb --help` says of it. The module is `devicedb.cli.<subcommand>`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from rich.console import Console
 
-PIPE_WIDTH: Final = 160
+PIPE_WIDTH: Final = 240
 """Columns of a table that goes to a file or a pipe: nothing that a script looks for is cut off."""
 
 

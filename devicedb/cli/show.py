@@ -39,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = get_argparser().parse_args(argv)
     database = load_file(arguments.device_db)
     if arguments.name is None:
+        print(f"{len(database)} names in {database.origin}")
         console().print(table(database))
         return 0
     resolution = database.resolve(arguments.name)
@@ -55,9 +56,7 @@ def table(database: DeviceDatabase) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    found = Table(
-        box=box.SIMPLE_HEAD, title=f"{len(database)} names in {database.origin}", title_justify="left"
-    )
+    found = Table(box=box.SIMPLE_HEAD)
     for column in ("name", "type", "leads to"):
         found.add_column(column, overflow="fold")
     for name, value in database.raw.items():

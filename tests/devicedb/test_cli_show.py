@@ -25,6 +25,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "device_db.py").write_text(TEXT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARTIQ_SSL_DIR", raising=False)
+    monkeypatch.setenv("COLUMNS", "300")
     return tmp_path / "device_db.py"
 
 

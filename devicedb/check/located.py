@@ -1,0 +1,151 @@
+"""A device database as the child process drew it: plain values, each with the number of its site."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+NOWHERE: Final = -1
+"""The site of a value of which no place is known."""
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Stands for an object that is no plain value."""
+
+    type_name: str
+    text: str
+
+
+UNKNOWN: Final = Opaque("unknown", "what only running the file would tell")
+"""A value that a check without running the file cannot know. No rule may say a word about it."""
+
+
+class Node:
+    """A value, the site that made it, and the nodes of what it holds.
+
+    Attributes
+    ----------
+    value
+        The plain value; objects that are none are `Opaque`.
+    site
+        Index into the table of sites, or NOWHERE.
+    children
+        For a dict {key: node}, for a list, tuple or set {index: node}, empty otherwise.
+    key_sites
+        For a dict {key: site of the key}.
+
+    """
+
+    __slots__ = ("children", "key_sites", "site", "value")
+
+    def __init__(self, value: Any, site: int = NOWHERE) -> None:
+        self.value = value
+        self.site = site
+        self.children: dict[Any, Node] = {}
+        self.key_sites: dict[Any, int] = {}
+
+    def at(self, *path: Any) -> int:
+        """Return the site of the value at a path, or of the nearest container of it that has one."""
+        node, site = self, self.site
+        for step in path:
+            child = node.children.get(step)
+            if child is None:
+                break
+            node = child
+            site = node.site if node.site != NOWHERE else site
+        return site
+
+    def key_at(self, key: Any) -> int:
+        """Return the site of a key, or of the dict where that is not known."""
+        site = self.key_sites.get(key, NOWHERE)
+        return site if site != NOWHERE else self.site
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A stretch of source: lines from 1, columns from 0 in UTF-8 bytes."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+def decode(picture: Any) -> Node:
+    """Return the tree that a picture (see `devicedb.trace.picture`) draws."""
+    return _decode(picture, {})
+
+
+def _decode(node: Any, drawn: dict[int, Node]) -> Node:
+    if type(node) is list:
+        return Node(node[0], node[1])
+    if "r" in node:
+        return drawn[node["r"]]
+    if "o" in node:
+        kind, text = node["o"]
+        return Node(UNKNOWN if kind == UNKNOWN.type_name else Opaque(kind, text), node["s"])
+    if "d" in node:
+        value: dict[Any, Any] = {}
+        found = drawn[node["i"]] = Node(value, node["s"])
+        for key_node, child_node in node["d"]:
+            if type(key_node) is list:
+                key, key_site = key_node
+            else:
+                decoded = _decode(key_node, drawn)
+                key, key_site = hashable(decoded.value), decoded.site
+            child = _decode(child_node, drawn)
+            value[key] = child.value
+            found.children[key] = child
+            found.key_sites[key] = key_site
+        return found
+    return _decode_sequence(node, drawn)
+
+
+def _decode_sequence(node: Any, drawn: dict[int, Node]) -> Node:
+    items: list[Any] = []
+    found = drawn[node["i"]] = Node(items, node["s"])
+    for index, each in enumerate(node["l"]):
+        child = _decode(each, drawn)
+        items.append(child.value)
+        found.children[index] = child
+    if node["k"] == "tuple":
+        found.value = tuple(items)
+    elif node["k"] != "list":
+        found.value = Opaque(node["k"], repr(items))
+    return found
+
+
+def hashable(key: Any) -> Any:
+    """Return a key as it is, or something that stands for it where it cannot be a key again."""
+    try:
+        hash(key)
+    except TypeError:
+        return Opaque(type(key).__name__, repr(key))
+    return key
+
+
+def from_plain(value: Any) -> Node:
+    """Return the tree of a value of which no places are known, for example of a running master."""
+    return _from_plain(value, {})
+
+
+def _from_plain(value: Any, seen: dict[int, Node]) -> Node:
+    if id(value) in seen:
+        return seen[id(value)]
+    if isinstance(value, Mapping):
+        plain: dict[Any, Any] = {}
+        found = seen[id(value)] = Node(plain)
+        for key, each in value.items():
+            child = _from_plain(each, seen)
+            plain[key] = child.value
+            found.children[key] = child
+        return found
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        found = seen[id(value)] = Node(value)
+        for index, each in enumerate(value):
+            found.children[index] = _from_plain(each, seen)
+        return found
+    if value is None or isinstance(value, str | int | float | Opaque):
+        return Node(value)
+    return Node(Opaque(type(value).__name__, "an object"))

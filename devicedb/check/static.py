@@ -1,0 +1,179 @@
+"""Reads a device database without running it: what its source writes plainly, and what it does not.
+
+The result is a picture as the child process draws it; what only running would tell is UNKNOWN in it.
+"""
+
+import ast
+from pathlib import Path
+from typing import Any, Final
+
+from devicedb.check.facts import FileFacts
+from devicedb.check.located import UNKNOWN, Place
+from devicedb.trace.duplicates import duplicates
+
+_UNHASHABLE: Final = "a key that is computed"
+
+
+def read_static(source: Path, path: str) -> tuple[FileFacts, dict[str, Any]]:
+    """Return the facts and the picture of a file that is not run."""
+    text = source.read_bytes()
+    try:
+        tree = ast.parse(text, path)
+        found = duplicates(text, path)
+    except (SyntaxError, ValueError) as error:
+        line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
+        message = getattr(error, "msg", None) or str(error)
+        fault = {"kind": "SyntaxError", "text": message, "file": path, "line": line, "column": column}
+        return FileFacts(path, ended="static", error=fault), {}
+    reader = _Reader(path)
+    reader.module(tree)
+    picture: dict[str, Any] = {"files": [path], "sites": reader.sites}
+    kind, missing = "dict", None
+    if reader.database is None:
+        if not reader.unknown:
+            missing = tuple(sorted(reader.constants))
+    elif "d" in reader.database:
+        picture |= {"root": reader.database, "incomplete": bool(reader.unknown)}
+    else:
+        kind = reader.kind
+    facts = FileFacts(
+        path,
+        ended="static",
+        missing=missing,
+        root_kind=kind,
+        duplicates=tuple(found),
+        unknown=tuple(reader.unknown),
+    )
+    return facts, picture
+
+
+class _Reader:
+    """Follows the top level of a file as far as it is plain."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.sites: list[tuple[int, int, int, int, int]] = []
+        self.constants: dict[str, ast.expr] = {}
+        self.database: Any = None
+        self.kind = "dict"
+        self.unknown: list[tuple[str, Place]] = []
+        self.containers = 0
+
+    def module(self, tree: ast.Module) -> None:
+        """Read every statement in order."""
+        for statement in tree.body:
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                self.assign(statement.targets[0], statement.value, statement)
+            elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+                self.assign(statement.target, statement.value, statement)
+            elif _mentions_database(statement):
+                self.merge_into(statement)
+
+    def assign(self, target: ast.expr, value: ast.expr, statement: ast.stmt) -> None:
+        """Read `device_db = ...`, `device_db[...] = ...` and constants."""
+        if isinstance(target, ast.Name) and target.id != "device_db":
+            self.constants[target.id] = value
+        elif isinstance(target, ast.Name):
+            self.database = self.node(value)
+            if isinstance(self.database, list):
+                self.kind = type(self.database[0]).__name__
+            elif "o" in self.database:
+                self.database = None
+                self.leave_out("device_db is computed", value)
+            elif "l" in self.database:
+                self.kind = self.database["k"]
+        elif _is_item(target) and isinstance(self.database, dict) and "d" in self.database:
+            key = self.node(target.slice)  # type: ignore[attr-defined]
+            if isinstance(key, list):
+                self.put(key, self.node(value))
+            else:
+                self.leave_out(_UNHASHABLE, target)
+        elif _mentions_database(statement):
+            self.leave_out("a statement that changes device_db", statement)
+
+    def merge_into(self, statement: ast.stmt) -> None:
+        """Read `device_db.update({...})` and `device_db |= {...}`."""
+        other: ast.expr | None = None
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.BitOr):
+            other = statement.value
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            call = statement.value
+            is_update = isinstance(call.func, ast.Attribute) and call.func.attr == "update"
+            other = call.args[0] if is_update and len(call.args) == 1 and not call.keywords else None
+        node = self.node(other) if other is not None else None
+        if (
+            isinstance(node, dict)
+            and "d" in node
+            and isinstance(self.database, dict)
+            and "d" in self.database
+        ):
+            for key, value in node["d"]:
+                self.put(key, value)
+        else:
+            self.leave_out("a statement that changes device_db", statement)
+
+    def put(self, key: Any, value: Any) -> None:
+        """Set an item of the database's picture."""
+        pairs = self.database["d"]
+        for pair in pairs:
+            if pair[0][0] == key[0]:
+                pair[1] = value
+                return
+        pairs.append([key, value])
+
+    def leave_out(self, what: str, node: ast.expr | ast.stmt) -> None:
+        """Note what running would tell."""
+        self.unknown.append((what, Place(self.path, *self.sites[self.site(node)][1:])))
+
+    def site(self, node: ast.expr | ast.stmt) -> int:
+        """Number the place of a node."""
+        end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or 0
+        self.sites.append((0, node.lineno, node.col_offset, end_line, end_column))
+        return len(self.sites) - 1
+
+    def node(self, value: ast.expr, depth: int = 0) -> Any:
+        """Return the picture of an expression."""
+        site = self.site(value)
+        if isinstance(value, ast.Constant) and isinstance(value.value, str | int | float | bool | None):
+            return [value.value, site]
+        if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
+            inner = self.node(value.operand)
+            if isinstance(inner, list) and type(inner[0]) in (int, float):
+                return [-inner[0], site]
+        if isinstance(value, ast.Name) and value.id in self.constants and depth < 20:
+            return self.node(self.constants[value.id], depth + 1)
+        if isinstance(value, ast.List | ast.Tuple) and not any(
+            isinstance(e, ast.Starred) for e in value.elts
+        ):
+            kind = "list" if isinstance(value, ast.List) else "tuple"
+            self.containers += 1
+            number = self.containers
+            return {"l": [self.node(each, depth) for each in value.elts], "k": kind, "s": site, "i": number}
+        if isinstance(value, ast.Dict):
+            return self.dict_node(value, site, depth)
+        return {"o": [UNKNOWN.type_name, ""], "s": site}
+
+    def dict_node(self, value: ast.Dict, site: int, depth: int) -> Any:
+        """Return the picture of a dict display; keys that are computed are noted and left out."""
+        self.containers += 1
+        number = self.containers
+        pairs: dict[Any, list[Any]] = {}
+        for key, each in zip(value.keys, value.values, strict=True):
+            key_node = self.node(key, depth) if key is not None else None
+            if not isinstance(key_node, list):
+                self.leave_out(_UNHASHABLE, key or each)
+                if depth or self.database is not None or number > 1:
+                    return {"o": [UNKNOWN.type_name, ""], "s": site}
+                continue
+            pairs[key_node[0]] = [key_node, self.node(each, depth)]
+        return {"d": list(pairs.values()), "s": site, "i": number}
+
+
+def _is_item(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "device_db"
+    )
+
+
+def _mentions_database(node: ast.stmt) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == "device_db" for each in ast.walk(node))

@@ -1,0 +1,49 @@
+"""`devicedb explain`: what a rule finds, why, with a bad and a good example."""
+
+import argparse
+from collections.abc import Sequence
+
+from devicedb.errors import DeviceDBError
+from devicedb.rules import RULES
+from devicedb.rules.reference import as_markdown, as_text
+from devicedb.suggest import did_you_mean
+
+
+class UnknownRuleError(DeviceDBError):
+    """A code was asked for that no rule has."""
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `devicedb explain`."""
+    parser = argparse.ArgumentParser(
+        prog="devicedb explain",
+        description="Explain rules of `devicedb check`: what each finds, why it matters, a bad and a good example.",
+        epilog="examples:\n  devicedb explain DDB305\n  devicedb explain DDB4\n  devicedb explain --all",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("codes", metavar="CODE", nargs="*", help="a code, or the beginning of some")
+    parser.add_argument("--all", action="store_true", help="every rule")
+    parser.add_argument("--markdown", action="store_true", help="as a page of the documentation")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the rules asked for; a list of all where none is."""
+    arguments = get_argparser().parse_args(argv)
+    if arguments.markdown:
+        print(as_markdown(RULES.values()), end="")
+        return 0
+    codes = [code.upper() for code in arguments.codes]
+    for code in codes:
+        if not any(each.startswith(code) for each in RULES):
+            raise UnknownRuleError(
+                f"there is no rule {code}.{did_you_mean(code, RULES)} `devicedb explain` lists all"
+            )
+    wanted = [
+        rule for rule in RULES.values() if arguments.all or (codes and rule.code.startswith(tuple(codes)))
+    ]
+    if wanted:
+        print("\n".join(as_text(rule) for rule in wanted), end="")
+    else:
+        print("".join(f"{rule.code}  {rule.severity:8} {rule.summary}\n" for rule in RULES.values()), end="")
+    return 0

@@ -1,0 +1,148 @@
+"""The methods that a controller's driver offers, read from the source of the program that its command starts."""
+
+import ast
+import os
+import shlex
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from devicedb.drivers.sources import ClassSource, Source, SourceFinder, read
+
+LOOPS: Final = frozenset({"simple_server_loop", "simple_rexec_server_loop", "Server"})
+
+ALWAYS: Final = frozenset(
+    {
+        "close_rpc",
+        "get_rpc_id",
+        "select_rpc_target",
+        "get_selected_target",
+        "get_local_host",
+        "get_rpc_method_list",
+    }
+)
+"""What every client has itself."""
+
+
+def methods_of(
+    command: str, target_name: str | None, folder: str, finder: SourceFinder
+) -> tuple[frozenset[str], str] | None:
+    """Return the methods of the target that a command serves and the file of its class.
+
+    None where the source is not found or does not say it plainly.
+
+    Parameters
+    ----------
+    command
+        The controller's command, as written.
+    target_name
+        The target, None for the only one.
+    folder
+        Where the device database is: commands name scripts relative to it.
+    finder
+        Where modules are looked for.
+
+    """
+    source = program_source(command, folder, finder)
+    name = target_class(source.tree, target_name) if source is not None else None
+    found = finder.find_class(source, name) if source is not None and name is not None else None
+    if found is None:
+        return None
+    return _methods(found, finder)
+
+
+def _methods(found: ClassSource, finder: SourceFinder) -> tuple[frozenset[str], str] | None:
+    names: set[str] = set()
+    for each in finder.lineage(found):
+        if each is None:
+            return None
+        for node in ast.walk(each.node):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.id if isinstance(node, ast.Name) else node.attr)
+    if "__getattr__" in names or "__getattribute__" in names:
+        return None
+    return frozenset(names), found.source.path
+
+
+def program_source(command: str, folder: str, finder: SourceFinder) -> Source | None:
+    """Return the source of the program that a command starts: `-m MODULE`, `FILE.py` or an installed script."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return None
+    for word, following in zip(words[:6], [*words[1:7], ""], strict=False):
+        if word == "-m" and following:
+            return finder.source(following + ".__main__") or finder.source(following)
+        if word.endswith(".py"):
+            path = Path(os.path.join(folder, os.path.expanduser(word)))
+            return read(path, path.stem)
+    module = installed_scripts().get(os.path.basename(words[0])) if words else None
+    return finder.source(module) if module else None
+
+
+@lru_cache(maxsize=1)
+def installed_scripts() -> dict[str, str]:
+    """Return the modules of the programs that packages have installed."""
+    from importlib.metadata import entry_points
+
+    return {each.name: each.module for each in entry_points(group="console_scripts")}
+
+
+def target_class(tree: ast.Module, target_name: str | None) -> str | None:
+    """Return the class of which a server program serves an instance under a target's name."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call) or _last_name(call.func) not in LOOPS or not call.args:
+            continue
+        served = dict(_served(call))
+        if target_name is None:
+            values = list(served.values())
+            value = values[0] if len(values) == 1 else None
+        else:
+            value = served.get(target_name)
+        if value is not None:
+            return _class_of(value, tree)
+    return None
+
+
+def _served(call: ast.Call) -> list[tuple[str, ast.expr]]:
+    """Target names and the expressions of what is served under them."""
+    first = call.args[0]
+    if isinstance(first, ast.Dict):
+        found = []
+        for key, value in zip(first.keys, first.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                found.append((key.value, value))
+        return found
+    if isinstance(first, ast.Constant) and isinstance(first.value, str) and len(call.args) > 1:
+        return [(first.value, call.args[1])]
+    return []
+
+
+def _class_of(value: ast.expr, tree: ast.Module) -> str | None:
+    """The name of the class of an expression: a call of it, or a variable that only ever holds such."""
+    if isinstance(value, ast.Call):
+        return _last_name(value.func)
+    if not isinstance(value, ast.Name):
+        return None
+    classes = {
+        _last_name(node.value.func) if isinstance(node.value, ast.Call) else None
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(each, ast.Name) and each.id == value.id for each in node.targets)
+    }
+    classes |= {
+        _last_name(item.context_expr.func) if isinstance(item.context_expr, ast.Call) else None
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+        if isinstance(item.optional_vars, ast.Name) and item.optional_vars.id == value.id
+    }
+    return next(iter(classes)) if len(classes) == 1 else None
+
+
+def _last_name(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else None

@@ -1,0 +1,61 @@
+"""Rules about keys that the source writes twice: Python keeps the last and says nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from devicedb.check.facts import FileFacts
+from devicedb.check.located import Place
+from devicedb.rules.registry import Hit, Severity, file_rule
+
+GOOD = 'device_db = {"ttl0": {"type": "dummy"}, "ttl1": {"type": "dummy", "comment": "spare"}}\n'
+
+
+def _hits(facts: FileFacts, kind: str, same: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
+    for fact in facts.duplicates:
+        if fact["kind"] == kind and fact["same"] is same:
+            yield Place(facts.path if "file" not in fact else fact["file"], *fact["place"]), fact
+
+
+@file_rule(
+    "DDB111",
+    Severity.ERROR,
+    "key twice in one dict, with different values",
+    why="The last one wins silently: the first device does not exist.",
+    bad='device_db = {"ttl0": {"type": "dummy"}, "ttl0": {"type": "dummy", "comment": "spare"}}\n',
+    good=GOOD,
+)
+def twice_differing(facts: FileFacts) -> Iterator[Hit]:
+    """A dict display writes one key twice with different values."""
+    for place, fact in _hits(facts, "literal", False):
+        text = f"{fact['key']!r} is in this dict twice, with another value in line {fact['first']}: that one is lost"
+        yield Hit(place, text, "remove or rename one of them", fact["key"])
+
+
+@file_rule(
+    "DDB112",
+    Severity.WARNING,
+    "key twice in one dict, with equal values",
+    why="Harmless today; the day one of the two is edited it is not.",
+    bad='device_db = {"ttl0": {"type": "dummy"}, "ttl0": {"type": "dummy"}}\n',
+    good=GOOD,
+)
+def twice_equal(facts: FileFacts) -> Iterator[Hit]:
+    """A dict display writes one key twice with equal values."""
+    for place, fact in _hits(facts, "literal", True):
+        text = f"{fact['key']!r} is in this dict twice, with the same value as in line {fact['first']}"
+        yield Hit(place, text, "remove one of them", fact["key"])
+
+
+@file_rule(
+    "DDB113",
+    Severity.WARNING,
+    "name assigned again with another value",
+    why="Of two entries under one name only the later exists; more often than not the first is still in use.",
+    bad='device_db = {"ttl0": {"type": "dummy"}}\ndevice_db["ttl0"] = {"type": "dummy", "comment": "spare"}\n',
+    good=GOOD,
+)
+def assigned_again(facts: FileFacts) -> Iterator[Hit]:
+    """A constant name of the database is given another value later in the file."""
+    for place, fact in _hits(facts, "reassigned", False):
+        text = f"{fact['key']!r} was given another value in line {fact['first']}: that one is lost"
+        yield Hit(place, text, "remove or rename one of them", fact["key"])
