@@ -27,7 +27,7 @@ def own_copy(value: Any) -> Any:
         return {key: own_copy(item) for key, item in value.items()}
     try:
         return copy.deepcopy(value)
-    except Exception:  # noqa: BLE001,RUF100 - any class may refuse to be copied, in any way
+    except Exception:  # any class may refuse to be copied, in any way
         return value
 
 
@@ -59,4 +59,4 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return bool(one == other) or bool(one != one and other != other)  # noqa: PLR0124,RUF100 - NaN
+    return bool(one == other) or bool(one != one and other != other)  # NaN

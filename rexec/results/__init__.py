@@ -2,17 +2,21 @@
 
 from rexec.results.errors import JournalDamaged, ResultsError, ResultsMismatch, ResultsNotWritable
 from rexec.results.layout import journal_path, next_rid, results_path
+from rexec.results.recovery import Recovery, recover, recover_folder
 from rexec.results.verify import verify
 from rexec.results.writer import ResultsWriter, write_results
 
 __all__ = [
     "JournalDamaged",
+    "Recovery",
     "ResultsError",
     "ResultsMismatch",
     "ResultsNotWritable",
     "ResultsWriter",
     "journal_path",
     "next_rid",
+    "recover",
+    "recover_folder",
     "results_path",
     "verify",
     "write_results",

@@ -58,7 +58,7 @@ def _as_text(value: Any) -> list[Buffer]:
     parts: list[Buffer] = [b"?"]
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001,RUF100 - a class may fail in any way to print itself
+    except Exception as error:  # a class may fail in any way to print itself
         text = f"<{type(value).__qualname__} whose repr failed: {error}>"
     _bytes(parts, f"{type(value).__module__}.{type(value).__qualname__}".encode("utf-8", "surrogatepass"))
     _bytes(parts, text[:1_000_000].encode("utf-8", "surrogatepass"))
@@ -82,7 +82,7 @@ def _encode(value: Any, parts: list[Buffer], depth: int) -> None:
     else:
         try:
             text = pyon.encode(value).encode("ascii")
-        except (TypeError, ValueError):
+        except Exception:  # a class of any sort may fail in any way when it is looked at
             parts += _as_text(value)
         else:
             parts.append(b"P")

@@ -63,7 +63,7 @@ def rows_array(row: str, items: list[Any]) -> tuple[Any, Any]:
         return np.array(items, dtype=object), h5py.string_dtype()
     if row in {"int", "float", "complex", "bool"}:
         return np.array(items, dtype={kind.__name__: dtype for kind, dtype in _NUMBERS.items()}[row]), None
-    return np.stack(items) if row.startswith("ndarray") else np.array(items, dtype=items[0].dtype), None
+    return np.array(items, dtype=items[0].dtype), None
 
 
 def list_row(items: list[Any] | tuple[Any, ...]) -> str | None:
@@ -185,7 +185,7 @@ def _levels(value: Any) -> list[str] | None:
 def _same_numbers(one: Any, other: Any) -> bool:
     if isinstance(one, list):
         return len(one) == len(other) and all(map(_same_numbers, one, other))
-    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124,RUF100 - NaN
+    return bool(one == other) or (one != one and other != other)  # NaN
 
 
 def _ragged(value: list[Any] | tuple[Any, ...], outer: str) -> Form | None:

@@ -194,12 +194,16 @@ class Journal:
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
-def _create(path: Path) -> int:
+def _create(path: Path, attempts: int = 5) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, flags, 0o664)
-    except FileExistsError:
+    except FileExistsError as error:
+        if not path.exists():
+            raise ResultsNotWritable(
+                f"cannot write results into {path.parent}: {error.filename} is no folder; choose another folder"
+            ) from error
         raise ResultsNotWritable(
             f"{path} exists: another run is writing this result, or one ended without finishing it. Run "
             f"`rexec results recover {path.parent}` to turn what it kept into a file"
@@ -209,5 +213,17 @@ def _create(path: Path) -> int:
             f"cannot write results into {path.parent}: {error.strerror}; choose another folder, or a result "
             "file in a folder that you may write"
         ) from error
-    try_lock(descriptor)
-    return descriptor
+    # Between these two calls a recovery may have taken the empty file for one that a killed run has left.
+    if try_lock(descriptor) and _is_at(descriptor, path):
+        return descriptor
+    os.close(descriptor)
+    if attempts > 1:
+        return _create(path, attempts - 1)
+    raise ResultsNotWritable(f"{path} is taken away by another process again and again; choose another name")
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

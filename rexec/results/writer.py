@@ -88,18 +88,23 @@ class ResultsWriter:
         if path.exists() and not overwrite:
             raise ResultsNotWritable(f"the result file {path} exists already; name another, or move it away")
         journal = Journal(journal_path(path), sync_interval=sync_interval)
+        writer = cls(path, journal, refresh_interval=refresh_interval)
         try:
-            writer = cls(path, journal, refresh_interval=refresh_interval)
             journal.put(Record(Kind.IDENTITY, value=identity.model_dump()))
             journal.sync()
             writer.snapshot()
         except (OSError, ResultsError) as error:
-            journal.close()
             journal.path.unlink(missing_ok=True)
+            writer._let_go()
             raise ResultsNotWritable(f"cannot write the result file {path}: {error}") from error
         if refresh_interval > 0:
             writer._refresher.start()
         return writer
+
+    @property
+    def journal_size(self) -> int:
+        """Bytes in the journal: what has been acknowledged."""
+        return self._journal.size
 
     def __enter__(self) -> "ResultsWriter":
         return self
@@ -197,22 +202,26 @@ class ResultsWriter:
         text = error if isinstance(error, str) or error is None else f"{type(error).__name__}: {error}"
         try:
             self._journal.put(Record(Kind.END, value={"status": status, "error": text, "time": time.time()}))
-            self._journal.close()
+            self._journal.sync()
             with self._fold_lock:
                 self._catch_up()
                 self._publish(compact=True)
                 verify_against(self.path, self._state)
+            self._journal.path.unlink()
         except (OSError, ResultsError) as failure:
-            self._journal.close()
             raise ResultsError(
                 f"the result file {self.path} could not be finished: {failure}. Everything is kept in "
                 f"{self._journal.path}; `rexec results recover {self.path.parent}` makes the file of it"
             ) from failure
         finally:
-            self._reader.close()
-            self._working.path.unlink(missing_ok=True)
-        self._journal.path.unlink()
+            self._let_go()
         return self.path
+
+    def _let_go(self) -> None:
+        self._reader.close()
+        self._working.path.unlink(missing_ok=True)
+        # Last: until then the journal is claimed, and no recovery takes the run for a dead one.
+        self._journal.close()
 
     def _catch_up(self) -> None:
         for record in self._reader.records():

@@ -1,0 +1,276 @@
+"""ARTIQ's meaning of broadcast, persist, archive, mutate and metadata; each change once, in every place."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rexec.datasets import DatasetDB, DatasetManager, Mod, Origin
+from rexec.datasets.values import same
+
+
+class Recorder:
+    """A sink that remembers, and can be told to refuse."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.full = False
+
+    def _keep(self, *call: Any) -> None:
+        if self.full:
+            raise OSError("no space")
+        self.calls.append(call)
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        metadata: Mapping[str, Any],
+        *,
+        broadcast: bool,
+        persist: bool,
+        archive: bool,
+        origin: Origin,
+    ) -> None:
+        self._keep("set", key, value, dict(metadata), broadcast, persist, archive, origin)
+
+    def append(self, key: str, value: Any, *, origin: Origin) -> None:
+        self._keep("append", key, value, origin)
+
+    def mutate(self, key: str, index: Any, value: Any, *, origin: Origin) -> None:
+        self._keep("mutate", key, index, value, origin)
+
+    def delete(self, key: str, *, origin: Origin) -> None:
+        self._keep("delete", key, origin)
+
+    def archive(self, key: str, value: Any, metadata: Mapping[str, Any]) -> None:
+        self._keep("archive", key, value, dict(metadata))
+
+
+def test_an_append_to_a_broadcast_list_is_stored_once_everywhere() -> None:
+    sink, db = Recorder(), DatasetDB()
+    manager = DatasetManager(db, sink=sink)
+    manager.set("x", [], broadcast=True)
+    manager.append_to("x", 1)
+    manager.append_to("x", 2)
+    assert manager.get("x") == db.get("x") == [1, 2]
+    assert [call for call in sink.calls if call[0] == "append"] == [
+        ("append", "x", 1, "run"),
+        ("append", "x", 2, "run"),
+    ]
+
+
+def test_an_append_to_a_broadcast_list_travels_as_a_modification() -> None:
+    db, seen = DatasetDB(), []
+
+    def listener(mod: Mod, _: Origin) -> None:
+        seen.append(dict(mod))
+
+    db.subscribe(listener)
+    manager = DatasetManager(db)
+    manager.set("x", [0, 0, 0], broadcast=True)
+    manager.append_to("x", 1)
+    manager.mutate("x", 0, 7)
+    assert seen[1:] == [
+        {"action": "append", "path": ["x", 1], "x": 1},
+        {"action": "setitem", "path": ["x", 1], "key": 0, "value": 7},
+    ]
+
+
+def test_setting_again_without_broadcast_removes_the_broadcast_value() -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    manager.set("x", 1, broadcast=True)
+    manager.set("x", 2)
+    assert manager.get("x") == 2
+    with pytest.raises(KeyError):
+        db.get("x")
+
+
+def test_persist_implies_broadcast_and_is_told_to_the_database() -> None:
+    db = DatasetDB()
+    DatasetManager(db).set("x", 1, {"unit": "V"}, persist=True)
+    assert db.get_entry("x") == (True, 1, {"unit": "V"})
+
+
+def test_a_dataset_not_archived_is_not_local_but_can_be_changed_and_read() -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    manager.set("x", [1], broadcast=True, archive=False)
+    manager.append_to("x", 2)
+    assert "x" not in manager.local
+    assert manager.get("x") == [1, 2]
+
+
+def test_a_dataset_stored_nowhere_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    manager = DatasetManager(DatasetDB())
+    manager.set("x", 1, archive=False)
+    assert "x is stored nowhere" in caplog.text
+    with pytest.raises(KeyError):
+        manager.get("x")
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (2, [0, 0, 9, 0, 0]),
+        (-1, [0, 0, 0, 0, 9]),
+        ((1, 3), [0, 9, 9, 0, 0]),
+        ((0, 5, 2), [9, 0, 9, 0, 9]),
+        (((1, 2),), [0, 9, 0, 0, 0]),
+    ],
+)
+def test_mutate_takes_indexes_and_tuples_as_slices(index: Any, expected: list[int]) -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    manager.set("x", np.zeros(5, int), broadcast=True)
+    manager.mutate("x", index, 9)
+    assert manager.get("x").tolist() == db.get("x").tolist() == expected
+
+
+def test_a_tuple_of_tuples_is_one_slice_for_each_dimension() -> None:
+    manager = DatasetManager(DatasetDB())
+    manager.set("x", np.zeros((3, 3), int))
+    manager.mutate("x", ((0, 2), (1, 3)), 4)
+    assert manager.get("x").tolist() == [[0, 4, 4], [0, 4, 4], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("change", ["mutate", "append_to"])
+def test_changing_a_dataset_that_was_not_set_is_a_key_error(change: str) -> None:
+    manager = DatasetManager(DatasetDB())
+    with pytest.raises(KeyError, match="has not set it"):
+        manager.mutate("x", 0, 1) if change == "mutate" else manager.append_to("x", 1)
+
+
+def test_appending_to_an_array_says_what_to_do() -> None:
+    manager = DatasetManager(DatasetDB())
+    manager.set("x", np.zeros(3))
+    with pytest.raises(TypeError, match=r"'x': it is a ndarray, not a list; set it to \[\] first"):
+        manager.append_to("x", 1)
+
+
+def test_what_the_sink_refuses_is_not_in_memory_either() -> None:
+    sink = Recorder()
+    manager = DatasetManager(DatasetDB(), sink=sink)
+    manager.set("x", [1, 2])
+    manager.set("y", np.arange(3))
+    sink.full = True
+    changes: list[Callable[[], None]] = [
+        lambda: manager.append_to("x", 3),
+        lambda: manager.mutate("x", 0, 9),
+        lambda: manager.mutate("x", (0, 1), [7, 8, 9]),
+        lambda: manager.mutate("y", (0, 2), 9),
+        lambda: manager.set("x", 5),
+    ]
+    for change in changes:
+        with pytest.raises(OSError, match="no space"):
+            change()
+    assert manager.get("x") == [1, 2]
+    assert manager.get("y").tolist() == [0, 1, 2]
+
+
+def test_a_list_changed_behind_the_managers_back_changes_nothing_and_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink, db = Recorder(), DatasetDB()
+    manager = DatasetManager(db, sink=sink)
+    points, image = [1], np.zeros(2)
+    manager.set("points", points, broadcast=True)
+    manager.set("image", image)
+    manager.set("steady", [1])
+    points.append(2)
+    image[0] = 5
+    manager.get("points").append(3)
+    assert manager.get("points") == db.get("points") == sink.calls[0][2] == [1]
+    assert manager.get("image").tolist() == [0, 0]
+    assert sorted(manager.check_unchanged()) == ["image", "points"]
+    manager.close()
+    assert caplog.text.count("was changed afterwards") == 2
+
+
+def test_reading_files_under_archive_and_warns_once_when_the_value_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink, db = Recorder(), DatasetDB()
+    manager = DatasetManager(db, sink=sink)
+    db.set("calibration", 1.0, metadata={"unit": "Hz"})
+    for _ in range(3):
+        assert manager.get("calibration", archive=True) == 1.0
+    assert sink.calls == [("archive", "calibration", 1.0, {"unit": "Hz"})]
+    assert not caplog.records
+    for value in (2.0, 3.0):
+        db.set("calibration", value)
+        manager.get("calibration", archive=True)
+    assert manager.archive["calibration"].value == 3.0
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_reading_ones_own_dataset_archives_nothing() -> None:
+    manager = DatasetManager(DatasetDB())
+    manager.set("x", 1)
+    manager.get("x", archive=True)
+    assert not manager.archive
+
+
+def test_metadata_comes_from_the_run_then_from_the_database() -> None:
+    db = DatasetDB()
+    db.set("x", 1, metadata={"unit": "V"})
+    manager = DatasetManager(db)
+    assert manager.get_metadata("x") == {"unit": "V"}
+    manager.set("x", 2, {"unit": "mV", "scale": 1e-3})
+    assert manager.get_metadata("x") == {"unit": "mV", "scale": 1e-3}
+    with pytest.raises(KeyError):
+        manager.get_metadata("y")
+
+
+def test_a_clients_changes_are_the_runs_and_are_kept_once() -> None:
+    sink, db = Recorder(), DatasetDB()
+    manager = DatasetManager(db, sink=sink)
+    manager.set("fits", [], broadcast=True)
+    db.update({"action": "append", "path": ["fits", 1], "x": [1.0, 2.0]}, origin="client")
+    db.set("note", "seen", origin="client")
+    db.update({"action": "setitem", "path": ["fits", 1], "key": 0, "value": 5}, origin="client")
+    manager.append_to("fits", 6)
+    assert manager.get("fits") == db.get("fits") == [5, 6]
+    assert manager.get("note") == "seen"
+    assert [call for call in sink.calls if call[-1] == "client"] == [
+        ("append", "fits", [1.0, 2.0], "client"),
+        ("set", "note", "seen", {}, True, False, True, "client"),
+        ("mutate", "fits", 0, 5, "client"),
+    ]
+
+
+def test_a_clients_deep_change_and_its_removal_are_kept() -> None:
+    sink, db = Recorder(), DatasetDB()
+    manager = DatasetManager(db, sink=sink)
+    db.set("table", {"a": [1]}, origin="client")
+    db.update({"action": "append", "path": ["table", 1, "a"], "x": 2}, origin="client")
+    assert manager.local["table"].value == {"a": [1, 2]}
+    db.delete("table", origin="client")
+    assert "table" not in manager.local
+    assert sink.calls[-1] == ("delete", "table", "client")
+
+
+def test_a_client_cannot_remove_what_the_run_has_measured() -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    manager.set("x", [1], broadcast=True)
+    db.delete("x", origin="client")
+    manager.append_to("x", 2)
+    assert manager.local["x"].value == [1, 2]
+
+
+def test_after_close_a_clients_changes_no_longer_arrive() -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    manager.close()
+    db.set("x", 1, origin="client")
+    assert "x" not in manager.local
+
+
+def test_same_compares_at_every_depth() -> None:
+    assert same({"a": [np.arange(3), float("nan")]}, {"a": [np.arange(3), float("nan")]})
+    assert not same([np.arange(3)], [np.arange(3.0)])
+    assert not same([1], [True])

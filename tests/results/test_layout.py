@@ -1,0 +1,51 @@
+"""ARTIQ's folders, and numbers that no two runs share."""
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from rexec.results import ResultsNotWritable, next_rid, results_path
+
+
+def test_the_path_is_artiqs() -> None:
+    when = datetime(2026, 2, 3, 4, 5)
+    assert results_path(Path("lab"), 42, "Scan", when) == Path("lab/results/2026-02-03/04/000000042-Scan.h5")
+
+
+def test_numbers_follow_each_other_and_are_kept_in_artiqs_file(tmp_path: Path) -> None:
+    assert [next_rid(tmp_path) for _ in range(3)] == [0, 1, 2]
+    assert (tmp_path / "last_rid.pyon").read_text() == "2\n"
+
+
+@pytest.mark.parametrize("content", [None, "", "oops", "\0\0\0"])
+def test_a_lost_number_is_found_again_in_the_results(
+    tmp_path: Path, content: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    hour = tmp_path / "results" / "2026-01-01" / "00"
+    hour.mkdir(parents=True)
+    for name in ("000000007-A.h5", "000000009-B.h5.journal", "readme.h5"):
+        (hour / name).touch()
+    if content is not None:
+        (tmp_path / "last_rid.pyon").write_text(content)
+    assert next_rid(tmp_path) == 10
+    assert bool(caplog.records) == (content is not None)
+
+
+def test_processes_never_get_the_same_number(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from rexec.results.layout import next_rid\n"
+    code += "print(*[next_rid(Path(sys.argv[1])) for _ in range(40)])"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    numbers = [int(text) for process in processes for text in process.communicate(timeout=40)[0].split()]
+    assert sorted(numbers) == list(range(120))
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultsNotWritable, match=r"cannot number a run in .*file/lab"):
+        next_rid(tmp_path / "file" / "lab")
