@@ -1,0 +1,167 @@
+"""A server that sends lines to whoever subscribed to a name: what sync_struct and broadcast have in common."""
+
+import asyncio
+import collections
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from rexec.wire._listen import listen, tune, warn_if_open
+from rexec.wire.tls import SimpleSSLConfig
+
+_log = logging.getLogger(__name__)
+_LINE_LIMIT: Final = 4096
+_HANDSHAKE_TIME: Final = 30.0
+
+
+class Subscription:
+    """One subscriber: the lines that it still has to get."""
+
+    def __init__(self, name: str, peer: str) -> None:
+        self.name = name
+        self.peer = peer
+        self.lines: collections.deque[bytes] = collections.deque()
+        self.size = 0
+        """Bytes in `lines`."""
+        self.wanted = asyncio.Event()
+
+    def put(self, line: bytes) -> None:
+        """Add a line."""
+        self.lines.append(line)
+        self.size += len(line)
+        self.wanted.set()
+
+    def clear(self) -> None:
+        """Forget what was not sent yet."""
+        self.lines.clear()
+        self.size = 0
+
+
+class StreamServer:
+    """Listens, checks the banner and the name, and sends each subscriber its lines.
+
+    Args:
+        banner: First line that a client must send.
+
+    """
+
+    def __init__(self, banner: bytes) -> None:
+        self._banner = banner
+        self._servers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscriptions: dict[str, list[Subscription]] = {}
+        self.addresses: list[tuple[str, int]] = []
+        """Where the server listens: (address, port)."""
+
+    @property
+    def port(self) -> int:
+        """The port on which the server listens."""
+        return self.addresses[0][1]
+
+    async def start(
+        self, host: str | Sequence[str] | None, port: int, ssl_config: SimpleSSLConfig | None = None
+    ) -> None:
+        """Begin to listen.
+
+        Args:
+            host: Name or address, several of them, or None for all interfaces.
+            port: TCP port; 0 lets the system choose (see `port`).
+            ssl_config: TLS, if any.
+
+        Raises:
+            OSError: The address cannot be listened on, or a TLS file cannot be read.
+
+        """
+        context = None if ssl_config is None else ssl_config.create_server_context()
+        sockets = listen(host, port)
+        if ssl_config is None:
+            warn_if_open(sockets)
+        self.addresses = [one.getsockname()[:2] for one in sockets]
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            if task is not None:
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            try:
+                await self._serve(reader, writer, ssl_config)
+            except asyncio.CancelledError:
+                return  # the server stops
+            except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
+                _log.debug("subscriber lost: %s", error)
+            finally:
+                writer.transport.abort()
+
+        self._servers = [
+            await asyncio.start_server(connected, sock=one, ssl=context, limit=_LINE_LIMIT) for one in sockets
+        ]
+
+    async def stop(self) -> None:
+        """Stop listening and close all connections."""
+        for server in self._servers:
+            server.close()
+        self._servers = []
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
+
+    def subscribed(self, name: str) -> list[bytes] | None:
+        """Return what a new subscriber gets first; None if there is no such name."""
+        raise NotImplementedError
+
+    def refill(self, subscription: Subscription) -> None:
+        """Put off encoding until a subscriber can take more: called when all its lines are sent."""
+
+    def subscriptions(self, name: str) -> list[Subscription]:
+        """Return the present subscribers to a name."""
+        return self._subscriptions.get(name, [])
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ssl_config: SimpleSSLConfig | None
+    ) -> None:
+        sock = writer.get_extra_info("socket")
+        if sock is not None:
+            tune(sock)
+        if ssl_config is not None:
+            ssl_config.check_peer(writer.get_extra_info("ssl_object").getpeercert(True))
+        async with asyncio.timeout(_HANDSHAKE_TIME):
+            if await reader.readuntil() != self._banner:
+                return
+            name = (await reader.readuntil()).decode("ascii", "replace")[:-1]
+        first = self.subscribed(name)
+        if first is None:
+            return
+        subscription = Subscription(name, str(writer.get_extra_info("peername")))
+        for line in first:
+            subscription.put(line)
+        subscribers = self._subscriptions.setdefault(name, [])
+        subscribers.append(subscription)
+        # A subscriber says nothing more: the end of what it sends is the end of the connection.
+        ended = asyncio.ensure_future(reader.read(1))
+        sending = asyncio.ensure_future(self._send(subscription, writer))
+        try:
+            await asyncio.wait((ended, sending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            subscribers.remove(subscription)
+            for task in (ended, sending):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, OSError):
+                    await task
+
+    async def _send(self, subscription: Subscription, writer: asyncio.StreamWriter) -> None:
+        while True:
+            if not subscription.lines:
+                self.refill(subscription)
+            while subscription.lines:
+                line = subscription.lines.popleft()
+                subscription.size -= len(line)
+                writer.write(line)
+                await writer.drain()
+                if not subscription.lines:
+                    self.refill(subscription)
+            subscription.wanted.clear()
+            await subscription.wanted.wait()

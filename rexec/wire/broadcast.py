@@ -1,0 +1,117 @@
+"""Messages to whoever listens at the moment."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from rexec.wire import pyon
+from rexec.wire._stream_client import LineProtocol, connect_lines
+from rexec.wire._stream_server import StreamServer
+from rexec.wire.tls import SimpleSSLConfig
+
+__all__ = ["Broadcaster", "Receiver"]
+
+_log = logging.getLogger(__name__)
+_BANNER: Final = b"ARTIQ broadcast\n"
+
+
+class Broadcaster(StreamServer):
+    """Sends messages to receivers. Belongs to the event loop on which `start` was awaited.
+
+    Args:
+        queue_limit: Most messages that wait for one receiver; more are dropped, oldest first.
+
+    """
+
+    def __init__(self, queue_limit: int = 1024) -> None:
+        super().__init__(_BANNER)
+        self._queue_limit = queue_limit
+        self.dropped = 0
+        """Number of messages that a receiver was too slow for."""
+
+    def subscribed(self, name: str) -> list[bytes]:
+        """Accept any name, with nothing to begin with."""
+        return []
+
+    def broadcast(self, name: str, obj: Any) -> None:
+        """Send a message.
+
+        Args:
+            name: Receivers of this name get it.
+            obj: The message.
+
+        Raises:
+            TypeError: It has no encoding.
+
+        """
+        line = pyon.encode(obj).encode("ascii") + b"\n"
+        for subscription in self.subscriptions(name):
+            if len(subscription.lines) >= self._queue_limit:
+                oldest = subscription.lines.popleft()
+                subscription.size -= len(oldest)
+                if self.dropped == 0:
+                    _log.warning("%s receives %r too slowly: messages are dropped", subscription.peer, name)
+                self.dropped += 1
+            subscription.put(line)
+
+
+class Receiver:
+    """Receives the messages of one name.
+
+    Args:
+        name: The name.
+        notify_cb: Called with each message; a function or several.
+        disconnect_cb: Called when the connection is lost.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        notify_cb: Callable[[Any], Any] | Iterable[Callable[[Any], Any]],
+        disconnect_cb: Callable[[], Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.notify_cbs = [notify_cb] if callable(notify_cb) else list(notify_cb)
+        self.disconnect_cb = disconnect_cb
+        self._protocol: LineProtocol | None = None
+
+    async def connect(
+        self,
+        host: str,
+        port: int,
+        ssl_config: SimpleSSLConfig | None = None,
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109 - part of the error's text
+    ) -> None:
+        """Connect; messages arrive from then on by the event loop.
+
+        Args:
+            host: Name or address.
+            port: TCP port.
+            ssl_config: TLS, if any.
+            timeout: Longest time for connecting, in seconds.
+
+        Raises:
+            ConnectionFailed: No connection could be made.
+
+        """
+        self._protocol = await connect_lines(host, port, ssl_config, self._received, self._lost, timeout)
+        self._protocol.write(_BANNER + self.name.encode("ascii") + b"\n")
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._protocol is not None:
+            await self._protocol.close()
+            self._protocol = None
+
+    def _received(self, obj: Any) -> None:
+        for callback in self.notify_cbs:
+            try:
+                callback(obj)
+            except Exception:
+                _log.exception("a callback of the receiver of %r failed", self.name)
+
+    def _lost(self) -> None:
+        if self.disconnect_cb is not None:
+            self.disconnect_cb()
