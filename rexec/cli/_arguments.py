@@ -71,6 +71,13 @@ def run_argparser() -> argparse.ArgumentParser:
     )
     up = parser.add_argument_group("controllers")
     up.add_argument(
+        "--connect-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=10.0,
+        help="how long a controller may take for each step of connecting (default: %(default)g)",
+    )
+    up.add_argument(
         "--up",
         action="store_true",
         help="start the controllers on this host that the experiment's devices need, from their command, with "

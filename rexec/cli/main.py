@@ -8,8 +8,10 @@ and keeps its traceback.
 
 import argparse
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, cast
 
 from rexec._version import __version__
@@ -40,11 +42,31 @@ def get_argparser() -> argparse.ArgumentParser:
     return parser
 
 
+def shadowed() -> str | None:
+    """Return what is wrong if Python would import somebody else's module for a package of ours.
+
+    `python -m rexec` looks into the current folder first.
+    """
+    own = Path(__file__).resolve().parents[2]
+    for name in ("schemas", "devicedb"):
+        spec = importlib.util.find_spec(name)
+        origin = spec.origin if spec is not None else None
+        if origin is not None and Path(origin).resolve().parent != own / name:
+            return (
+                f"{origin} bears the name of a package of this program. Give it another name, or run `rexec`"
+            )
+    return None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process's own arguments) and return its exit status."""
     arguments = get_argparser().parse_args(argv)
     command: str = arguments.command
     try:
+        wrong = shadowed()
+        if wrong is not None:
+            print(f"rexec {command}: error: {wrong}", file=sys.stderr)
+            return 2
         module = importlib.import_module(f"rexec.cli.{command}")
         run = cast(Callable[[Sequence[str]], int], module.main)
         return run(arguments.arguments)

@@ -63,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
             hdf5=options.hdf5,
             overwrite=options.overwrite,
             before_connect=starter.ensure if starter is not None else None,
+            connect_timeout=options.connect_timeout,
             log_level=level,
             command=("rexec", "run", *argv),
         )

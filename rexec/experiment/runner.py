@@ -41,6 +41,8 @@ class Plan:
     """Whether a result file of that name may be replaced."""
     root: Path = Path()
     before_connect: BeforeConnect | None = None
+    connect_timeout: float = 10.0
+    """Seconds that a controller has for each step of connecting."""
     log_level: int = logging.WARNING
     command: tuple[str, ...] = ()
 
@@ -115,7 +117,10 @@ def run(plan: Plan, watcher: Watcher) -> Report:
         datasets = DatasetManager(plan.datasets, sink=writer)
         scheduler = Scheduler(rid, described(), termination)
         devices = DeviceManager(
-            plan.database, {"scheduler": scheduler, "ccb": CCB()}, before_connect=plan.before_connect
+            plan.database,
+            {"scheduler": scheduler, "ccb": CCB()},
+            before_connect=plan.before_connect,
+            connect_timeout=plan.connect_timeout,
         )
         watcher.begin(rid, title(experiment), datasets.local)
         hooks = Hooks(
