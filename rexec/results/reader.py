@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from rexec.results.errors import JournalDamaged
-from rexec.results.records import HEADER, MAGIC, OVERHEAD, VERSION, Kind, Record, parse
+from rexec.results.records import HEADER, MAGIC, OVERHEAD, VERSION, Kind, Record, parse, unsealed
 
 _BLOCK: Final = 4 * 2**20
 _LENGTH: Final = struct.Struct("<Q")
@@ -37,6 +37,7 @@ class JournalReader:
             raise
         self.offset = HEADER.size
         self.damage: str | None = None
+        self.torn = False
         self._keys: dict[int, str] = {}
 
     def __enter__(self) -> "JournalReader":
@@ -54,10 +55,11 @@ class JournalReader:
     def records(self) -> Iterator[Record]:
         """Yield the records from `offset` to the last whole one, and move `offset` behind each.
 
-        `damage` says afterwards why they stop before the end of the file, or is None when they do not. Called
+        `damage` says afterwards why they stop before the end of the file, or is None when they do not; `torn` tells
+        whether that is only a record that was not written to its end. Called
         again, it goes on with what has been written since.
         """
-        self.damage = None
+        self.damage, self.torn = None, False
         block, start = b"", self.offset
         while True:
             at = self.offset - start
@@ -71,12 +73,12 @@ class JournalReader:
             end = at + len(body) + OVERHEAD
             (crc,) = _CRC.unpack_from(block, end - 4)
             if zlib.crc32(memoryview(block)[at : end - 4]) != crc:
-                self.damage = f"the record at byte {self.offset} of {self.path} has a wrong checksum"
+                self._stop_at(self.offset, "has a wrong checksum")
                 return
             try:
                 record = parse(body, self._keys)
             except (ValueError, struct.error) as error:
-                self.damage = f"the record at byte {self.offset} of {self.path} cannot be read: {error}"
+                self._stop_at(self.offset, f"cannot be read: {error}")
                 return
             self.offset = start + end
             if record.kind is not Kind.KEY:
@@ -89,20 +91,25 @@ class JournalReader:
     def _block(self, start: int) -> tuple[bytes, bool]:
         """Return bytes from `start` that hold at least one whole record, and whether there is one."""
         size = os.fstat(self._descriptor).st_size
-        wanted = _BLOCK
         head = self._pread(8, start)
-        if len(head) == 8:
-            length = _LENGTH.unpack(head)[0] + OVERHEAD
-            if length == OVERHEAD:
-                self.damage = f"the record at byte {start} of {self.path} says that it is empty"
-                return b"", False
-            if start + length <= size:
-                return self._pread(max(wanted, length), start), True
-        if size > start:
-            self.damage = (
-                f"the record at byte {start} of {self.path} is not whole: it has {size - start} bytes"
-            )
-        return b"", False
+        if len(head) < 8:
+            if head:
+                self._stop_at(start, f"is cut off after {len(head)} bytes", torn=True)
+            return b"", False
+        length = unsealed(_LENGTH.unpack(head)[0])
+        if length is None:
+            # A file system may leave zeros where nothing had been written when the power went.
+            torn = not any(self._pread(size - start, start))
+            self._stop_at(start, "is zeros" if torn else "has a damaged length", torn=torn)
+            return b"", False
+        if start + length + OVERHEAD > size:
+            self._stop_at(start, f"is cut off after {size - start} of {length + OVERHEAD} bytes", torn=True)
+            return b"", False
+        return self._pread(max(_BLOCK, length + OVERHEAD), start), True
+
+    def _stop_at(self, start: int, why: str, *, torn: bool = False) -> None:
+        self.damage = f"the record at byte {start} of {self.path} {why}"
+        self.torn = torn
 
     def _pread(self, count: int, start: int) -> bytes:
         pieces = []
@@ -119,8 +126,8 @@ class JournalReader:
 def _body(block: bytes, at: int) -> memoryview | None:
     if len(block) - at < OVERHEAD:
         return None
-    (length,) = _LENGTH.unpack_from(block, at)
-    if length < 1 or at + length + OVERHEAD > len(block):
+    length = unsealed(_LENGTH.unpack_from(block, at)[0])
+    if length is None or at + length + OVERHEAD > len(block):
         return None
     return memoryview(block)[at + 8 : at + 8 + length]
 

@@ -20,7 +20,20 @@ _CHANGE: Final = struct.Struct("<IdB")
 _CRC: Final = struct.Struct("<I")
 _FLOAT_RECORD: Final = struct.Struct("<QBIdBcd")
 _INT_RECORD: Final = struct.Struct("<QBIdBcq")
-_TAIL_LENGTH: Final = _FLOAT_RECORD.size - 8
+
+
+def sealed(length: int) -> int:
+    """Return a length with its check in the upper 16 bits, so that a damaged one is not taken for a cut record."""
+    return length | ((length ^ length >> 16 ^ length >> 32) & 0xFFFF) << 48
+
+
+def unsealed(word: int) -> int | None:
+    """Return the length, or None where the check is wrong or the length is none of a record."""
+    length = word & 0xFFFFFFFFFFFF
+    return length if length and sealed(length) == word else None
+
+
+_SMALL_LENGTH: Final = sealed(_FLOAT_RECORD.size - 8)
 
 OVERHEAD: Final = 12
 """Bytes of a record beside its body: its length before, its CRC-32 behind."""
@@ -80,9 +93,9 @@ def header(identifier: bytes) -> bytes:
 def append_bytes(key: int, time: float, client: bool, value: Any) -> bytes | None:
     """Return the whole record of an appended float or int (the fast path), or None for any other value."""
     if type(value) is float:
-        data = _FLOAT_RECORD.pack(_TAIL_LENGTH, 4, key, time, client, b"d", value)
+        data = _FLOAT_RECORD.pack(_SMALL_LENGTH, 4, key, time, client, b"d", value)
     elif type(value) is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
-        data = _INT_RECORD.pack(_TAIL_LENGTH, 4, key, time, client, b"i", value)
+        data = _INT_RECORD.pack(_SMALL_LENGTH, 4, key, time, client, b"i", value)
     else:
         return None
     return data + _CRC.pack(zlib.crc32(data))
@@ -90,7 +103,7 @@ def append_bytes(key: int, time: float, client: bool, value: Any) -> bytes | Non
 
 def frame(kind: Kind, parts: list[Buffer]) -> list[Buffer]:
     """Return the record of a kind whose body is `parts`, as parts to be written one after another."""
-    head = _HEAD.pack(sum(map(len, parts)) + 1, kind)
+    head = _HEAD.pack(sealed(sum(map(len, parts)) + 1), kind)
     crc = zlib.crc32(head)
     for part in parts:
         crc = zlib.crc32(part, crc)

@@ -107,7 +107,7 @@ def _recover(journal: Path) -> Recovery:
         state = RunState()
         for record in reader.records():
             state.apply(record)
-        damaged = reader.damage is not None and "checksum" in reader.damage
+        damaged = reader.damage is not None and not reader.torn
         remaining = reader.remaining()
         if not state.identity and not damaged:
             journal.unlink()

@@ -1,0 +1,214 @@
+"""What is left of a killed run: its folder is made good on any machine, as often as one likes."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from rexec.results import ResultsWriter, journal_path, recover, recover_folder, verify
+from rexec.results.errors import ResultsError
+from rexec.results.reader import JournalReader
+from rexec.results.values import value_of
+from schemas import RunIdentity
+from tests.campaigns import results_faults
+
+
+def killed(path: Path, **datasets: Any) -> Path:
+    """Leave what a killed run leaves: a journal and a file without the last changes. Return the journal."""
+    alive = path.parent / "alive"
+    writer = ResultsWriter.create(
+        alive / path.name, RunIdentity(rid=5, class_name="Killed", start_time=1.0), refresh_interval=0
+    )
+    for key, value in datasets.items():
+        writer.set(key, value, {})
+    shutil.copy(alive / path.name, path)
+    shutil.copy(journal_path(alive / path.name), journal_path(path))
+    writer.close()
+    shutil.rmtree(alive)
+    return journal_path(path)
+
+
+def test_everything_that_was_kept_is_in_the_file(tmp_path: Path) -> None:
+    journal = killed(tmp_path / "r.h5", x=[1.0, 2.0], odd=None)
+    (recovery,) = recover_folder(tmp_path)
+    assert (recovery.outcome, recovery.path, recovery.journal) == ("recovered", tmp_path / "r.h5", journal)
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["rid"][()] == 5
+        assert file["datasets/x"][()].tolist() == [1.0, 2.0]
+        assert value_of(file["datasets/odd"]) is None
+        assert file["rexec"].attrs["status"] == "recovered"
+    assert os.listdir(tmp_path) == ["r.h5"]
+    assert verify(tmp_path / "r.h5") == []
+
+
+def test_recovering_again_changes_nothing(tmp_path: Path) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+    copy = journal.read_bytes()
+    assert [recovery.outcome for recovery in recover_folder(tmp_path)] == ["recovered"]
+    assert list(recover_folder(tmp_path)) == []
+    journal.write_bytes(copy)
+    assert [recovery.outcome for recovery in recover_folder(tmp_path)] == ["recovered"]
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["datasets/x"][()] == 1
+
+
+def test_a_running_run_is_left_alone(tmp_path: Path) -> None:
+    writer = ResultsWriter.create(tmp_path / "r.h5", RunIdentity(rid=1, class_name="A", start_time=1.0))
+    assert recover(journal_path(writer.path)).outcome == "running"
+    writer.set("x", 1, {})
+    writer.close()
+    assert verify(tmp_path / "r.h5") == []
+
+
+def test_a_journal_cut_at_any_byte_gives_a_file_or_nothing(tmp_path: Path) -> None:
+    journal = killed(tmp_path / "r.h5", a=1, b=[1.5])
+    data = journal.read_bytes()
+    counts = []
+    for length in range(0, len(data) + 1):
+        (tmp_path / "r.h5").unlink(missing_ok=True)
+        journal.write_bytes(data[:length])
+        recovery = recover(journal)
+        assert recovery.outcome in {"recovered", "empty"}, length
+        assert not journal.exists()
+        if recovery.path is not None:
+            with h5py.File(recovery.path) as file:
+                counts.append(len(file["datasets"]))
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 1, 2}
+
+
+def test_a_flipped_bit_costs_what_is_behind_it_and_the_journal_is_kept(tmp_path: Path) -> None:
+    journal = killed(tmp_path / "r.h5", a=1, b=2, c=3)
+    with JournalReader(journal) as reader:
+        offsets = [reader.offset for _ in reader.records()]
+    data = bytearray(journal.read_bytes())
+    for position in range(offsets[1], offsets[2]):
+        data[position] ^= 1 << position % 8
+        journal.write_bytes(data)
+        data[position] ^= 1 << position % 8
+        (tmp_path / "r.h5").unlink()
+        recovery = recover(journal)
+        assert recovery.outcome == "damaged"
+        assert f"bytes from there on are in {journal.name}.damaged only" in recovery.detail
+        assert sorted(os.listdir(tmp_path)) == ["r.h5", "r.h5.journal.damaged"]
+        with h5py.File(tmp_path / "r.h5") as file:
+            assert list(file["datasets"]) == ["a"]
+
+
+def test_a_file_that_is_another_runs_is_never_replaced(tmp_path: Path) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+    (tmp_path / "r.h5").unlink()
+    ResultsWriter.create(
+        tmp_path / "kept.h5", RunIdentity(rid=9, class_name="Kept", start_time=1.0), refresh_interval=0
+    ).close()
+    (tmp_path / "kept.h5").rename(tmp_path / "r.h5")
+    assert recover(journal).path == tmp_path / "r.recovered.h5"
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["rid"][()] == 9
+
+
+def test_a_recovery_without_space_leaves_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rexec.results.recovery.publish", full)
+        recovery = recover(journal)
+    assert (recovery.outcome, journal.exists()) == ("failed", True)
+    assert "No space left" in str(recovery)
+    assert recover(journal).outcome == "recovered"
+
+
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "x.h5.journal").write_bytes(b"something else" * 10)
+    (recovery,) = recover_folder(tmp_path)
+    assert recovery.outcome == "failed"
+    assert "is no journal of a run" in recovery.detail
+    assert (tmp_path / "x.h5.journal").exists()
+
+
+def test_a_folder_of_another_user_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+
+    def refuse(*_: Any) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        recovery = recover(journal)
+    assert recovery.outcome == "failed"
+    assert "Permission denied; copy the folder to where you may write" in recovery.detail
+
+
+def test_a_reader_that_holds_the_file_hinders_nothing(tmp_path: Path) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+    with h5py.File(tmp_path / "r.h5") as held:
+        assert recover(journal).outcome == "recovered"
+        assert "x" not in held["datasets"]
+
+
+def test_the_final_verification_keeps_the_journal_of_a_file_that_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ResultsWriter.create(
+        tmp_path / "r.h5", RunIdentity(rid=1, class_name="A", start_time=1.0), refresh_interval=0
+    )
+    writer.set("x", np.arange(10), {})
+
+    def corrupt(temporary: Path, path: Path) -> None:
+        with h5py.File(temporary, "a") as file:
+            file["datasets/x"][3] = 99
+        temporary.replace(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rexec.results.writer.publish", corrupt)
+        with pytest.raises(ResultsError, match="datasets/x has other content"):
+            writer.close()
+    assert recover(journal_path(tmp_path / "r.h5")).outcome == "recovered"
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["datasets/x"][()].tolist() == list(range(10))
+
+
+def sample(*arguments: str) -> str:
+    """Run the campaign in a process of its own (it forks); return what it printed."""
+    command = [sys.executable, "-m", "tests.campaigns.results_faults", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the campaign kills forked processes")
+def test_a_sample_of_killed_runs_and_recoveries_loses_nothing() -> None:
+    assert "0  failed, of 16 rounds" in sample("kill9", "--count", "16")
+
+
+@pytest.mark.slow
+def test_a_sample_of_full_disks_loses_nothing() -> None:
+    try:
+        with results_faults.small_disk(64):
+            pass
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small tmpfs is not permitted here")
+    assert "0  failed, of 4 rounds" in sample("diskfull", "--count", "4")
+
+
+def test_a_folder_recovered_on_another_machine_needs_nothing_else(tmp_path: Path) -> None:
+    killed(tmp_path / "r.h5", x=1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(tmp_path / "r.h5.journal", elsewhere)
+    code = "import sys,json; from pathlib import Path; from rexec.results import recover_folder\n"
+    code += "print(json.dumps([r.outcome for r in recover_folder(Path(sys.argv[1]))]))"
+    done = subprocess.run([sys.executable, "-c", code, elsewhere], capture_output=True, check=True, cwd="/")
+    assert json.loads(done.stdout) == ["recovered"]
