@@ -74,7 +74,8 @@ def bind_address_from_args(args: argparse.Namespace) -> list[str] | None:
     wanted: list[str] = args.bind
     if _EVERYTHING in wanted:
         return None
-    return [*(() if args.no_localhost_bind else LOCALHOST), *wanted]
+    # A manager's --bind is often an address of localhost: nothing can be listened on twice.
+    return list(dict.fromkeys([*(() if args.no_localhost_bind else LOCALHOST), *wanted]))
 
 
 def verbosity_args(parser: argparse.ArgumentParser) -> None:

@@ -6,12 +6,18 @@ The server side (`RemoteExecServer`, `simple_rexec_server_loop`) belongs into a 
 
 from rexec.remote_exec._dataset_db import DEFAULT_PORT, DatasetDBOffer, offer_dataset_db, offered_dataset_db
 from rexec.remote_exec._global_rpc import connect_global_rpc
-from rexec.remote_exec._server import RemoteExecServer, rexec_targets, simple_rexec_server_loop
+from rexec.remote_exec._server import (
+    RemoteExecServer,
+    close_global_clients,
+    rexec_targets,
+    simple_rexec_server_loop,
+)
 
 __all__ = [
     "DEFAULT_PORT",
     "DatasetDBOffer",
     "RemoteExecServer",
+    "close_global_clients",
     "connect_global_rpc",
     "offer_dataset_db",
     "offered_dataset_db",

@@ -1,14 +1,17 @@
 """The controller's side of remote execution."""
 
+import logging
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
+from rexec.remote_exec._shipped import REXEC_REGISTRY
 from rexec.remote_exec._sources import Sources
 from rexec.wire.pc_rpc import simple_server_loop, while_busy
 from rexec.wire.tls import SimpleSSLConfig
 
-_MODULE = "rexec.remote_exec"
+_log = logging.getLogger(__name__)
+_MODULE: Final = "rexec.remote_exec"
 
 
 class RemoteExecServer:
@@ -108,6 +111,22 @@ def simple_rexec_server_loop(
         OSError: The address cannot be listened on, or a TLS file cannot be read.
 
     """
-    simple_server_loop(
-        rexec_targets(target_name, target), host, port, description, allow_parallel, ssl_config=ssl_config
-    )
+    targets = rexec_targets(target_name, target)
+    try:
+        simple_server_loop(targets, host, port, description, allow_parallel, ssl_config=ssl_config)
+    finally:
+        close_global_clients(targets[f"{target_name}_rexec"])
+
+
+def close_global_clients(factory: Callable[[], RemoteExecServer]) -> None:
+    """Close the clients that `connect_global_rpc` put onto a controller.
+
+    Args:
+        factory: The controller's target for remote execution, as `rexec_targets` made it.
+
+    """
+    registry = factory().namespace["controller_initial_namespace"].get(REXEC_REGISTRY, {})
+    while registry:
+        name, entry = registry.popitem()
+        _log.debug("closing the global client %s", name)
+        entry["client"].close_rpc()

@@ -9,7 +9,8 @@ import socket
 from importlib import import_module
 from typing import Any
 
-_rexec_registry = "_rexec_global_clients"
+REXEC_REGISTRY = "_rexec_global_clients"
+"""Where the controller-wide namespace keeps what was put into it: {name: {client, host, port, target, tls}}."""
 _rexec_timeout = 5.0
 
 
@@ -22,7 +23,7 @@ def _rexec_put_client(
     tls: list[str] | None,
 ) -> dict[str, Any]:
     """Put a client into the namespace unless a good one is there; return what was found and done."""
-    registry = namespace.setdefault(_rexec_registry, {})
+    registry = namespace.setdefault(REXEC_REGISTRY, {})
     if name in namespace:
         previous = registry.get(name)
         if previous is None or previous["client"] is not namespace[name]:

@@ -1,0 +1,106 @@
+"""The examples run by their one command, and their result files are read back with h5py alone."""
+
+import ast
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+import pytest
+
+EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
+PORTS: Final = {"camera": 3290, "host_monitor": 3291}
+
+
+def run(example: str, folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run an example as its README says; returns what it printed, and its result file."""
+    experiment = EXAMPLES / example / "experiment.py"
+    command = [sys.executable, "-m", "rexec", "run", str(experiment), *arguments, "--up", "-v"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    (result,) = folder.glob("results/*/*/*.h5")
+    return done, result
+
+
+@pytest.fixture(autouse=True)
+def controllers_are_ended(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    for port in PORTS.values():
+        with socket.socket(socket.AF_INET6) as probe:
+            assert probe.connect_ex(("::1", port)) != 0, f"{request.node.name} left a controller on {port}"
+
+
+def identity(result: h5py.File) -> dict[str, Any]:
+    """Return the expid of a file, after a look at the rest of its identity."""
+    assert result["rid"][()] >= 0
+    assert result["start_time"][()] <= result["run_time"][()]
+    expid: dict[str, Any] = json.loads(result["expid"][()].decode())
+    return expid
+
+
+def test_the_camera_example_fits_spots_there_and_here(tmp_path: Path) -> None:
+    done, path = run("camera", tmp_path, "frames=12")
+    with h5py.File(path, "r") as result:
+        expid = identity(result)
+        assert expid["class_name"] == "FitSpot"
+        assert expid["arguments"]["frames"] == 12
+        data = result["datasets"]
+        phase = 2 * np.pi * np.arange(12) / 100
+        assert np.allclose(data["x"], 320 + 120 * np.sin(2 * phase), atol=0.2)
+        assert np.allclose(data["y"], 240 + 90 * np.sin(3 * phase), atol=0.2)
+        assert np.allclose(data["size_x"], 24, atol=0.3)
+        assert np.allclose(data["size_y"], 16, atol=0.3)
+        assert np.allclose(data["amplitude"], 2000, rtol=0.02)
+        assert {name: data[name].attrs["unit"] for name in ("x", "size_y", "amplitude")} == {
+            "x": "px",
+            "size_y": "px",
+            "amplitude": "counts",
+        }
+        for mode in ("remote", "local"):
+            assert data[f"rate_{mode}"][()] > 0
+            assert data[f"rate_{mode}"].attrs["unit"] == "frames/s"
+        if sys.platform.startswith("linux"):
+            assert data["bytes_remote"][()] < 10_000 < 614_400 <= data["bytes_local"][()]
+    assert "remote: " in done.stderr
+    assert "frames/s" in done.stderr
+
+
+def test_the_camera_example_can_go_one_way_only(tmp_path: Path) -> None:
+    _, path = run("camera", tmp_path, "frames=3", "remote=false", "compare=false")
+    with h5py.File(path, "r") as result:
+        assert identity(result)["arguments"]["remote"] is False
+        assert result["datasets/x"].shape == (3,)
+        assert "rate_local" in result["datasets"]
+        assert "rate_remote" not in result["datasets"]
+
+
+def test_the_host_monitor_records_this_machine(tmp_path: Path) -> None:
+    _, path = run("host_monitor", tmp_path, "points=3", "samples=4")
+    with h5py.File(path, "r") as result:
+        assert identity(result)["class_name"] == "RecordHost"
+        data = result["datasets"]
+        assert data["host_monitor.cpu"].shape == (3,)
+        assert np.all((data["host_monitor.cpu"][()] >= 0) & (data["host_monitor.cpu"][()] <= 100))
+        assert np.all(data["host_monitor.memory"][()] > 1e6)
+        assert data["host_monitor.memory"].attrs["unit"] == "B"
+        # The last reading came by the dataset database that the controller is a client of.
+        assert data["host_monitor.cpu_last"][()] == data["host_monitor.cpu_now"][()]
+
+
+@pytest.mark.parametrize("example", PORTS)
+def test_every_controller_has_the_common_arguments_and_a_ping(example: str) -> None:
+    path = EXAMPLES / example / "controller.py"
+    done = subprocess.run(
+        [sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=30, check=True
+    )
+    for option in ("--bind", "--no-localhost-bind", "--port", "--ssl", "--verbose", "--quiet"):
+        assert option in done.stdout
+    functions = {
+        node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+    }
+    assert {"ping", "get_argparser", "main"} <= functions

@@ -1,0 +1,146 @@
+"""Controllers with remote execution for tests: ours in this process, the reference library's in its own."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pytest
+
+from rexec.remote_exec import close_global_clients, rexec_targets
+from rexec.wire.pc_rpc import Server
+from rexec.wire.tls import SimpleSSLConfig
+
+REFERENCE: Final = [
+    python for python in os.environ.get("REXEC_PEER_PYTHON", "").split(os.pathsep) if os.path.exists(python)
+]
+"""Interpreters that have the reference library, from the environment variable REXEC_PEER_PYTHON."""
+
+NO_REFERENCE: Final = "REXEC_PEER_PYTHON names no interpreter that has the reference library"
+
+_reference_makes: list[Any] = [f"reference-{number}" for number, _ in enumerate(REFERENCE)]
+MAKES: Final = [
+    "ours",
+    *(_reference_makes or [pytest.param("reference-0", marks=pytest.mark.skip(reason=NO_REFERENCE))]),
+]
+"""What a test is parametrised on to run against every make of controller."""
+
+_REFERENCE_CONTROLLER: Final = """
+import sys
+from sipyco.remote_exec import simple_rexec_server_loop
+class Driver:
+    def __init__(self): self.calls = 0
+    def measure(self): self.calls += 1; return self.calls
+    def ping(self): return True
+simple_rexec_server_loop("camera", Driver(), "127.0.0.1", int(sys.argv[1]), "a controller")
+"""
+
+
+class Driver:
+    """Counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def measure(self) -> int:
+        self.calls += 1
+        return self.calls
+
+    def ping(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def serving(
+    targets: Mapping[str, Any], port: int = 0, ssl_config: SimpleSSLConfig | None = None
+) -> Iterator[int]:
+    """Serve targets from a thread of this process; yields the port."""
+    loop = asyncio.new_event_loop()
+    server = Server(targets, builtin_terminate=True)
+    ready = threading.Event()
+
+    async def serve() -> None:
+        await server.start("127.0.0.1", port, ssl_config)
+        try:
+            ready.set()
+            await server.wait_terminate()
+        finally:
+            await server.stop()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            ready.set()
+            loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield server.port
+    finally:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(server.terminate)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def controller(make: str) -> Iterator[int]:
+    """Run a controller with the targets `camera` and `camera_rexec`; yields its port."""
+    if make == "ours":
+        targets = rexec_targets("camera", Driver())
+        with serving(targets) as port:
+            try:
+                yield port
+            finally:
+                close_global_clients(targets["camera_rexec"])
+        return
+    python = REFERENCE[int(make.partition("-")[2])]
+    with reference_process(python, _REFERENCE_CONTROLLER) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def reference_process(python: str, program: str) -> Iterator[int]:
+    """Run a server program of the reference library, which is told its port, until the context ends."""
+    port = free_port()
+    process = subprocess.Popen([python, "-c", program, str(port)])
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, for servers that cannot be asked which one they got."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int, seconds: float = 20.0) -> None:
+    """Wait until something listens."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1.0).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
