@@ -31,6 +31,7 @@ from rexec.wire.errors import (
     FormatError,
     IncompatibleServer,
     WireError,
+    reason_of,
 )
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -243,7 +244,7 @@ class AsyncSession:
         self._number += 1
         return method_list_request(self.codec, self._number)
 
-    async def exchange(self, pieces: Sequence[Buffer], timeout: float | None) -> Any:
+    async def exchange(self, pieces: Sequence[Buffer], seconds: float | None) -> Any:
         """Send a request and return its result.
 
         Raises:
@@ -251,9 +252,9 @@ class AsyncSession:
             WireError: The connection is of no use any more.
 
         """
-        limit = asyncio.timeout(timeout)
+        limit = asyncio.timeout(seconds)
         try:
-            if timeout is None:
+            if seconds is None:
                 frame = await self._protocol.exchange(pieces)
             else:
                 async with limit:
@@ -263,7 +264,7 @@ class AsyncSession:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise CallTimeout(f"{self.where} did not answer in {timeout:g} s") from error
+            raise CallTimeout(f"{self.where} did not answer in {seconds:g} s") from error
         try:
             answer = self.codec.decode(frame)
         except TypeError as error:
@@ -296,7 +297,7 @@ async def open_async_session(
     port: int,
     target: TargetName,
     ssl_config: SimpleSSLConfig | None,
-    timeout: float,
+    seconds: float,
     features: Sequence[str] = FEATURES,
 ) -> AsyncSession:
     """Connect, shake hands and choose a target.
@@ -310,15 +311,15 @@ async def open_async_session(
     loop = asyncio.get_running_loop()
     try:
         context = None if ssl_config is None else ssl_config.create_client_context()
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             _, protocol = await loop.create_connection(
                 FrameProtocol, host, port, ssl=context, server_hostname="" if context else None
             )
     except TimeoutError as error:
-        raise ConnectionFailed(f"{where} did not accept a connection in {timeout:g} s") from error
+        raise ConnectionFailed(f"{where} did not accept a connection in {seconds:g} s") from error
     except OSError as error:
-        raise ConnectionFailed(f"cannot connect to {where}: {error.strerror or error}") from error
-    session = AsyncSession(protocol, where, timeout, features)
+        raise ConnectionFailed(f"cannot connect to {where}: {reason_of(error)}") from error
+    session = AsyncSession(protocol, where, seconds, features)
     try:
         if ssl_config is not None and protocol.transport is not None:
             _check_peer(protocol.transport, ssl_config, where)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
-from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed
+from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, reason_of
 from rexec.wire.tls import SimpleSSLConfig
 
 _PIECES_AT_ONCE: Final = 512
@@ -36,8 +36,7 @@ def connect(host: str, port: int, timeout: float | None, ssl_config: SimpleSSLCo
     except TimeoutError as error:
         raise ConnectionFailed(f"{where} did not accept a connection in {timeout:g} s") from error
     except OSError as error:
-        reason = error.strerror or error
-        raise ConnectionFailed(f"cannot connect to {where}: {reason}") from error
+        raise ConnectionFailed(f"cannot connect to {where}: {reason_of(error)}") from error
     try:
         tune(sock)
         if ssl_config is not None:
@@ -115,7 +114,7 @@ class Connection:
         except OSError as error:
             if isinstance(error, ConnectionBroken):
                 raise
-            raise ConnectionBroken(f"connection to {self.where} lost: {error.strerror or error}") from error
+            raise ConnectionBroken(f"connection to {self.where} lost: {reason_of(error)}") from error
 
     def send(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> None:
         """Send pieces one after another, uncopied.

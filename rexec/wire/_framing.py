@@ -71,7 +71,7 @@ class FrameReader:
     def space(self) -> memoryview:
         """Return where the next bytes are to be put; never empty. Release it before `take`."""
         if self._waiting:
-            return self._waiting[-1]
+            return self._waiting[-1][:]
         if self._end == len(self._data):
             self._grow()
         return memoryview(self._data)[self._end :]

@@ -1,5 +1,9 @@
 """What can go wrong on a connection, named by what the caller can do about it."""
 
+import os
+import socket
+import ssl
+
 
 class WireError(Exception):
     """Base of every error of the wire; its text names host, port and target."""
@@ -27,3 +31,10 @@ class MessageTooLong(WireError, ValueError):
 
 class FormatError(WireError, ValueError):
     """The peer sent bytes that are no message of the protocol."""
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a system call failed, in the system's own words."""
+    if error.errno is None or isinstance(error, ssl.SSLError | socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

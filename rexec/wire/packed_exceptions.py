@@ -174,7 +174,7 @@ def _rebuilt(kind: type[Exception], message: str, arguments: Any) -> Exception:
             error = kind(*candidate)
             if str(error) == message:
                 return error
-        except Exception:
+        except Exception:  # noqa: S112 - tried one after another
             continue  # this constructor wants something else
     return _with_message(kind, message)
 

@@ -1,0 +1,1 @@
+"""Tests of rexec.wire: against bytes that real peers sent, and against itself."""

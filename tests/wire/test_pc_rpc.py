@@ -1,0 +1,401 @@
+"""Clients and server of ours together."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rexec.wire import errors
+from rexec.wire._protocol import FEATURES, PYON_V2
+from rexec.wire.packed_exceptions import GenericRemoteException
+from rexec.wire.pc_rpc import (
+    AsyncioClient,
+    BestEffortClient,
+    Client,
+    IncompatibleServer,
+    Limits,
+    Server,
+    while_busy,
+)
+from tests.wire.serving import Drv, serving
+
+LOCAL = "127.0.0.1"
+
+
+@pytest.mark.parametrize("features", [(), (PYON_V2,), FEATURES], ids=["v1", "v2", "raw"])
+def test_values_of_any_size_go_both_ways(features: tuple[str, ...]) -> None:
+    big = np.random.default_rng(0).integers(0, 1 << 16, (300, 1000), dtype=np.uint16)
+    value = {"a": big, "b": (1, [2.5, None]), "c": big.tobytes()}
+    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port, "drv", features=features) as client:
+        back = client.echo(value)
+        assert np.array_equal(back["a"], big)
+        assert back["a"].flags.writeable
+        assert back["b"] == value["b"]
+        assert back["c"] == value["c"]
+
+
+def test_the_caller_sees_the_chain_of_causes_and_the_remote_source() -> None:
+    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+        with pytest.raises(RuntimeError) as caught:
+            client.fail_chained()
+    printed = "".join(traceback.format_exception(caught.value))
+    assert 'raise RuntimeError("outer") from error' in printed
+    assert "KeyError: 'inner'" in printed
+    assert "direct cause" in printed
+    assert "client.fail_chained()" in printed
+    assert f"{LOCAL}:{server.port}" in printed
+    assert "_server.py" not in printed
+
+
+def test_builtin_exceptions_come_back_as_themselves() -> None:
+    with serving({"drv": Drv()}) as server:
+        for features in (FEATURES, (PYON_V2,), ()):
+            with Client(LOCAL, server.port, features=features) as client:
+                with pytest.raises(UnicodeDecodeError) as caught:
+                    client.undecodable()
+                assert "can't decode byte 0xff" in str(caught.value)
+                with pytest.raises(KeyError) as missing:
+                    client.keyerr()
+                assert str(missing.value) == "'k'"
+                with pytest.raises(GenericRemoteException) as custom:
+                    client.fail_custom()
+                assert custom.value.remote_class.endswith("Custom")
+                with pytest.raises(TypeError, match=r"ret\['fits'\]\[3\]"):
+                    client.deep_unser()
+                with pytest.raises(TypeError, match=r"argument of echo\(\): args\[0\]\['x'\]"):
+                    client.echo({"x": object()})
+                assert client.ping()
+
+
+def test_a_factory_makes_a_target_for_each_connection() -> None:
+    class Counter:
+        def __init__(self) -> None:
+            self.count = 0
+
+        def increment(self) -> int:
+            self.count += 1
+            return self.count
+
+    with serving({"counter": Counter}) as server:
+        with Client(LOCAL, server.port) as one, Client(LOCAL, server.port) as other:
+            assert [one.increment(), one.increment(), other.increment()] == [1, 2, 1]
+
+
+def test_all_driver_calls_run_in_one_thread() -> None:
+    drv = Drv()
+    with serving({"drv": drv}) as server:
+        clients = [Client(LOCAL, server.port) for _ in range(5)]
+        callers = [threading.Thread(target=lambda c=c: [c.add(1) for _ in range(20)]) for c in clients]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(20)
+        for client in clients:
+            client.close_rpc()
+    assert len(drv.threads) == 1
+
+
+def test_handshake_method_list_and_ping_are_answered_while_the_driver_is_busy() -> None:
+    drv = Drv()
+    with serving({"drv": drv}) as server, Client(LOCAL, server.port) as holder:
+        caller = threading.Thread(target=holder.hold)
+        caller.start()
+        with Client(LOCAL, server.port, timeout=5) as other:
+            assert other.ping()
+            assert "hold" in other.get_rpc_method_list()["methods"]
+            # An ordinary call has to wait for its turn.
+            with pytest.raises(errors.CallTimeout):
+                other.rpc_call("add", (1, 2), timeout=0.2)
+            assert caller.is_alive()
+            drv.gate.set()
+            caller.join(10)
+            assert other.add(1, 2) == 3
+
+
+def test_coroutines_overlap_only_where_parallel_calls_are_allowed() -> None:
+    for allow_parallel, at_least, at_most in ((True, 0.3, 0.55), (False, 0.6, 20.0)):
+        with serving({"drv": Drv()}, allow_parallel=allow_parallel) as server:
+            with Client(LOCAL, server.port) as one, Client(LOCAL, server.port) as other:
+                begin = time.monotonic()
+                caller = threading.Thread(target=lambda c=other: c.wait(0.3))
+                caller.start()
+                one.wait(0.3)
+                caller.join(10)
+                assert at_least <= time.monotonic() - begin < at_most
+
+
+def test_a_timed_out_call_never_answers_the_next_one() -> None:
+    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+        for _ in range(3):
+            with pytest.raises(errors.CallTimeout):
+                client.rpc_call("sleep", (0.3,), timeout=0.1)
+            assert client.echo("mine") == "mine"
+        assert client.rpc_connections == 4
+
+
+def test_bytes_that_nobody_asked_for_break_the_connection() -> None:
+    listener = socket.create_server((LOCAL, 0))
+    listener.settimeout(10)
+    answers = [
+        b'{"status":"ok","ret":"first"}\n{"status":"ok","ret":"stale"}\n',
+        b'{"status":"ok","ret":"second"}\n',
+    ]
+
+    def serve() -> None:
+        for answer in answers:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as lines:
+                lines.readline()
+                connection.sendall(b'{"targets":["t"],"description":null,"features":["pyon_v2"]}\n')
+                lines.readline()
+                connection.sendall(b'{"__jsonclass__":["set",[["f"]]]}\n')
+                lines.readline()
+                connection.sendall(answer)
+                lines.readline()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with Client(LOCAL, listener.getsockname()[1], timeout=5) as client:
+        assert client.f() == "first"
+        assert client.f() == "second"
+    thread.join(10)
+    listener.close()
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
+    with socket.create_server((LOCAL, 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(errors.ConnectionFailed, match=rf"{LOCAL}:{port} accepted .* greeting"):
+            Client(LOCAL, port, handshake_timeout=0.2)
+    with pytest.raises(errors.ConnectionFailed, match=rf"{LOCAL}:{port}: Connection refused"):
+        Client(LOCAL, port)
+
+
+def test_a_wrong_target_names_those_there_are() -> None:
+    with serving({"camera": Drv(), "stage": Drv()}) as server:
+        with pytest.raises(
+            IncompatibleServer, match=r"no target 'camra'.*camera, stage.*did you mean 'camera'"
+        ):
+            Client(LOCAL, server.port, "camra")
+        with pytest.raises(IncompatibleServer, match="2 targets"):
+            Client(LOCAL, server.port)
+
+
+def test_the_next_call_reconnects_and_tells() -> None:
+    told: list[Client] = []
+    drv = Drv()
+    with serving({"drv": drv}) as server:
+        port = server.port
+        client = Client(LOCAL, port, on_connect=told.append, reconnect_timeout=0.3)
+        assert client.ping()
+    with pytest.raises(errors.ConnectionFailed, match=rf"{LOCAL}:{port}"):
+        client.ping()
+    client.close_rpc()
+    with pytest.raises(errors.ConnectionFailed, match="closed"):
+        client.ping()
+    assert told == []
+    with serving({"drv": drv}) as server:
+        with Client(LOCAL, server.port, on_connect=told.append) as client:
+            with pytest.raises(errors.CallTimeout):
+                client.rpc_call("sleep", (0.2,), timeout=0.05)
+            assert client.add(1, 1) == 2
+            assert told == [client]
+
+
+def test_a_thread_that_closes_the_client_ends_the_call_of_another() -> None:
+    drv = Drv()
+    with serving({"drv": drv}) as server:
+        client = Client(LOCAL, server.port)
+        caught: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                client.hold()
+            except errors.WireError as error:
+                caught.append(error)
+
+        caller = threading.Thread(target=call)
+        caller.start()
+        time.sleep(0.1)
+        client.close_rpc()
+        caller.join(5)
+        drv.gate.set()
+        assert isinstance(caught[0], errors.ConnectionBroken)
+
+
+async def asyncio_client_body(port: int) -> None:
+    client = AsyncioClient()
+    with pytest.raises(AttributeError, match="not connected"):
+        client.ping  # noqa: B018
+    await client.connect_rpc(LOCAL, port, "drv")
+    big = np.arange(1 << 19)
+    assert np.array_equal(await client.echo(big), big)
+    assert await client.acall() == "async"
+    assert client.get_local_host() == LOCAL
+    with pytest.raises(ValueError, match="bad value"):
+        await client.fail()
+    call = asyncio.create_task(client.sleep(0.3))
+    await asyncio.sleep(0.05)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await client.echo("mine") == "mine"
+    with pytest.raises(errors.CallTimeout):
+        await client.rpc_call("sleep", (0.3,), timeout=0.05)
+    assert await asyncio.gather(*(client.echo(n) for n in range(10))) == list(range(10))
+    assert "add" in (await client.get_rpc_method_list())["methods"]
+    await client.close_rpc()
+    with pytest.raises(errors.ConnectionFailed):
+        await client.ping()
+
+
+def test_the_asyncio_client_gives_up_a_call_with_its_connection() -> None:
+    with serving({"drv": Drv()}) as server:
+        asyncio.run(asyncio_client_body(server.port))
+
+
+def test_a_best_effort_client_returns_none_and_comes_back() -> None:
+    drv = Drv()
+    with serving({"drv": drv}) as server:
+        port = server.port
+        client = BestEffortClient(LOCAL, port, "drv", retry=0.05)
+        assert client.add(1, 2) == 3
+        assert client.get_local_host() == LOCAL
+        with pytest.raises(ValueError, match="bad value"):
+            client.fail()
+        with pytest.raises(AttributeError, match="no method 'nothing'"):
+            client.nothing()
+    assert client.add(1, 2) is None
+    assert isinstance(client.last_error, errors.ConnectionFailed)
+    assert client.get_local_host() is None
+    never = BestEffortClient(LOCAL, port, "drv", firstcon_timeout=0.2, retry=60)
+    assert never.anything(1) is None
+    assert "refused" in str(never.last_error)
+    never.close_rpc()
+    client.close_rpc()
+
+
+def test_string_annotations_do_not_break_the_method_list() -> None:
+    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+        spec, docstring = client.get_rpc_method_list()["methods"]["add"]
+    assert docstring == "Adds."
+    assert spec["annotations"]["scale"] == "float"
+
+
+def test_the_method_list_evaluates_no_property() -> None:
+    class Driver:
+        touched = False
+
+        @property
+        def temperature(self) -> float:
+            Driver.touched = True
+            raise OSError("no answer from the instrument")
+
+        def read(self) -> int:
+            return 1
+
+    with serving({"drv": Driver()}) as server, Client(LOCAL, server.port) as client:
+        assert client.read() == 1
+        assert list(client.get_rpc_method_list()["methods"]) == ["read", "terminate"]
+    assert not Driver.touched
+
+
+def test_unfinished_handshakes_are_bounded() -> None:
+    limits = Limits(handshake_line=64, handshake_timeout=0.3, connections=5)
+    with serving({"drv": Drv()}, limits=limits) as server:
+        with socket.create_connection((LOCAL, server.port), 5) as long:
+            long.sendall(b"x" * 100)
+            assert long.recv(1) == b""
+        idle = [socket.create_connection((LOCAL, server.port), 5) for _ in range(8)]
+        assert idle[0].recv(1) == b""
+        with Client(LOCAL, server.port) as client:
+            assert client.ping()
+            begin = time.monotonic()
+            for one in idle:
+                assert one.recv(1) == b""
+                one.close()
+            assert time.monotonic() - begin < 5
+            assert client.ping()
+
+
+def test_a_target_name_with_white_space_is_refused() -> None:
+    with pytest.raises(ValueError, match="no target name"):
+        Server({"a b": Drv()})
+
+
+def test_a_coroutine_cannot_be_marked_as_answerable_while_busy() -> None:
+    async def method() -> None: ...
+
+    with pytest.raises(TypeError, match="coroutine"):
+        while_busy(method)
+
+
+PROGRAM = """
+import sys, time, threading
+from rexec.wire.pc_rpc import simple_server_loop
+class Drv:
+    def ping(self): return True
+    def hold(self, seconds): time.sleep(seconds); return "held"
+    def leave(self): raise SystemExit(7)
+simple_server_loop({"drv": Drv()}, "127.0.0.1", int(sys.argv[1]))
+left = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+print("left:", left)
+"""
+
+
+def start_program(tmp_path: Path) -> tuple["subprocess.Popen[str]", int]:
+    with socket.create_server((LOCAL, 0)) as probe:
+        port = probe.getsockname()[1]
+    path = tmp_path / "controller.py"
+    path.write_text(PROGRAM, encoding="utf-8")
+    program = subprocess.Popen([sys.executable, str(path), str(port)], stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection((LOCAL, port), 1).close()
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        else:
+            return program, port
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "terminate", "SystemExit"])
+def test_a_controller_ends_cleanly(tmp_path: Path, how: str) -> None:
+    program, port = start_program(tmp_path)
+    try:
+        with Client(LOCAL, port, timeout=10) as client:
+            if how == "terminate":
+                client.terminate()
+            elif how == "SystemExit":
+                with pytest.raises(errors.WireError):
+                    client.leave()
+            else:
+                # A signal lets the running call finish.
+                result: list[Any] = []
+                caller = threading.Thread(target=lambda: result.append(client.hold(0.5)))
+                caller.start()
+                time.sleep(0.2)
+                program.send_signal(getattr(signal, how))
+                caller.join(10)
+                assert result == ["held"]
+        output, _ = program.communicate(timeout=10)
+    finally:
+        program.kill()
+        program.wait()
+    if how == "SystemExit":
+        assert program.returncode == 7
+    else:
+        assert program.returncode == 0
+        assert output == "left: []\n"

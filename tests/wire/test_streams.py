@@ -1,0 +1,183 @@
+"""sync_struct and broadcast, between two of ours and against what a real publisher said."""
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rexec.wire import errors
+from rexec.wire.broadcast import Broadcaster, Receiver
+from rexec.wire.sync_struct import Notifier, Publisher, Subscriber, process_mod, update_from_dict
+
+DATA = Path(__file__).parent / "data"
+LOCAL = "127.0.0.1"
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.005)
+
+
+def test_every_kind_of_change_reaches_a_subscriber() -> None:
+    async def main() -> None:
+        notifier = Notifier({"a": (True, 1, {}), "arr": (False, np.zeros(3), {})})
+        publisher = Publisher({"datasets": notifier})
+        await publisher.start(LOCAL, 0)
+        copies: list[Any] = []
+        mods: list[Any] = []
+        lost: list[int] = []
+
+        def build(struct: Any) -> Any:
+            copies.append(struct)
+            return struct
+
+        subscriber = Subscriber("datasets", build, mods.append, lambda: lost.append(1))
+        await subscriber.connect(LOCAL, publisher.port)
+        await until(lambda: copies)
+        notifier["list"] = (False, [], {})
+        notifier["list"][1].append(4)
+        notifier["list"][1].insert(0, 1)
+        notifier["list"][1].append(5)
+        assert notifier["list"][1].pop() == 5
+        notifier["arr"][1][1] = 7.0
+        notifier["arr"][1][(slice(0, 1),)] = 9.0
+        del notifier["a"]
+        notifier[5] = "int key"
+        await until(lambda: 5 in copies[0])
+        assert copies[0]["list"] == (False, [1, 4], {})
+        assert copies[0]["arr"][1].tolist() == [9.0, 7.0, 0.0]
+        assert "a" not in copies[0]
+        assert [mod["action"] for mod in mods] == [
+            "init", "setitem", "append", "insert", "append", "pop", "setitem", "setitem", "delitem", "setitem",
+        ]  # fmt: skip
+        await publisher.stop()
+        await until(lambda: lost)
+        await subscriber.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("file", ["transcripts.json", "transcripts_1_9.json"])
+def test_what_a_real_publisher_said_is_followed(file: str) -> None:
+    session = json.loads((DATA / file).read_text(encoding="utf-8"))["sessions"]["sync_struct_datasets"]
+    events = session["connections"][0]["events"]
+    said = "".join(text for side, text in events if side == "server" and text != "<closed>")
+
+    async def main() -> None:
+        async def publish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert await reader.readline() == b"ARTIQ sync_struct\n"
+            assert await reader.readline() == b"datasets\n"
+            writer.write(said.encode("ascii"))
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(publish, LOCAL, 0)
+        copies: list[Any] = []
+        ended = asyncio.Event()
+
+        def build(struct: Any) -> Any:
+            copies.append(struct)
+            return struct
+
+        subscriber = Subscriber("datasets", build, None, ended.set)
+        await subscriber.connect(LOCAL, server.sockets[0].getsockname()[1])
+        async with asyncio.timeout(10):
+            await ended.wait()
+        await subscriber.close()
+        server.close()
+        assert copies[0]["list"] == (False, [4], {})
+        assert copies[0]["arr"][1].tolist() == [1.0, 1.0, 0.0]
+        assert copies[0][5] == "int key"
+        assert "a" not in copies[0]
+
+    asyncio.run(main())
+
+
+def test_an_unknown_notifier_is_a_lost_connection() -> None:
+    async def main() -> None:
+        publisher = Publisher({"datasets": Notifier({})})
+        await publisher.start(LOCAL, 0)
+        lost = asyncio.Event()
+        subscriber = Subscriber("nothing", dict, None, lost.set)
+        await subscriber.connect(LOCAL, publisher.port)
+        async with asyncio.timeout(10):
+            await lost.wait()
+        await subscriber.close()
+        await publisher.stop()
+        with pytest.raises(errors.ConnectionFailed, match="refused"):
+            await subscriber.connect(LOCAL, publisher.port)
+
+    asyncio.run(main())
+
+
+def test_a_slow_subscriber_is_brought_up_to_date_instead_of_filling_the_memory() -> None:
+    async def main() -> None:
+        notifier = Notifier({"n": 0, "image": np.zeros(1)})
+        publisher = Publisher({"x": notifier}, backlog=1 << 20)
+        await publisher.start(LOCAL, 0)
+        # It subscribes, and then does not read for a while.
+        loop = asyncio.get_running_loop()
+        with socket.create_connection((LOCAL, publisher.port), 10) as slow:
+            slow.sendall(b"ARTIQ sync_struct\nx\n")
+            slow.setblocking(False)
+            await until(lambda: publisher.subscriptions("x"))
+            for n in range(200):
+                notifier["image"] = np.full(1 << 15, n)
+                await asyncio.sleep(0)
+                assert publisher.subscriptions("x")[0].size <= 3 << 20
+            notifier["n"] = 200
+            received = b""
+            async with asyncio.timeout(20):
+                while b'"n":200' not in received and b'"key":"n","value":200' not in received:
+                    received += await loop.sock_recv(slow, 1 << 20)
+            assert received.count(b'"action":"init"') > 1
+        await publisher.stop()
+
+    asyncio.run(main())
+
+
+def test_only_differences_are_published() -> None:
+    notifier = Notifier({"same": 1, "gone": 2, "new": np.zeros(2)})
+    mods: list[Any] = []
+    notifier.publish = mods.append
+    update_from_dict(notifier, {"same": 1, "new": 3, "more": 4})
+    assert notifier.raw_view == {"same": 1, "new": 3, "more": 4}
+    assert [(mod["action"], mod["key"]) for mod in mods] == [
+        ("delitem", "gone"), ("setitem", "new"), ("setitem", "more"),
+    ]  # fmt: skip
+
+
+def test_a_change_that_does_not_fit_is_refused() -> None:
+    for mod, error in (
+        ({"action": "append", "path": ["nothing"], "x": 1}, KeyError),
+        ({"action": "dance", "path": []}, ValueError),
+        ({"action": "init", "path": []}, ValueError),
+    ):
+        with pytest.raises(error):
+            process_mod({}, mod)
+
+
+def test_a_broadcast_reaches_those_who_listen_to_its_name() -> None:
+    async def main() -> None:
+        broadcaster = Broadcaster()
+        await broadcaster.start(LOCAL, 0)
+        got: list[Any] = []
+        others: list[Any] = []
+        receivers = [Receiver("ccb", [got.append]), Receiver("other", others.append)]
+        for receiver in receivers:
+            await receiver.connect(LOCAL, broadcaster.port)
+        await until(lambda: broadcaster.subscriptions("ccb") and broadcaster.subscriptions("other"))
+        broadcaster.broadcast("ccb", {"service": "create_applet", "args": ("x",)})
+        await until(lambda: got)
+        assert got == [{"service": "create_applet", "args": ("x",)}]
+        assert others == []
+        for receiver in receivers:
+            await receiver.close()
+        await broadcaster.stop()
+
+    asyncio.run(main())
