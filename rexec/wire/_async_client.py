@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._async_session import AsyncSession, open_async_session
-from rexec.wire._protocol import FEATURES, AutoTarget, RemoteFailure, TargetName, nearest
+from rexec.wire._protocol import FEATURES, AutoTarget, RemoteFailure, TargetName, bare_method_list, nearest
 from rexec.wire.errors import ConnectionFailed
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -130,7 +130,10 @@ class AsyncioClient:
             Exception: What the server raised while it collected them.
 
         """
-        result: dict[str, Any] = await self.__request(lambda session: session.encode_method_list(), None)
+        try:
+            result: dict[str, Any] = await self.__request(lambda session: session.encode_method_list(), None)
+        except AttributeError:
+            return bare_method_list(self.__known().methods)
         return result
 
     async def rpc_call(

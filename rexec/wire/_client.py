@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from rexec.wire._arrays import Buffer
-from rexec.wire._protocol import FEATURES, AutoTarget, RemoteFailure, TargetName, choose_target, nearest
+from rexec.wire._protocol import (
+    FEATURES,
+    AutoTarget,
+    RemoteFailure,
+    TargetName,
+    bare_method_list,
+    choose_target,
+    nearest,
+)
 from rexec.wire._session import Session, open_session
 from rexec.wire.errors import CallTimeout, ConnectionFailed, WireError
 from rexec.wire.tls import SimpleSSLConfig
@@ -124,12 +132,17 @@ class Client:
     def get_rpc_method_list(self) -> dict[str, Any]:
         """Return {"docstring": …, "methods": {name: (argspec, docstring)}} of the target.
 
+        Of a server that fails on its methods' annotations, as reference ones may, only the names.
+
         Raises:
             WireError: The connection failed.
             Exception: What the server raised while it collected them.
 
         """
-        result: dict[str, Any] = self.__request(lambda session: session.encode_method_list(), None)
+        try:
+            result: dict[str, Any] = self.__request(lambda session: session.encode_method_list(), None)
+        except AttributeError:
+            return bare_method_list(self.__greeted.methods)
         return result
 
     def rpc_call(

@@ -254,6 +254,20 @@ def failure_message(codec: Codec, error: BaseException, number: Any, skip: int) 
     return codec.encode(answer)
 
 
+def bare_method_list(names: frozenset[str]) -> dict[str, Any]:
+    """Return a method list of which only the names are known: reference servers fail on some annotations."""
+    spec = {
+        "args": ["self"],
+        "varargs": "args",
+        "varkw": "kwargs",
+        "defaults": None,
+        "kwonlyargs": [],
+        "kwonlydefaults": None,
+        "annotations": {},
+    }
+    return {"docstring": None, "methods": {n: (spec, None) for n in sorted(names) if not n.startswith("_")}}
+
+
 def result_of(answer: Any, codec: Codec, number: int, origin: str) -> Any:
     """Return what a call returned.
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from rexec.wire import pyon
 from rexec.wire._stream_client import LineProtocol, connect_lines
 from rexec.wire._stream_server import StreamServer
+from rexec.wire.pyon_v1 import encode as pyon_v1_encode
 from rexec.wire.tls import SimpleSSLConfig
 
 __all__ = ["Broadcaster", "Receiver"]
@@ -20,12 +21,14 @@ class Broadcaster(StreamServer):
 
     Args:
         queue_limit: Most messages that wait for one receiver; more are dropped, oldest first.
+        pyon_v1: Write for receivers of before sipyco 1.10 (the protocol has no way to find out).
 
     """
 
-    def __init__(self, queue_limit: int = 1024) -> None:
+    def __init__(self, queue_limit: int = 1024, *, pyon_v1: bool = False) -> None:
         super().__init__(_BANNER)
         self._queue_limit = queue_limit
+        self._encode = pyon_v1_encode if pyon_v1 else pyon.encode
         self.dropped = 0
         """Number of messages that a receiver was too slow for."""
 
@@ -44,7 +47,7 @@ class Broadcaster(StreamServer):
             TypeError: It has no encoding.
 
         """
-        line = pyon.encode(obj).encode("ascii") + b"\n"
+        line = self._encode(obj).encode("ascii") + b"\n"
         for subscription in self.subscriptions(name):
             if len(subscription.lines) >= self._queue_limit:
                 oldest = subscription.lines.popleft()

@@ -1,0 +1,1 @@
+"""Live peers: the reference library at the other end."""

@@ -1,0 +1,192 @@
+"""Run by the interpreter that has the reference library: one end of a conversation, told what to do by its arguments.
+
+Prints one line of JSON when it listens or has finished.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+
+class Drv:
+    """A driver."""
+
+    def ping(self) -> bool:
+        """Always true."""
+        return True
+
+    def add(self, a: float, b: float = 2, *, scale: float = 1.0) -> float:
+        """Adds."""
+        return (a + b) * scale
+
+    def echo(self, x: Any) -> Any:
+        return x
+
+    async def acall(self) -> str:
+        return "async"
+
+    def fail(self) -> None:
+        raise ValueError("bad value")
+
+    def keyerr(self) -> None:
+        dict[str, int]()["k"]
+
+    def unser(self) -> Any:
+        return object()
+
+    def sleep(self, seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+
+def tls(arguments: list[str]) -> Any:
+    from sipyco.tools import SimpleSSLConfig
+
+    return SimpleSSLConfig(*arguments) if arguments else None
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def say(value: Any) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def rpc_server(*arguments: str) -> None:
+    from sipyco.pc_rpc import Server
+
+    async def main() -> None:
+        server = Server({"drv": Drv()}, "a description", True)
+        port = free_port()
+        await server.start("127.0.0.1", port, tls(list(arguments)))
+        say(port)
+        await server.wait_terminate()
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def failure(action: Any) -> list[str]:
+    try:
+        action()
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+    return ["none", ""]
+
+
+def rpc_client(port: str, *arguments: str) -> None:
+    import numpy as np
+    from sipyco.pc_rpc import AsyncioClient, BestEffortClient, Client
+
+    config = tls(list(arguments))
+    client = Client("127.0.0.1", int(port), "drv", ssl_config=config)
+    big = np.arange(300_000, dtype="<u4").reshape(300, 1000)
+    result: dict[str, Any] = {
+        "id": client.get_rpc_id(),
+        "ping": client.ping(),
+        "add": client.add(1, b=3, scale=2.0),
+        "echo": client.echo({"a": [1, 2.5, None, "µ"]}),
+        "tuple": type(client.echo((1, (2,)))).__name__,
+        "array": bool((client.echo(big) == big).all()),
+        "acall": client.acall(),
+        "fail": failure(client.fail),
+        "keyerr": failure(client.keyerr),
+        "unser": failure(client.unser)[0],
+        "methods": sorted(client.get_rpc_method_list()["methods"]),
+    }
+    client.close_rpc()
+    best = BestEffortClient("127.0.0.1", int(port), "drv", ssl_config=config)
+    result["best"] = best.add(1)
+    best.close_rpc()
+
+    async def ask() -> Any:
+        client = AsyncioClient()
+        await client.connect_rpc("127.0.0.1", int(port), "drv", ssl_config=config)
+        answer = await client.echo(big)
+        await client.close_rpc()
+        return bool((answer == big).all())
+
+    result["async"] = asyncio.run(ask())
+    say(result)
+
+
+def rexec_client(port: str) -> None:
+    from sipyco.pc_rpc import Client
+
+    client = Client("127.0.0.1", int(port), "drv_rexec")
+    client.add_code("def f(n):\n    return controller_driver.add(n)\n")
+    say([client.call("f", 40), failure(lambda: client.call("nothere"))])
+    client.close_rpc()
+
+
+def publisher(*arguments: str) -> None:
+    import numpy as np
+    from sipyco.broadcast import Broadcaster
+    from sipyco.sync_struct import Notifier, Publisher
+
+    async def main() -> None:
+        notifier = Notifier({"a": (True, 1, {}), "arr": (False, np.zeros(3), {})})
+        publisher = Publisher({"datasets": notifier})
+        broadcaster = Broadcaster()
+        ports = [free_port(), free_port()]
+        await publisher.start("127.0.0.1", ports[0])
+        await broadcaster.start("127.0.0.1", ports[1])
+        say(ports)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        notifier["list"] = (False, [], {})
+        notifier["list"][1].append(4)
+        notifier["list"][1].insert(0, 1)
+        notifier["arr"][1][(slice(0, 2),)] = 9.0
+        del notifier["a"]
+        notifier[5] = "int key"
+        broadcaster.broadcast("ccb", {"service": "x", "args": (1,)})
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        await publisher.stop()
+        await broadcaster.stop()
+
+    asyncio.run(main())
+
+
+def subscriber(sync_port: str, broadcast_port: str) -> None:
+    from sipyco.broadcast import Receiver
+    from sipyco.sync_struct import Subscriber
+
+    async def main() -> None:
+        copies: list[Any] = []
+        messages: list[Any] = []
+        done = asyncio.Event()
+
+        def check(_: Any) -> None:
+            if copies and 5 in copies[-1] and messages:
+                done.set()
+
+        def received(message: Any) -> None:
+            messages.append(message)
+            check(None)
+
+        def build(struct: Any) -> Any:
+            copies.append(struct)
+            return struct
+
+        one = Subscriber("datasets", build, check)
+        other = Receiver("ccb", [received])
+        await one.connect("127.0.0.1", int(sync_port))
+        await other.connect("127.0.0.1", int(broadcast_port))
+        say("ready")
+        await asyncio.wait_for(done.wait(), 20)
+        struct = copies[-1]
+        say([sorted(map(str, struct)), struct["list"][1], struct["arr"][1].tolist(), messages])
+        await one.close()
+        await other.close()
+
+    asyncio.run(main())
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
