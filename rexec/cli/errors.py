@@ -9,7 +9,13 @@ from rexec.experiment import ExperimentError
 from rexec.results import ResultsError
 from rexec.wire.errors import WireError
 
+
+class CommandError(Exception):
+    """Raised when a command cannot do what its arguments ask for."""
+
+
 EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = (
+    CommandError,
     DatasetError,
     DeviceDBError,
     DeviceError,

@@ -22,6 +22,7 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "shell": "talk to a server, line by line",
     "targets": "list what a server offers",
     "methods": "show a target's methods with their documentation",
+    "certs": "make the TLS files of a laboratory",
 }
 """Subcommand, the line that `rexec --help` says of it. The module is `rexec.cli.<subcommand>`."""
 

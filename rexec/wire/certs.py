@@ -66,9 +66,7 @@ def make_pair(
 
     """
     pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
-    for path in (pair.cert, pair.key):
-        if path.exists():
-            raise FileExistsError(f"{path} exists already: certificates in use are not overwritten")
+    _refuse_present(pair.cert, pair.key)
     now = datetime.datetime.now(datetime.UTC)
     begin = not_before or now - datetime.timedelta(hours=1)
     end = not_after or now + datetime.timedelta(days=365 * _YEARS)
@@ -119,12 +117,19 @@ def make_set(folder: Path, clients: Iterable[str], server: str = "server") -> Ce
             raise ValueError(f"{name!r} cannot be the name of a file")
     folder.mkdir(parents=True, exist_ok=True)
     trusted = folder / "clients.pem"
-    if trusted.exists():
-        raise FileExistsError(f"{trusted} exists already: certificates in use are not overwritten")
+    for name in [server, *names]:
+        _refuse_present(folder / f"{name}.pem", folder / f"{name}.key")
+    _refuse_present(trusted)
     server_pair = make_pair(folder, server)
     pairs = {name: make_pair(folder, name) for name in names}
     _write(trusted, b"".join(pair.cert.read_bytes() for pair in pairs.values()), _CERT_MODE)
     return CertificateSet(server_pair, pairs, trusted)
+
+
+def _refuse_present(*paths: Path) -> None:
+    for path in paths:
+        if path.exists():
+            raise FileExistsError(f"{path} exists already: certificates in use are not overwritten")
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

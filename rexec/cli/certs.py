@@ -1,0 +1,75 @@
+"""`rexec certs`: the TLS files of a laboratory, and what goes where."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rexec.cli.errors import CommandError
+
+if TYPE_CHECKING:  # cryptography is an extra
+    from rexec.wire.certs import CertificateSet
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="rexec certs",
+        description="Make a working set of TLS files: one pair for the controllers, one for each client. Each side "
+        "trusts exactly the certificates it is given; there is no authority. Needs the extra: "
+        "pip install 'artiq-rexec[tls]'",
+        epilog="examples:\n  rexec certs certificates\n  rexec certs certificates --client desk --client master",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="where the files go; made if it is not there")
+    parser.add_argument(
+        "--client",
+        action="append",
+        metavar="NAME",
+        help="a machine or person that connects; can be repeated (default: client)",
+    )
+    parser.add_argument(
+        "--server", default="server", metavar="NAME", help="of the controllers' pair (default: server)"
+    )
+    return parser
+
+
+def instructions(made: "CertificateSet", folder: Path) -> str:
+    """Return what a person has to do with the files."""
+    first = next(iter(made.clients.values()))
+    server = f"{made.server.cert.name} {made.server.key.name} {made.trusted_clients.name}"
+    clients = "\n".join(
+        f"  {name}: {pair.cert.name} {pair.key.name} {made.server.cert.name}"
+        for name, pair in made.clients.items()
+    )
+    return f"""\
+made in {folder}:
+
+on each controller's machine: {server}
+  and start the controller with   --ssl {server}
+on each client's machine, in the folder that ARTIQ_SSL_DIR names:
+{clients}
+in device_db.py, in the entry of each such controller:
+  "simple_ssl_config": {{
+      "client_cert": "{{ARTIQ_SSL_DIR}}/{first.cert.name}",
+      "client_key": "{{ARTIQ_SSL_DIR}}/{first.key.name}",
+      "server_cert": "{{ARTIQ_SSL_DIR}}/{made.server.cert.name}",
+  }}
+A key (.key) is for the machine that uses it and for nobody else."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make the files and print where they go."""
+    arguments = get_argparser().parse_args(argv)
+    try:
+        from rexec.wire.certs import make_set
+    except ImportError:
+        raise CommandError(
+            "making certificates needs the package cryptography: pip install 'artiq-rexec[tls]'"
+        ) from None
+    try:
+        made = make_set(arguments.folder, arguments.client or ["client"], arguments.server)
+    except (ValueError, OSError) as error:
+        raise CommandError(str(error)) from None
+    print(instructions(made, arguments.folder))
+    return 0
