@@ -90,6 +90,8 @@ class Session:
 
     def _handshake(self, pieces: Sequence[Buffer], what: str) -> Any:
         deadline = time.monotonic() + self._handshake_timeout
+        if not self._connection.quiet():
+            raise ConnectionFailed(f"{self.where} said more, or ended, during the handshake ({what})")
         try:
             return self._connection.exchange(pieces, None, deadline)
         except CallTimeout as error:

@@ -1,0 +1,143 @@
+"""One schedule of faults, played: calls through a faulty proxy, each with an answer that belongs to it alone."""
+
+import asyncio
+import contextlib
+import itertools
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from rexec.wire._protocol import FEATURES, PYON_V2
+from rexec.wire.errors import WireError
+from rexec.wire.pc_rpc import AsyncioClient, Client
+from tests.wire.faulty import Fault, Proxy, Schedule
+from tests.wire.serving import Drv, serving
+
+DEADLINE = 0.06
+GRACE = 2.0
+"""What a loaded machine may add to a deadline, in seconds."""
+
+_FAULTS = st.builds(
+    Fault,
+    st.integers(0, 2200),
+    st.sampled_from(["delay", "stall", "cut", "split", "split", "repeat", "delay"]),
+)
+SCHEDULES = st.lists(
+    st.builds(
+        Schedule,
+        st.lists(_FAULTS.filter(lambda fault: fault.kind != "repeat"), max_size=2).map(tuple),
+        st.lists(_FAULTS, max_size=3).map(tuple),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=3,
+)
+MODES = ["blocking", "asyncio", "blocking-v2", "blocking-v1"]
+_tokens = itertools.count(random.randrange(1 << 30) << 20)
+
+
+@dataclass
+class Outcome:
+    """What became of the calls of a schedule."""
+
+    right: int = 0
+    failed: int = 0
+    longest: float = 0.0
+
+
+class Wrong(AssertionError):
+    """A call returned something else than its own answer, or waited past its deadline."""
+
+
+def _check(token: int, answer: object, begin: float, outcome: Outcome) -> None:
+    outcome.longest = max(outcome.longest, time.monotonic() - begin)
+    if outcome.longest > DEADLINE + GRACE:
+        raise Wrong(f"a call with a deadline of {DEADLINE} s took {outcome.longest:.2f} s")
+    if answer is None:
+        outcome.failed += 1
+        return
+    if not (
+        isinstance(answer, list) and answer[0] == token and np.array_equal(answer[1], np.full(40, token))
+    ):
+        raise Wrong(f"the call with {token} got {answer!r:.200}")
+    outcome.right += 1
+
+
+def _blocking(port: int, calls: int, features: tuple[str, ...], outcome: Outcome) -> None:
+    client: Client | None = None
+    for _ in range(calls):
+        token = next(_tokens)
+        begin = time.monotonic()
+        answer: object = None
+        with contextlib.suppress(WireError):
+            if client is None:
+                client = Client(port=port, host="127.0.0.1", target_name="drv", handshake_timeout=DEADLINE,
+                                call_timeout=DEADLINE, reconnect_timeout=0.0, features=features)  # fmt: skip
+                begin = time.monotonic()
+            answer = client.echo([token, np.full(40, token)])
+        _check(token, answer, begin, outcome)
+    if client is not None:
+        client.close_rpc()
+
+
+async def _asyncio(port: int, calls: int, outcome: Outcome) -> None:
+    client = AsyncioClient(handshake_timeout=DEADLINE, call_timeout=DEADLINE, reconnect_timeout=0.0)
+    connected = False
+    for _ in range(calls):
+        token = next(_tokens)
+        begin = time.monotonic()
+        answer: object = None
+        with contextlib.suppress(WireError):
+            if not connected:
+                await client.connect_rpc("127.0.0.1", port, "drv")
+                connected = True
+            answer = await client.echo([token, np.full(40, token)])
+        _check(token, answer, begin, outcome)
+    await client.close_rpc()
+
+
+class Arena:
+    """A server and a loop for proxies, kept over many schedules."""
+
+    def __init__(self, port: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._port = port
+        self._loop = loop
+
+    def play(self, schedules: list[Schedule], mode: str, calls: int = 3) -> Outcome:
+        """Make calls through a proxy with a schedule.
+
+        Raises:
+            Wrong: A call got a wrong result, or waited past its deadline.
+        """
+        proxy = Proxy(self._port, schedules)
+        port = asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(10)
+        outcome = Outcome()
+        try:
+            if mode == "asyncio":
+                asyncio.run_coroutine_threadsafe(_asyncio(port, calls, outcome), self._loop).result(60)
+            else:
+                features = {"blocking": FEATURES, "blocking-v2": (PYON_V2,), "blocking-v1": ()}[mode]
+                _blocking(port, calls, features, outcome)
+        finally:
+            asyncio.run_coroutine_threadsafe(proxy.stop(), self._loop).result(10)
+        return outcome
+
+
+@contextlib.contextmanager
+def arena() -> Iterator[Arena]:
+    """Run a server, and a loop for proxies in a thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="proxies")
+    thread.start()
+    try:
+        with serving({"drv": Drv()}) as server:
+            yield Arena(server.port, loop)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
