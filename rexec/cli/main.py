@@ -18,6 +18,7 @@ from rexec._version import __version__
 
 SUBCOMMANDS: Final[dict[str, str]] = {
     "run": "run an experiment and keep its results",
+    "up": "keep the controllers of this machine running",
     "call": "call a method of a server",
     "shell": "talk to a server, line by line",
     "targets": "list what a server offers",

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import IO, Final
 
@@ -16,47 +17,58 @@ GRACE: Final = 3.0
 
 
 class Guardian:
-    """The supervisor's end: tells the guardian which process groups to end with it."""
+    """The supervisor's end: tells the guardian which process groups to end with it. For any thread."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: IO[bytes] | None = None
+        self._groups: set[int] = set()
+        self._lock = threading.Lock()
 
     def watch(self, group: int) -> None:
         """End the process group `group` when this process ends."""
         if os.name == "nt":  # pragma: no cover - process groups are of POSIX
             return
-        if self._pipe is None:
-            self._process = subprocess.Popen(  # noqa: S603  # our own file
-                [sys.executable, "-I", "-S", __file__],
-                stdin=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
-            self._pipe = self._process.stdin
-        self._tell(f"watch {group}\n")
+        with self._lock:
+            self._groups.add(group)
+            if self._pipe is None or not self._tell(f"watch {group}\n"):
+                self._start()
 
     def forget(self, group: int) -> None:
         """Leave the process group alone: it has ended."""
-        self._tell(f"forget {group}\n")
+        with self._lock:
+            self._groups.discard(group)
+            self._tell(f"forget {group}\n")
 
     def close(self) -> None:
         """Let the guardian go; it ends whatever was not forgotten."""
-        if self._process is None or self._pipe is None:
-            return
-        # Unbuffered writes: nothing is left that closing could fail to write.
-        self._pipe.close()
-        self._process.wait(GRACE + 5.0)
-        self._process = self._pipe = None
+        with self._lock:
+            if self._process is not None and self._pipe is not None:
+                self._pipe.close()
+                self._process.wait(GRACE + 5.0)
+            self._process = self._pipe = None
 
-    def _tell(self, line: str) -> None:
+    def _start(self) -> None:
+        """Start a guardian, or another one where somebody has killed it, and tell it all there is."""
+        if self._process is not None and self._pipe is not None:
+            self._pipe.close()
+            self._process.wait(GRACE + 5.0)
+        self._process = subprocess.Popen(  # noqa: S603  # our own file
+            [sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE, bufsize=0, start_new_session=True
+        )
+        self._pipe = self._process.stdin
+        for group in self._groups:
+            self._tell(f"watch {group}\n")
+
+    def _tell(self, line: str) -> bool:
+        """Write to the guardian; return whether it is there."""
         if self._pipe is None:
-            return
+            return False
         try:
             self._pipe.write(line.encode())
         except BrokenPipeError:
-            # Somebody has killed it. The next controller gets a new one.
-            self.close()
+            return False
+        return True
 
 
 def _send(group: int, number: int) -> bool:

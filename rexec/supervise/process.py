@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -109,8 +109,13 @@ class ControllerProcess:
         """Number of the process, and of its group."""
         return self._process.pid
 
-    def wait_ready(self, timeout: float) -> None:
-        """Return when the controller answers.
+    def ended(self) -> str | None:
+        """Return how the process ended, None while it runs."""
+        status = self._process.poll()
+        return _ended(status) if status is not None else None
+
+    def wait_ready(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Return when the controller answers, or when `give_up` says so.
 
         Raises
         ------
@@ -120,20 +125,25 @@ class ControllerProcess:
         """
         deadline = time.monotonic() + timeout
         where = self._endpoint.address
-        while True:
+        while not give_up():
             status = self._process.poll()
             if status is not None:
                 raise ControllerStartError(
-                    f"{self._what} {_ended(status)} before it answered at {where}{self._lines()}"
+                    f"{self._what} {_ended(status)} before it answered at {where}{self.last_lines()}"
                 )
             left = deadline - time.monotonic()
             if left <= 0:
                 raise ControllerStartError(
-                    f"{self._what} runs, but did not answer at {where} within {timeout:g} s{self._lines(0.0)}"
+                    f"{self._what} runs, but did not answer at {where} within {timeout:g} s{self.last_lines(0.0)}"
                 )
             if answers(self._endpoint.host, self._endpoint.port, self._endpoint.tls, min(left, 2.0)):
                 return
             time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGKILL)
 
     def end(self, step: float = TERMINATE_WAIT) -> None:
         """End the process: ask by RPC, then SIGTERM, then SIGKILL, each given `step` seconds."""
@@ -182,7 +192,8 @@ class ControllerProcess:
         except ProcessLookupError:
             logger.debug("%s has no process left", self._what)
 
-    def _lines(self, wait: float = 1.0) -> str:
+    def last_lines(self, wait: float = 1.0) -> str:
+        """Return the last lines of its output for a message; waits up to `wait` seconds for its end."""
         lines = self._output.tail(wait)[-8:]
         if not lines:
             return ". It printed nothing"

@@ -1,0 +1,345 @@
+"""`rexec up`, the real program: starts, watches, restarts and ends controllers."""
+
+import asyncio
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rexec.wire.pc_rpc import Client, Server
+from rexec.wire.sync_struct import Notifier, Publisher
+from tests.devices.serving import free_port, silent
+from tests.supervise.controllers import alive, within
+
+CONTROLLER = """
+import os, sys, time
+from rexec.wire.pc_rpc import simple_server_loop
+
+class Driver:
+    well = True
+    def ping(self):
+        return self.well
+    def fall_ill(self):
+        self.well = False
+    def work(self, seconds):
+        time.sleep(seconds)
+    def die(self):
+        print("the lamp has exploded", flush=True)
+        os._exit(7)
+
+simple_server_loop({"lamp": Driver()}, "127.0.0.1", int(sys.argv[1]))
+"""
+
+
+class Up:
+    """A running `rexec up --json`."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.control = free_port()
+        command = [sys.executable, "-P", "-m", "rexec", "up", "--json", "--port-control", str(self.control)]
+        with (folder / "err").open("w") as err:
+            self.process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+            )
+        self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.seen: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(json.loads(line))
+
+    def next(self, name: str, state: str, seconds: float = 20.0) -> dict[str, Any]:
+        """Wait for a controller to get into a state."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                line = self._lines.get(timeout=max(left, 0.01))
+            except queue.Empty:
+                raise AssertionError((name, state, self.seen, self.err())) from None
+            self.seen.append(line)
+            if (line["name"], line["state"]) == (name, state):
+                return line
+
+    def err(self) -> str:
+        """Return what it wrote to standard error so far."""
+        return (self.folder / "err").read_text()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """End it."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.wait(30)
+        finally:
+            self.process.kill()
+            self.process.wait(5)
+            self._thread.join(5)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+        return self.process.returncode
+
+
+@contextmanager
+def up(folder: Path, *arguments: str) -> Iterator[Up]:
+    """Run it meanwhile."""
+    running = Up(folder, *arguments)
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+def entry(port: int, **further: Any) -> dict[str, Any]:
+    base = {"type": "controller", "host": "127.0.0.1", "port": port, "command": "python controller.py {port}"}
+    return {
+        **base,
+        "ping_timer": 0.3,
+        "ping_timeout": 1.0,
+        "term_timeout": 2.0,
+        "retry_timer": 0.3,
+        **further,
+    }
+
+
+def write(folder: Path, raw: object) -> None:
+    """Write the device database in one step."""
+    (folder / "new").write_text(f"device_db = {raw!r}\n")
+    (folder / "new").replace(folder / "device_db.py")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "controller.py").write_text(CONTROLLER)
+    return tmp_path
+
+
+def call(port: int, method: str, *args: Any) -> Any:
+    with Client("127.0.0.1", port, None) as client:
+        client.select_rpc_target(client.get_rpc_id()[0][0])
+        return getattr(client, method)(*args)
+
+
+def test_controllers_run_until_they_are_ended_in_reverse_order(folder: Path) -> None:
+    ports = free_port(), free_port()
+    write(folder, {"a": entry(ports[0]), "b": entry(ports[1]), "off": entry(1, command=None), "eye": "a"})
+    with up(folder) as running:
+        pids = [running.next("a", "up")["pid"]]
+        status = call(running.control, "status")
+        assert [each["name"] for each in status] == ["a", "b"]
+        assert within(10, lambda: all(each["state"] == "up" for each in call(running.control, "status")))
+        pids = [each["pid"] for each in call(running.control, "status")]
+        assert all(alive(pid) for pid in pids)
+        assert all(each["memory"] > 1e6 for each in call(running.control, "status"))
+        assert running.end(signal.SIGTERM) == 0
+        assert not any(alive(pid) for pid in pids)
+        assert "off: not run here: it has no command" in running.err()
+
+
+def test_names_limit_what_runs(folder: Path) -> None:
+    write(folder, {"a": entry(free_port()), "b": entry(free_port()), "eye": "a"})
+    with up(folder, "eye") as running:
+        running.next("a", "up")
+        assert [each["name"] for each in call(running.control, "status")] == ["a"]
+
+
+def test_a_controller_that_dies_is_restarted_and_its_last_words_are_shown(folder: Path) -> None:
+    port = free_port()
+    write(folder, {"a": entry(port)})
+    with up(folder) as running:
+        first = running.next("a", "up")
+        with pytest.raises(ConnectionError):
+            call(port, "die")
+        reason = running.next("a", "waiting")["reason"]
+        assert "ended with exit status 7" in reason
+        assert "the lamp has exploded" in reason
+        again = running.next("a", "up")
+        assert again["pid"] != first["pid"]
+        assert again["restarts"] == 1
+
+
+def test_a_controller_that_is_not_well_is_restarted(folder: Path) -> None:
+    port = free_port()
+    write(folder, {"a": entry(port)})
+    with up(folder) as running:
+        running.next("a", "up")
+        call(port, "fall_ill")
+        assert "not well" in running.next("a", "waiting")["reason"]
+        running.next("a", "up")
+
+
+def test_a_busy_controller_is_left_alone(folder: Path) -> None:
+    port = free_port()
+    write(folder, {"a": entry(port)})
+    with up(folder) as running:
+        first = running.next("a", "up")
+        call(port, "work", 4.0)  # four times the ping timeout
+        assert "1 client connected: left alone" in running.next("a", "busy")["reason"]
+        assert running.next("a", "up")["pid"] == first["pid"]
+
+
+def test_one_that_hangs_without_a_client_is_restarted(folder: Path) -> None:
+    port = free_port()
+    write(folder, {"a": entry(port)})
+    with up(folder) as running:
+        pid = running.next("a", "up")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        assert "no answer to a ping" in running.next("a", "waiting")["reason"]
+        assert running.next("a", "up")["pid"] != pid
+
+
+def test_a_port_in_use_names_the_process(folder: Path) -> None:
+    with silent() as port:
+        write(folder, {"a": entry(port)})
+        with up(folder) as running:
+            reason = running.next("a", "waiting")["reason"]
+            assert f"the port is in use: pid {os.getpid()} (" in reason
+
+
+def test_a_change_of_the_file_touches_only_what_changed_and_a_bad_file_nothing(folder: Path) -> None:
+    raw = {"a": entry(free_port()), "b": entry(free_port())}
+    write(folder, raw)
+    with up(folder) as running:
+        assert within(15, lambda: states(running) == {"a": "up", "b": "up"})
+        before = pids(running)
+        write(folder, [])
+        assert within(10, lambda: "go on as before" in running.err())
+        assert pids(running) == before
+        write(folder, {"a": raw["a"], "b": entry(raw["b"]["port"], comment="x", ping_timer=0.4)})
+        assert within(15, lambda: pids(running).get("b") not in (None, before["b"]))
+        assert pids(running)["a"] == before["a"]
+        write(folder, {"a": raw["a"]})
+        assert within(15, lambda: states(running) == {"a": "up"})
+        assert pids(running)["a"] == before["a"]
+
+
+def states(running: Up) -> dict[str, str]:
+    try:
+        return {each["name"]: each["state"] for each in call(running.control, "status")}
+    except ConnectionError:
+        return {}
+
+
+def pids(running: Up) -> dict[str, int]:
+    return {each["name"]: each["pid"] for each in call(running.control, "status")}
+
+
+def test_no_orphans_after_kill_9(folder: Path) -> None:
+    write(folder, {"a": entry(free_port()), "b": entry(free_port())})
+    with up(folder) as running:
+        assert within(15, lambda: states(running) == {"a": "up", "b": "up"})
+        children = pids(running).values()
+        running.end(signal.SIGKILL)
+        assert within(10, lambda: not any(alive(pid) for pid in children))
+
+
+def test_a_client_can_hurry_an_attempt_and_end_it_all(folder: Path) -> None:
+    (folder / "controller.py").rename(folder / "later.py")
+    write(folder, {"a": entry(free_port(), retry_timer=60.0)})
+    with up(folder) as running:
+        assert "exit status 2" in running.next("a", "waiting")["reason"]
+        (folder / "later.py").rename(folder / "controller.py")
+        with pytest.raises(KeyError, match="no controller 'x'"):
+            call(running.control, "retry_now", "x")
+        call(running.control, "retry_now", "a")
+        running.next("a", "up")
+        call(running.control, "terminate")
+        assert running.process.wait(20) == 0
+
+
+def test_output_goes_to_files(folder: Path) -> None:
+    write(folder, {"a": entry(free_port(), command="python -c \"print('no lamp')\"")})
+    with up(folder, "--log-dir", "logs") as running:
+        assert "no lamp" in running.next("a", "waiting")["reason"]
+        assert within(5, lambda: "INFO no lamp" in (folder / "logs" / "a.log").read_text())
+
+
+def test_a_control_port_in_use_is_said(folder: Path) -> None:
+    write(folder, {})
+    with silent() as port:
+        command = [sys.executable, "-P", "-m", "rexec", "up", "--port-control", str(port)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert f"control port {port} cannot be opened" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class Master:
+    """Serves what a supervisor asks of a master."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+        self.loop = asyncio.new_event_loop()
+        self.notifier: Any = Notifier(dict(raw))
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.ports = self.run(self._start())
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
+    async def _start(self) -> tuple[int, int]:
+        self.server = Server({"device_db": self})
+        await self.server.start("127.0.0.1", 0)
+        await self._publish(0)
+        return self.server.port, self.publisher.port
+
+    async def _publish(self, port: int) -> None:
+        self.publisher = Publisher({"devices": self.notifier})
+        await self.publisher.start("127.0.0.1", port)
+
+    def get_device_db(self) -> dict[str, Any]:
+        return self.raw
+
+    def restart(self) -> None:
+        self.run(self.publisher.stop())
+        self.run(self._publish(self.ports[1]))
+
+    async def _set(self, name: str, value: Any) -> None:
+        self.notifier[name] = value
+
+    def set(self, name: str, value: Any) -> None:
+        self.run(self._set(name, value))
+
+    def close(self) -> None:
+        self.run(self.publisher.stop())
+        self.run(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
+
+
+def test_a_masters_devices_are_followed_and_a_lost_connection_restarts_nothing(folder: Path) -> None:
+    master = Master({"a": entry(free_port())})
+    try:
+        control, notify = map(str, master.ports)
+        arguments = ("--master", "127.0.0.1", "--master-port", control, "--master-port-notify", notify)
+        with up(folder, *arguments) as running:
+            pid = running.next("a", "up")["pid"]
+            master.restart()
+            assert within(10, lambda: "is gone; the controllers go on as before" in running.err())
+            time.sleep(2.5)
+            master.set("b", entry(free_port()))
+            running.next("b", "up")
+            assert pids(running)["a"] == pid
+    finally:
+        master.close()
