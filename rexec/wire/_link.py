@@ -14,6 +14,7 @@ from typing import Any, Final
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._protocol import Codec
+from rexec.wire._spin import spin
 
 _PIECES_AT_ONCE: Final = 512
 _RECEPTIONS_AT_ONCE: Final = 16
@@ -49,7 +50,10 @@ class Link:
         self.interest = 0
         """What the I/O thread's selector watches for."""
         self.answered_at = 0.0
-        """When the last answer was sent: tells a client that calls in a tight loop."""
+        """When the last answer was sent (`time.monotonic`)."""
+        self.tight = False
+        """Whether the client sends its next call right after it has an answer."""
+        self._poll: Any = None
 
     def handshake_tls(self) -> int:
         """Take the next step of the TLS handshake; return what to wait for, 0 when done.
@@ -96,6 +100,21 @@ class Link:
             if count == 0:
                 raise EOFError
             self.reader.received(count)
+
+    def receive_soon(self, milliseconds: int) -> Frame | None:
+        """Return the next message if it begins to arrive within a moment.
+
+        Raises:
+            EOFError: The other side has closed.
+            OSError: The connection is broken.
+            WireError: What arrived is no message.
+        """
+        if self._poll is None:
+            if not hasattr(select, "poll") or isinstance(self.sock, ssl.SSLSocket):
+                return None
+            self._poll = select.poll()
+            self._poll.register(self.sock, select.POLLIN)
+        return self.receive() if spin(self._poll) or self._poll.poll(milliseconds) else None
 
     def send(self, pieces: Iterable[Buffer], *, patience: float = _PATIENCE) -> bool:
         """Send as much as the other side takes; return whether that was all.
