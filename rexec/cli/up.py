@@ -4,10 +4,11 @@ import argparse
 import json
 import logging
 import logging.handlers
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from rich.text import Text
 
 from rexec.cli._logging import log_to
 from rexec.supervise.control import ControlServer
+from rexec.supervise.errors import ControllerStartError
+from rexec.supervise.export import FORMATS, export
 from rexec.supervise.keeper import Status
-from rexec.supervise.selection import select
+from rexec.supervise.selection import Selection, select
 from rexec.supervise.sources import FileSource, MasterSource
 from rexec.supervise.supervisor import Control, Supervisor
 
@@ -69,6 +72,12 @@ def get_argparser() -> argparse.ArgumentParser:
         type=Path,
         help="keep the output of each controller in DIR/NAME.log, 5 x 1 MB",
     )
+    add(
+        "--export",
+        choices=FORMATS,
+        help="start nothing: write the configuration of a process manager that does it instead",
+    )
+    add("--output", metavar="DIR", type=Path, help="folder for the files of --export (default: print them)")
     control = parser.add_argument_group(
         "control", "target ctlmgr, with retry_now(name), status(), terminate()"
     )
@@ -94,6 +103,11 @@ def main(argv: Sequence[str]) -> int:
         source = open_source(options)
         stack.callback(source.close)
         folder = (options.folder or folder_of(source)).absolute()
+        if options.export is not None:
+            selection = select(source.database, options.names, folder)
+            tell_left_out(selection, console)
+            write_export(export(options.export, selection.specs, os.environ), options.output)
+            return 0
         supervisor = Supervisor(Teller(options.json, console))
         stack.enter_context(signals(end, supervisor))
         control = ControlServer(
@@ -103,8 +117,7 @@ def main(argv: Sequence[str]) -> int:
         stack.callback(supervisor.close)
         selection = select(source.database, options.names, folder)
         log_files(options.log_dir, [*selection.specs])
-        for name, reason in selection.left_out.items():
-            console.print(f"{name}: not run here: {reason}", markup=False, highlight=False, soft_wrap=True)
+        tell_left_out(selection, console)
         supervisor.follow(selection)
         live = stack.enter_context(table_of(console, options.json))
         while not end.wait(0.5):
@@ -115,6 +128,30 @@ def main(argv: Sequence[str]) -> int:
             if live is not None:
                 live.update(table(supervisor))
     return 0
+
+
+def tell_left_out(selection: Selection, console: Console) -> None:
+    """Say which controllers are not run here, and why."""
+    for name, reason in selection.left_out.items():
+        console.print(f"{name}: not run here: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def write_export(files: Mapping[str, str], folder: Path | None) -> None:
+    """Write the files of a configuration, or print them; ControllerStartError where they cannot be written."""
+    for name, text in files.items():
+        if folder is None:
+            print(f"# {name}\n{text}")
+            continue
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".{name}.tmp"
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(folder / name)
+        except OSError as error:
+            raise ControllerStartError(
+                f"{folder / name} cannot be written: {error.strerror or error}"
+            ) from error
+        print(folder / name)
 
 
 def open_source(options: argparse.Namespace) -> FileSource | MasterSource:

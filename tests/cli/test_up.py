@@ -343,3 +343,19 @@ def test_a_masters_devices_are_followed_and_a_lost_connection_restarts_nothing(f
             assert pids(running)["a"] == pid
     finally:
         master.close()
+
+
+@pytest.mark.parametrize("kind", ["systemd", "supervisord", "compose"])
+def test_configuration_is_written_and_nothing_started(folder: Path, kind: str) -> None:
+    write(folder, {"a": entry(free_port()), "off": entry(1, command=None)})
+    command = [sys.executable, "-P", "-m", "rexec", "up", "--export", kind]
+    done = subprocess.run(
+        [*command, "--output", "conf"], cwd=folder, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    (written,) = (folder / "conf").iterdir()
+    assert done.stdout.strip() == f"conf/{written.name}"
+    assert "controller-a" in written.name + written.read_text()
+    assert "off: not run here: it has no command" in done.stderr
+    printed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
+    assert printed.stdout == f"# {written.name}\n{written.read_text()}\n"
