@@ -63,7 +63,7 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """`host:port` as it is written for people, IPv6 in brackets."""
+        """Host and port as they are written for people, an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

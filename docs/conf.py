@@ -22,3 +22,4 @@ myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 default_role = "literal"  # docstrings write names in single backticks
+suppress_warnings = ["myst.domains"]  # of sphinx-argparse, which has no references to resolve
