@@ -19,6 +19,8 @@ from rexec._version import __version__
 SUBCOMMANDS: Final[dict[str, str]] = {
     "run": "run an experiment and keep its results",
     "up": "keep the controllers of this machine running",
+    "doctor": "find out why a device does not answer",
+    "results": "show, compare, draw, verify and recover result files",
     "call": "call a method of a server",
     "shell": "talk to a server, line by line",
     "targets": "list what a server offers",

@@ -20,7 +20,7 @@ from rexec.experiment.lifecycle import Hooks, Outcome, live
 from rexec.experiment.loading import check_names, choose_class, import_file, importable, title
 from rexec.experiment.stand_ins import CCB, Scheduler, Termination
 from rexec.experiment.tracebacks import place
-from rexec.results import ResultsWriter, next_rid, results_path
+from rexec.results import ResultsWriter, journal_path, next_rid, orphans, recover, results_path
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ def run(plan: Plan, watcher: Watcher) -> Report:
         start = identity(
             rid, described(), plan.arguments, plan.database, now.timestamp(), plan.file, plan.command
         )
+        _recover(root, path)
         writer = ResultsWriter.create(path, start, overwrite=plan.overwrite)
         datasets = DatasetManager(plan.datasets, sink=writer)
         scheduler = Scheduler(rid, described(), termination)
@@ -134,6 +135,15 @@ def run(plan: Plan, watcher: Watcher) -> Report:
                 watcher.phase("writing results")
                 kept = _finish(writer, datasets, outcome)
     return Report(rid, experiment.__name__, outcome, dict(datasets.local), kept)
+
+
+def _recover(root: Path, path: Path) -> None:
+    """Make result files of what killed runs left in this run's folder and in the way of its file, and say so."""
+    for journal in {*orphans(root / "results"), journal_path(path)}:
+        if journal.exists():
+            recovery = recover(journal)
+            if recovery.outcome != "running":
+                logger.warning("%s", recovery)
 
 
 def _finish(writer: ResultsWriter, datasets: DatasetManager, outcome: Outcome) -> Path | None:

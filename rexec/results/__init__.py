@@ -2,7 +2,8 @@
 
 from rexec.results.errors import JournalDamaged, ResultsError, ResultsMismatch, ResultsNotWritable
 from rexec.results.layout import journal_path, next_rid, results_path
-from rexec.results.recovery import Recovery, recover, recover_folder
+from rexec.results.reading import Run, open
+from rexec.results.recovery import Recovery, orphans, recover, recover_folder
 from rexec.results.verify import verify
 from rexec.results.writer import ResultsWriter, write_results
 
@@ -13,8 +14,11 @@ __all__ = [
     "ResultsMismatch",
     "ResultsNotWritable",
     "ResultsWriter",
+    "Run",
     "journal_path",
     "next_rid",
+    "open",
+    "orphans",
     "recover",
     "recover_folder",
     "results_path",

@@ -15,6 +15,7 @@ from rexec.results.fold import RunState
 from rexec.results.h5file import FoldedFile
 from rexec.results.layout import JOURNAL_SUFFIX
 from rexec.results.reader import JournalReader
+from rexec.results.records import HEADER, MAGIC
 from rexec.results.verify import verify_against
 
 DAMAGED_SUFFIX: Final = ".damaged"
@@ -99,7 +100,7 @@ def _recover(journal: Path) -> Recovery:
     try:
         reader = JournalReader(journal)
     except JournalDamaged as error:
-        if journal.stat().st_size < 64 and not _is_begun(journal):
+        if _is_barely_begun(journal):
             journal.unlink()
             return Recovery(journal, "empty")
         return Recovery(journal, "failed", detail=str(error))
@@ -129,9 +130,10 @@ def _recover(journal: Path) -> Recovery:
     return Recovery(journal, "recovered", path, state.records, detail)
 
 
-def _is_begun(journal: Path) -> bool:
-    """Return whether a journal has its whole header, be it damaged."""
-    return journal.stat().st_size >= 32
+def _is_barely_begun(journal: Path) -> bool:
+    """Return whether a file is the first bytes of a journal, of which not even the header is whole."""
+    data = journal.read_bytes() if journal.stat().st_size < HEADER.size else None
+    return data is not None and data[: len(MAGIC)] == MAGIC[: len(data)]
 
 
 def _target(journal: Path, state: RunState, identifier: bytes) -> Path | None:

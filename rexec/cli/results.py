@@ -1,0 +1,184 @@
+"""`rexec results`: look at result files, compare them, draw them, and make good what a crash has left."""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rexec.results import ResultsError, journal_path, recover_folder, verify
+from rexec.results.comparing import differences
+from rexec.results.plotting import plot
+from rexec.results.reader import JournalReader
+from rexec.results.reading import Run, StoredDataset
+from rexec.results.records import Kind, Record
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `rexec results`."""
+    parser = argparse.ArgumentParser(
+        prog="rexec results", description="Look at, compare and repair result files."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    show = add("show", _show, "show what is in a result file, or one dataset of it")
+    show.add_argument("file", type=Path)
+    show.add_argument("dataset", nargs="?", help="print the value of this dataset")
+    tail = add("tail", _tail, "print the changes of a run while it goes on")
+    tail.add_argument("file", type=Path, help="result file (or journal) of a running run")
+    tail.add_argument(
+        "-n", type=int, default=10, help="changes to print of those before now (default: %(default)s)"
+    )
+    tail.add_argument("--no-follow", action="store_true", help="end instead of waiting for more")
+    diff = add("diff", _diff, "name what changed between two runs: arguments, devices, code, versions")
+    diff.add_argument("old", type=Path)
+    diff.add_argument("new", type=Path)
+    draw = add("plot", _plot, "draw datasets into a picture")
+    draw.add_argument("file", type=Path)
+    draw.add_argument("datasets", nargs="*", help="default: the declared plot, else all numbers")
+    draw.add_argument("-o", "--output", type=Path, help=".png, .svg or .pdf (default: beside the file, .png)")
+    recover = add("recover", _recover, "make result files of the journals that killed runs left")
+    recover.add_argument("folder", type=Path, nargs="?", default=Path("results"), help="default: %(default)s")
+    check = add("verify", _verify, "compare result files with the checksums in them")
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out `rexec results` and return the exit status."""
+    options = get_argparser().parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def _show(options: argparse.Namespace) -> int:
+    console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
+    with Run(options.file) as run:
+        if options.dataset is not None:
+            if options.dataset not in run.datasets:
+                names = ", ".join(run.datasets) or "none"
+                raise ResultsError(f"{options.file} has no dataset {options.dataset!r}; it has {names}")
+            console.print(str(run[options.dataset]))
+            return 0
+        identity = run.identity
+        console.print(f"run {run.rid} of {identity.get('class_name') or '?'}  {run.status}")
+        for name in ("start_time", "run_time"):
+            if identity.get(name):
+                console.print(f"{name:12} {datetime.fromtimestamp(identity[name]).isoformat(' ', 'seconds')}")
+        for name, value in (identity.get("expid") or {}).items():
+            console.print(f"{name:12} {value}")
+        if "rexec/error" in run.file:
+            console.print(f"{'error':12} {run.file['rexec/error'].asstr()[()]}")
+        for title, group in (("dataset", run.datasets), ("archive", run.archive)):
+            if group:
+                console.print(_table(title, list(group.values())))
+    return 0
+
+
+def _table(title: str, stored: list[StoredDataset]) -> Table:
+    table = Table(title, "shape", "type", "unit", "value")
+    for each in stored:
+        table.add_row(each.key, str(each.shape), str(each.dtype), each.unit or "", _brief(each))
+    return table
+
+
+def _brief(stored: StoredDataset) -> str:
+    if stored.node.size > 8:
+        return "…"
+    text = str(stored.value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _tail(options: argparse.Namespace) -> int:
+    journal = options.file if options.file.suffix == ".journal" else journal_path(options.file)
+    try:
+        reader = JournalReader(journal)
+    except OSError as error:
+        raise ResultsError(
+            f"{journal}: {error.strerror}; only a run that goes on has a journal. `rexec results show "
+            f"{options.file}` shows what a finished one left"
+        ) from error
+    with reader:
+        lines = [_line(record) for record in reader.records()]
+        for line in lines[-options.n :] if options.n > 0 else []:
+            print(line, flush=True)
+        while not options.no_follow and journal.exists():
+            time.sleep(0.1)
+            for record in reader.records():
+                print(_line(record), flush=True)
+                if record.kind is Kind.END:
+                    return 0
+    return 0
+
+
+def _line(record: Record) -> str:
+    moment = datetime.fromtimestamp(record.time).isoformat(" ", "milliseconds")
+    value = "" if record.kind is Kind.DELETE else f" {_short(record.value)}"
+    index = f"[{record.index!r}]" if record.kind is Kind.MUTATE else ""
+    return f"{moment}  {record.kind.name.lower():8} {record.key}{index}{value}"
+
+
+def _short(value: Any) -> str:
+    text = f"array {value.shape} {value.dtype}" if getattr(value, "ndim", 0) else repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _diff(options: argparse.Namespace) -> int:
+    with Run(options.old) as old, Run(options.new) as new:
+        found = differences(old.identity, new.identity)
+    if not found:
+        print("the same arguments, devices, code and versions")
+    for each in found:
+        before, after = (text if text is None else _one_line(text) for text in (each.old, each.new))
+        if before is None:
+            print(f"{each.section:9} {each.name}: {after} (new)")
+        elif after is None:
+            print(f"{each.section:9} {each.name}: {before} (gone)")
+        else:
+            print(f"{each.section:9} {each.name}: {before} -> {after}")
+    return 1 if found else 0
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 100 else line[:99] + "…"
+
+
+def _plot(options: argparse.Namespace) -> int:
+    target = options.output or options.file.with_suffix(".png")
+    with Run(options.file) as run:
+        drawn = plot(run, target, options.datasets or None)
+    print(f"{target}: {', '.join(drawn)}")
+    return 0
+
+
+def _recover(options: argparse.Namespace) -> int:
+    if not options.folder.is_dir():
+        raise ResultsError(f"there is no folder {options.folder}; name the results folder")
+    found = list(recover_folder(options.folder))
+    for recovery in found:
+        print(recovery)
+    if not found:
+        print(f"nothing to recover in {options.folder}")
+    return 1 if any(recovery.outcome in {"failed", "damaged"} for recovery in found) else 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    status = 0
+    for path in options.files:
+        problems = verify(path)
+        for problem in problems:
+            print(f"{path}: {problem}")
+        if not problems:
+            print(f"{path}: whole")
+        status |= bool(problems)
+    return int(status)

@@ -1,0 +1,129 @@
+"""Result files in xarray: `xarray.open_dataset(path, engine="rexec")`, and thousands of them with `open_mfdataset`.
+
+Each numeric dataset is a variable that is read when it is needed, in any process of a Dask cluster that sees the file.
+`rid` is a coordinate, so that runs are joined along it:
+
+    xarray.open_mfdataset(paths, engine="rexec", combine="nested", concat_dim="rid", parallel=True)
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import h5py
+import numpy as np
+import xarray
+from xarray.backends import BackendArray, BackendEntrypoint
+from xarray.core import indexing
+
+from rexec.results.reading import Run, StoredDataset
+
+
+class _LazyArray(BackendArray):
+    """The data of one HDF5 dataset; it holds the file's name, not the file, so that it can be sent to a worker."""
+
+    def __init__(self, path: str, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        self._path: Final = path
+        self._name: Final = name
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
+        with h5py.File(self._path, "r") as file:
+            dataset = file[self._name]
+            steps = [index for index in key if isinstance(index, slice) and (index.step or 1) < 0]
+            return dataset[()][key] if steps else dataset[key]
+
+
+def open_run(
+    path: str | os.PathLike[str], drop_variables: Iterable[str] | str | None = None
+) -> xarray.Dataset:
+    """Return the numeric datasets of a result file as variables, read lazily.
+
+    Args:
+        path: The result file.
+        drop_variables: Names of datasets to leave out.
+
+    Returns:
+        A dataset whose dimensions are NAME_0, NAME_1, …, or for a declared plot the name of its axis; units are the
+        attribute `units`; attributes say which run it is.
+
+    """
+    left_out = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
+    with Run(Path(path)) as run:
+        shared = _declared_dimensions(run)
+        variables = {
+            key: _variable(str(path), stored, shared.get(key))
+            for key, stored in run.datasets.items()
+            if stored.is_numeric() and key not in left_out
+        }
+        coordinates = {key: variables.pop(key) for key in set(shared.values()) if key in variables}
+        attributes = {"source": str(path), "status": run.status}
+        for name in ("class_name", "start_time", "run_time", "artiq_version"):
+            if name in run.identity:
+                attributes[name] = run.identity[name]
+        if run.rid is not None:
+            coordinates["rid"] = xarray.Variable((), run.rid)
+    dataset = xarray.Dataset(variables, coordinates, attributes)
+    dataset.set_close(_nothing_to_close)
+    return dataset
+
+
+def _nothing_to_close() -> None:
+    """Stand for closing: no file is held open between two reads."""
+
+
+def _variable(path: str, stored: StoredDataset, shared: str | None) -> xarray.Variable:
+    dimensions = [f"{stored.key}_{number}" for number in range(len(stored.shape))]
+    if shared is not None:
+        dimensions[0] = shared
+    data = indexing.LazilyIndexedArray(_LazyArray(path, stored.path, stored.shape, stored.dtype))
+    attributes = {
+        name: value for name, value in stored.metadata.items() if isinstance(value, str | int | float)
+    }
+    if stored.unit is not None:
+        attributes["units"] = stored.unit
+    return xarray.Variable(dimensions, data, attributes)
+
+
+def _declared_dimensions(run: Run) -> dict[str, str]:
+    """Return the axis's name by dataset, for the signal of a declared plot and its first axis, where they fit."""
+    group = run.file.get("rexec/plot")
+    if group is None:
+        return {}
+    keys = {stored.node: key for key, stored in run.datasets.items()}
+    signal = keys.get(group[group.attrs["signal"]])
+    axes = [keys.get(group[link]) for link in group.attrs["axes"]]
+    if signal is None or not axes or axes[0] is None:
+        return {}
+    length = run.datasets[signal].shape[:1]
+    return (
+        dict.fromkeys((signal, axes[0]), axes[0]) if length and run.datasets[axes[0]].shape == length else {}
+    )
+
+
+class RexecBackend(BackendEntrypoint):
+    """Opens result files for `xarray.open_dataset(path, engine="rexec")`."""
+
+    description: ClassVar[str] = "Result files of ARTIQ and artiq-rexec"
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = ("filename_or_obj", "drop_variables")
+
+    def open_dataset(
+        self, filename_or_obj: Any, *, drop_variables: str | Iterable[str] | None = None
+    ) -> xarray.Dataset:
+        """Return a result file as a dataset."""
+        return open_run(filename_or_obj, drop_variables)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Return whether a file is a result file, so that `engine` need not be given."""
+        try:
+            with h5py.File(filename_or_obj, "r") as file:
+                return "rid" in file and "datasets" in file
+        except (OSError, TypeError, ValueError):
+            return False

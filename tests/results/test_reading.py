@@ -1,0 +1,195 @@
+"""Result files as people read them: lazily, in pandas and xarray, on the command line."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from rexec import results
+from rexec.cli.results import main
+from rexec.results.comparing import differences
+from rexec.results.plotting import choose
+from schemas import GitState, RunIdentity
+
+
+def made(path: Path, rid: int = 3, **fields: Any) -> Path:
+    identity = RunIdentity(rid=rid, class_name="Scan", start_time=100.0, **fields)
+    with results.ResultsWriter.create(path, identity, refresh_interval=0) as writer:
+        writer.set("y", np.arange(5.0) + rid, {"unit": "V", "scale": 1e-3})
+        writer.set("t", [0.0, 1.0, 2.0, 3.0, 4.0], {"unit": "s"})
+        writer.set("counts", [number % 3 for number in range(60)], {})
+        writer.set("image", np.zeros((4, 6)), {})
+        writer.set("none", None, {})
+        writer.set("a", 1, {})
+        writer.set("a/b", 2, {})
+        writer.archive("old", 7, {})
+        writer.declare_plot("y", ["t"])
+    return path
+
+
+def test_values_units_and_provenance_are_there(tmp_path: Path) -> None:
+    path = made(tmp_path / "r.h5", expid={"arguments": {"n": 5}}, versions={"numpy": "2"})
+    with results.open(path) as run:
+        assert (run.rid, run.status) == (3, "completed")
+        assert run["t"] == [0.0, 1.0, 2.0, 3.0, 4.0]
+        assert run["none"] is None
+        assert (run["a"], run["a/b"]) == (1, 2)
+        assert run.datasets["y"].unit == "V"
+        assert run.datasets["y"][1:3].tolist() == [4.0, 5.0]
+        assert run.archive["old"].value == 7
+        assert run.identity["expid"] == {"arguments": {"n": 5}}
+        assert run.identity["versions"] == {"numpy": "2"}
+
+
+def test_a_file_of_artiq_is_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "artiq.h5", "w") as file:
+        file["rid"], file["start_time"] = 4, 1.0
+        file["expid"] = '{"file": "x.py", "arguments": {}}'
+        file["datasets/x"], file["datasets/s"] = [1, 2], "text"
+        file["archive/y"] = 1.5
+    with results.open(tmp_path / "artiq.h5") as run:
+        assert run["x"].tolist() == [1, 2]
+        assert run["s"] == "text"
+        assert run.identity["expid"]["file"] == "x.py"
+        assert run.archive["y"].value == 1.5
+
+
+def test_what_is_no_result_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(results.ResultsError, match="there is no result file"):
+        results.open(tmp_path / "none.h5")
+    (tmp_path / "bad.h5").write_text("text")
+    with pytest.raises(results.ResultsError, match="no HDF5 file, or damaged"):
+        results.open(tmp_path / "bad.h5")
+
+
+def test_pandas_has_the_rows_as_columns(tmp_path: Path) -> None:
+    pytest.importorskip("pandas", reason="needs the extra xarray")
+    with results.open(made(tmp_path / "r.h5")) as run:
+        frame = run.to_pandas()
+    assert frame["y"][:5].tolist() == [3.0, 4.0, 5.0, 6.0, 7.0]
+    assert frame.attrs["units"]["t"] == "s"
+
+
+def test_xarray_opens_many_runs_along_their_numbers(tmp_path: Path) -> None:
+    xarray = pytest.importorskip("xarray", reason="needs the extra xarray")
+    from rexec.results.xarray_backend import RexecBackend
+
+    paths = [made(tmp_path / f"{rid}.h5", rid) for rid in range(4)]
+    assert RexecBackend().guess_can_open(paths[0])
+    with xarray.open_mfdataset(
+        paths, engine=RexecBackend, combine="nested", concat_dim="rid", combine_attrs="override"
+    ) as runs:
+        assert runs["y"].dims == ("rid", "t")
+        assert runs["y"].attrs["units"] == "V"
+        assert runs["rid"].values.tolist() == [0, 1, 2, 3]
+        assert runs["y"].sel(rid=2).values.tolist() == [2.0, 3.0, 4.0, 5.0, 6.0]
+        assert runs["t"].values.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_differences_name_what_changed_field_by_field() -> None:
+    one = {
+        "expid": {"arguments": {"n": 5, "m": 1}},
+        "device_db": {"core": {"host": "a", "port": 1}, "gone": {"type": "local"}},
+        "versions": {"numpy": "1"},
+        "git": GitState(root="/", commit="aaa").model_dump(),
+        "sources": {"1" * 64: "x", "2" * 64: "y"},
+    }
+    other = {
+        "expid": {"arguments": {"n": 6, "m": 1}},
+        "device_db": {"core": {"host": "a", "port": 2}, "alias": "core"},
+        "versions": {"numpy": "2"},
+        "git": GitState(root="/", commit="bbb").model_dump(),
+        "sources": {"1" * 64: "x", "3" * 64: "z"},
+    }
+    found = [(each.section, each.name, each.old, each.new) for each in differences(one, other)]
+    assert found == [
+        ("argument", "n", "5", "6"),
+        ("device", "core.port", "1", "2"),
+        ("device", "gone", "{'type': 'local'}", None),
+        ("device", "alias", None, "core"),
+        ("code", "git commit", "aaa", "bbb"),
+        ("code", "sources", "2" * 12, "3" * 12),
+        ("version", "numpy", "1", "2"),
+    ]
+    assert differences(one, one) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (np.float64(1), "number"),
+        (np.arange(100), "line"),
+        (np.arange(10.0), "line"),
+        (np.arange(100) % 5, "histogram"),
+        (np.zeros((4, 6)), "image"),
+        (np.zeros((1, 6)), "line"),
+    ],
+)
+def test_numbers_are_drawn_as_what_they_are(data: Any, kind: str) -> None:
+    assert choose(np.asarray(data)) == kind
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_pictures_are_written(tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    path, target = made(tmp_path / "r.h5"), tmp_path / f"picture{suffix}"
+    assert main(["plot", str(path), "-o", str(target)]) == 0
+    assert capsys.readouterr().out == f"{target}: y\n"
+    assert target.read_bytes()[:5] in {b"\x89PNG\r", b"<?xml"}
+    assert main(["plot", str(path), "image", "counts", "a", "-o", str(target)]) == 0
+    with pytest.raises(results.ResultsError, match="no dataset 'nope'; it has"):
+        main(["plot", str(path), "nope", "-o", str(target)])
+    with pytest.raises(results.ResultsError, match="holds no numbers"):
+        main(["plot", str(path), "none", "-o", str(target)])
+
+
+def test_show_tells_identity_and_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = made(tmp_path / "r.h5", expid={"file": "scan.py"})
+    assert main(["show", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "run 3 of Scan  completed" in shown
+    assert "scan.py" in shown
+    assert all(key in shown for key in ("y", "counts", "a/b", "old"))
+    assert main(["show", str(path), "t"]) == 0
+    assert capsys.readouterr().out == "[0.0, 1.0, 2.0, 3.0, 4.0]\n"
+    with pytest.raises(results.ResultsError, match="has no dataset 'x'"):
+        main(["show", str(path), "x"])
+
+
+def test_diff_says_what_changed_and_exits_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = made(tmp_path / "1.h5", expid={"arguments": {"n": 1}})
+    other = made(tmp_path / "2.h5", expid={"arguments": {"n": 2}})
+    assert main(["diff", str(one), str(other)]) == 1
+    assert capsys.readouterr().out == "argument  n: 1 -> 2\n"
+    assert main(["diff", str(one), str(one)]) == 0
+
+
+def test_tail_prints_the_last_changes_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    identity = RunIdentity(rid=1, class_name="A", start_time=1.0)
+    writer = results.ResultsWriter.create(tmp_path / "r.h5", identity, refresh_interval=0)
+    writer.set("x", [], {})
+    writer.append("x", 5)
+    assert main(["tail", str(writer.path), "-n", "2", "--no-follow"]) == 0
+    set_line, append_line = capsys.readouterr().out.splitlines()
+    assert set_line.endswith("set      x []")
+    assert append_line.endswith("append   x 5")
+    writer.close()
+    with pytest.raises(results.ResultsError, match="only a run that goes on has a journal"):
+        main(["tail", str(writer.path)])
+
+
+def test_recover_and_verify_tell_and_exit_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = made(tmp_path / "r.h5")
+    assert main(["recover", str(tmp_path)]) == 0
+    assert main(["verify", str(path)]) == 0
+    assert capsys.readouterr().out == f"nothing to recover in {tmp_path}\n{path}: whole\n"
+    with h5py.File(path, "a") as file:
+        file["datasets/y"][0] = 99
+    (tmp_path / "x.h5.journal").write_text("no journal")
+    assert main(["verify", str(path)]) == 1
+    assert main(["recover", str(tmp_path)]) == 1
+    assert "datasets/y has checksum" in capsys.readouterr().out
+    with pytest.raises(results.ResultsError, match="there is no folder"):
+        main(["recover", str(tmp_path / "none")])
