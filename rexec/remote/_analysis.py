@@ -1,0 +1,299 @@
+"""What a function needs to run elsewhere, found in its source: definitions, imports and values, or a refusal."""
+
+import ast
+import builtins
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import linecache
+import logging
+import re
+import symtable
+import sys
+import textwrap
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rexec.remote._errors import CannotTravel
+from rexec.remote._provided import Placeholder
+from rexec.wire import pyon
+
+_BUILTIN = frozenset(vars(builtins)) | {"__name__", "__file__"}
+
+
+@dataclass
+class Bundle:
+    """What is sent for one module: the definitions that a function uses of it."""
+
+    key: str
+    module: str
+    file: str
+    pieces: list[tuple[int, str]] = field(default_factory=list)
+    imports: list[tuple[str, str, str | None]] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    binds: list[tuple[str, str, str]] = field(default_factory=list)
+    provided: dict[str, str] = field(default_factory=dict)
+
+    def message(self) -> dict[str, Any]:
+        """Return the bundle as the controller takes it."""
+        return dict(vars(self))
+
+
+@dataclass
+class Shipment:
+    """All that a function needs: bundles in the order in which they are to be sent."""
+
+    function: str
+    key: str
+    bundles: list[Bundle]
+    modules: list[types.ModuleType]
+    wanted: dict[str, str]
+    """Names the controller must provide, and where each is used."""
+
+
+def analyse(function: Callable[..., Any]) -> Shipment:
+    """Return what must be sent so that a function runs on a controller.
+
+    Args:
+        function: A function defined with `def` in a file.
+
+    Raises:
+        CannotTravel: It, or something it uses, cannot be sent; names it and its line.
+
+    """
+    function = inspect.unwrap(function)
+    if not isinstance(function, types.FunctionType):
+        raise CannotTravel(f"{function!r} is no function written in Python: wrap it in a def")
+    if function.__name__ == "<lambda>":
+        code = function.__code__
+        raise CannotTravel(f"{code.co_filename}:{code.co_firstlineno}: a lambda cannot travel: write a def")
+    collector = _Collector()
+    key = collector.add(function)
+    return Shipment(function.__name__, key, collector.bundles(), collector.modules, collector.wanted)
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self._bundles: dict[str, Bundle] = {}
+        self._order: list[str] = []
+        self._seen: set[tuple[str, str]] = set()
+        self.modules: list[types.ModuleType] = []
+        self.wanted: dict[str, str] = {}
+
+    def bundles(self) -> list[Bundle]:
+        return [self._bundles[key] for key in self._order]
+
+    def add(self, thing: Any) -> str:
+        """Add a function or class with all it uses; return the key of its module."""
+        text, line, file = source_of(thing)
+        closure: dict[str, Any] = {}
+        if isinstance(thing, types.FunctionType):
+            closure = dict(inspect.getclosurevars(thing).nonlocals)
+            scope = thing.__globals__
+        else:
+            scope = vars(sys.modules[thing.__module__])
+        module = str(scope.get("__name__", "__main__"))
+        key = module
+        if closure:
+            digest = hashlib.sha256(f"{text}{sorted(map(repr, closure.items()))}".encode()).hexdigest()
+            key = f"{module}#{digest[:12]}"
+        bundle = self._bundles.setdefault(key, Bundle(key, module, file))
+        if (key, thing.__name__) in self._seen:
+            return key
+        self._seen.add((key, thing.__name__))
+        text = without_own_decorators(text, scope)
+        for name, at in names_used(text, line).items():
+            where = f"{file}:{at}"
+            if name in closure:
+                self._value(bundle, name, closure[name], scope, where)
+            elif name in scope:
+                self._value(bundle, name, scope[name], scope, where)
+            elif name not in _BUILTIN and name != thing.__name__:
+                bundle.provided[name] = name
+                self.wanted[name] = where
+        bundle.pieces.append((line, text))
+        # After whatever it binds names of.
+        self._order = [*(each for each in self._order if each != key), key]
+        return key
+
+    def _value(self, bundle: Bundle, name: str, value: Any, scope: dict[str, Any], where: str) -> None:
+        """Add something that a name stands for."""
+        if (bundle.key, name) in self._seen:
+            return
+        unwrapped = value if isinstance(value, Placeholder) else getattr(value, "rexec_function", value)
+        if isinstance(value, Placeholder):
+            bundle.provided[name] = value.rexec_name
+            if value.rexec_name != "job":
+                self.wanted[value.rexec_name] = where
+        elif isinstance(value, types.ModuleType):
+            self._seen.add((bundle.key, name))
+            if is_local(value):
+                self.modules.append(value)
+            bundle.imports.append((name, value.__name__, None))
+        elif isinstance(unwrapped, types.FunctionType | type) and self._definition(
+            bundle, name, unwrapped, where
+        ):
+            return
+        elif isinstance(value, logging.Logger):
+            self._seen.add((bundle.key, name))
+            bundle.pieces.append((1, f"import logging; {name} = logging.getLogger(__name__)"))
+        elif isinstance(value, re.Pattern):
+            self._seen.add((bundle.key, name))
+            bundle.pieces.append((1, f"import re; {name} = re.compile({value.pattern!r}, {value.flags})"))
+        elif (found := imported_from(scope, name, value)) is not None:
+            bundle.imports.append((name, *found))
+        else:
+            try:
+                pyon.encode(value)
+            except (TypeError, ValueError) as error:
+                kind = type(value).__qualname__
+                raise CannotTravel(
+                    f"{where}: {name} is of type {kind} and cannot travel to the controller ({error}). Make it "
+                    "inside the function, or give the function plain values as arguments"
+                ) from None
+            bundle.values[name] = value
+
+    def _definition(self, bundle: Bundle, name: str, thing: Any, where: str) -> bool:
+        """Add a function or class; return False where it is better imported."""
+        module = sys.modules.get(thing.__module__)
+        if module is None or not is_local(module):
+            return False
+        if name != thing.__name__ and bundle.module == thing.__module__:
+            raise CannotTravel(f"{where}: {name} is another name of {thing.__qualname__}: use that one")
+        try:
+            key = self.add(thing)
+        except CannotTravel as error:
+            raise CannotTravel(f"{where}: {name}: {error}") from None
+        if key != bundle.key:
+            bundle.binds.append((name, key, thing.__name__))
+        return True
+
+
+def source_of(thing: Any) -> tuple[str, int, str]:
+    """Return source text (dedented), first line and file of a function or class.
+
+    Raises:
+        CannotTravel: There is none.
+
+    """
+    try:
+        file = inspect.getsourcefile(thing) or inspect.getfile(thing)
+        linecache.checkcache(file)
+        lines, first = inspect.getsourcelines(thing)
+    except (OSError, TypeError) as error:
+        raise CannotTravel(
+            f"the source of {thing!r} cannot be found ({error}): define it in a file"
+        ) from None
+    text = textwrap.dedent("".join(lines))
+    if (
+        isinstance(thing, types.FunctionType)
+        and "<locals>" not in thing.__qualname__
+        and "." in thing.__qualname__
+    ):
+        raise CannotTravel(
+            f"{file}:{first}: {thing.__qualname__} is a method: write a function outside the class"
+        )
+    return text, first, file
+
+
+def without_own_decorators(text: str, scope: dict[str, Any]) -> str:
+    """Return source whose decorators of ours are blanked: they are for this side only."""
+    definition = ast.parse(text).body[0]
+    lines = text.splitlines(keepends=True)
+    for decorator in getattr(definition, "decorator_list", []):
+        names = ast.unparse(decorator).split("(")[0].split(".")
+        value = scope.get(names[0])
+        for name in names[1:]:
+            value = getattr(value, name, None)
+        if getattr(value, "rexec_decorator", False):
+            for number in range(decorator.lineno - 1, decorator.end_lineno or decorator.lineno):
+                lines[number] = "\n"
+    return "".join(lines)
+
+
+def names_used(text: str, first: int) -> dict[str, int]:
+    """Return the global names that a definition uses, and the line of the first use; annotations do not count."""
+    tree = _WithoutAnnotations().visit(ast.parse(text))
+    lines: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            lines[node.id] = min(lines.get(node.id, sys.maxsize), first + node.lineno - 1)
+    found: set[str] = set()
+    table = symtable.symtable(ast.unparse(ast.fix_missing_locations(tree)), "source", "exec")
+    defined = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned()}
+    tables = [table]
+    while tables:
+        each = tables.pop()
+        tables += each.get_children()
+        for symbol in each.get_symbols():
+            outermost = each is table and symbol.is_referenced() and not symbol.is_assigned()
+            if symbol.is_referenced() and (outermost or (each is not table and symbol.is_global())):
+                found.add(symbol.get_name())
+    return {
+        name: lines.get(name, first) for name in sorted(found - defined, key=lambda n: lines.get(n, first))
+    }
+
+
+class _WithoutAnnotations(ast.NodeTransformer):
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.annotation = ast.Constant(None)
+        return self.generic_visit(node)
+
+
+def imported_from(scope: dict[str, Any], name: str, value: Any) -> tuple[str, str] | None:
+    """Return module and attribute from which a name can be imported on the controller too."""
+    module = getattr(value, "__module__", None)
+    attribute = getattr(value, "__qualname__", getattr(value, "__name__", None))
+    if isinstance(module, str) and isinstance(attribute, str):
+        found = sys.modules.get(module)
+        if found is not None and not is_local(found) and getattr(found, attribute, None) is value:
+            return module, attribute
+    for statement in ast.walk(_parsed(scope.get("__file__") or "")):
+        if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            for alias in statement.names:
+                found = sys.modules.get(statement.module)
+                if (alias.asname or alias.name) == name and found is not None and not is_local(found):
+                    return statement.module, alias.name
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(file: str) -> ast.AST:
+    lines = linecache.getlines(file)
+    try:
+        return ast.parse("".join(lines))
+    except SyntaxError:
+        return ast.Module([], [])  # edited since it was imported; its imports are found by value only
+
+
+@functools.lru_cache(maxsize=256)
+def _distributed(top: str) -> bool:
+    return top in importlib.metadata.packages_distributions()
+
+
+def is_local(module: types.ModuleType) -> bool:
+    """Return whether a module is a file of the user's own, which a controller cannot be expected to have."""
+    top = module.__name__.partition(".")[0]
+    if top in sys.stdlib_module_names and top != "__main__":
+        return False
+    file = getattr(module, "__file__", None)
+    if top == "__main__":
+        return True
+    if not file or "site-packages" in file or "dist-packages" in file or hasattr(module, "__path__"):
+        return False
+    return not _distributed(top)

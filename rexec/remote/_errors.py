@@ -1,0 +1,70 @@
+"""What can go wrong with a remote function, and how its exceptions come back."""
+
+from typing import Any
+
+from rexec.wire.packed_exceptions import GenericRemoteException, exception_from
+
+
+class RemoteFunctionError(Exception):
+    """Base of the errors of remote functions that are not the function's own."""
+
+
+class CannotTravel(RemoteFunctionError, TypeError):
+    """A function, or something that it uses, cannot be sent; the text names it and its line."""
+
+
+class StateLost(RemoteFunctionError, ConnectionError):
+    """The controller was restarted: what remote code had kept there is gone; functions have been sent again."""
+
+
+class JobExpired(RemoteFunctionError, TimeoutError):
+    """A job was ended because its deadline passed."""
+
+
+def remote_exception(packed: dict[str, Any], where: str) -> Exception:
+    """Return the exception that remote code raised, with its traceback as a note.
+
+    Args:
+        packed: What the controller sent.
+        where: Device, for the traceback's heading.
+
+    Returns:
+        A builtin exception as itself; others as a subclass of `GenericRemoteException` that bears their name.
+
+    """
+    if packed["builtin"]:
+        error = exception_from(
+            {"class": packed["class"], "message": packed["message"], "args": packed["args"], "traceback": []}
+        )
+    else:
+        error = make_named(packed["class"], packed["message"])
+    error.parent_traceback = packed["frames"]  # type: ignore[attr-defined]
+    for note in packed["notes"]:
+        error.add_note(note)
+    if packed["text"]:
+        error.add_note(f"On {where}:\n{packed['text'].rstrip()}")
+    return error
+
+
+class NamedRemoteException(GenericRemoteException):
+    """An exception of a class that only the remote side has; subclasses bear its name."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes it again: the subclass itself cannot be imported."""
+        return make_named, (self.remote_class, str(self)), self.__dict__
+
+
+def make_named(name: str, message: str) -> GenericRemoteException:
+    """Return an exception whose class bears a name.
+
+    Args:
+        name: Qualified name of the class.
+        message: Its text.
+
+    """
+    kind = type(
+        name.rpartition(".")[2], (NamedRemoteException,), {"__qualname__": name, "__module__": "remote"}
+    )
+    error: GenericRemoteException = kind(message)
+    error.remote_class = name
+    return error

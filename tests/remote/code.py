@@ -1,0 +1,134 @@
+"""Functions that the tests send to controllers: they run there."""
+
+import contextlib
+import logging
+import math
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import rexec.remote
+from rexec.remote import controller_driver, job
+
+FACTOR = 3
+TABLE = {"a": (1, 2.5), 4: [None, True]}
+WORD = re.compile(r"\w+")
+LOCK = contextlib.ExitStack()
+logger = logging.getLogger(__name__)
+count = 0
+
+
+@dataclass
+class Point:
+    """A class that travels."""
+
+    x: float
+    y: float
+
+    def length(self) -> float:
+        return math.hypot(self.x, self.y)
+
+
+class Overflow(Exception):
+    """An exception that only the experiment defines."""
+
+
+def scaled(value: float) -> float:
+    return FACTOR * value
+
+
+def compute(x: float, *, y: float = 4.0) -> dict[str, Any]:
+    """Uses an import, a helper, a constant and a class."""
+    return {
+        "length": Point(x, y).length(),
+        "scaled": scaled(x),
+        "table": TABLE,
+        "words": WORD.findall("a bc"),
+    }
+
+
+def measure() -> Any:
+    return controller_driver.measure()
+
+
+def adder(amount: int) -> Any:
+    def add(x: int) -> int:
+        return x + amount
+
+    return add
+
+
+def counted() -> int:
+    global count
+    count += 1
+    return count
+
+
+def fails(depth: int) -> float:
+    try:
+        return scaled(1) / depth  # here it divides
+    except ZeroDivisionError as error:
+        failure = Overflow("too deep")
+        failure.add_note("while testing")
+        raise failure from error
+
+
+def misses() -> None:
+    raise KeyError("a key")
+
+
+def speaks() -> int:
+    print("printed", 1)
+    logger.warning("logged %d", 2)
+    return 7
+
+
+def slow(seconds: float) -> str:
+    job.progress(0.5, "half way")
+    job.sleep(seconds)
+    return "done"
+
+
+def frames(number: int, log: bool = False) -> Iterator[int]:
+    try:
+        for index in range(number):
+            controller_driver.measure()
+            yield index
+    finally:
+        if log:
+            controller_driver.ended = True
+
+
+def has_ended() -> bool:
+    return getattr(controller_driver, "ended", False)
+
+
+def breaks() -> Iterator[int]:
+    yield 1
+    yield 2
+    raise ValueError("after two")
+
+
+def uses_unsendable() -> Any:
+    return LOCK
+
+
+def uses_unknown() -> Any:
+    return nowhere_defined  # type: ignore[name-defined]  # noqa: F821
+
+
+def returns_unsendable() -> Any:
+    return time
+
+
+def overlaps(seconds: float) -> tuple[float, float]:
+    began = time.monotonic()
+    time.sleep(seconds)
+    return began, time.monotonic()
+
+
+@rexec.remote.remote
+def decorated(x: float) -> float:
+    return scaled(x) + 1
