@@ -19,7 +19,7 @@ def read_static(source: Path, path: str) -> tuple[FileFacts, dict[str, Any]]:
     text = source.read_bytes()
     try:
         tree = ast.parse(text, path)
-        found = duplicates(text, path)
+        found = duplicates(tree, path)
     except (SyntaxError, ValueError) as error:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
         message = getattr(error, "msg", None) or str(error)

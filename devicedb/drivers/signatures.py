@@ -4,17 +4,20 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
 from devicedb.catalogue import NEWEST, RELEASES, catalogue
 from devicedb.drivers.sources import ClassSource, SourceFinder
-from devicedb.suggest import nearest
+from devicedb.suggest import is_one_edit, nearest
 
 MANAGER_NAMES: Final = ("dmgr", "device_mgr")
 """What ARTIQ's drivers call their first parameter, which the device manager fills."""
+
+
+ARTIQ: Final = "artiq.coredevice."
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Drivers:
             return self._in_source(module, name)
         forms = classes.get(name)
         if forms is None:
-            return Lookup(missing="class", near=nearest(name, classes))
+            return Lookup(missing="class", near=slip(name, classes))
         for form in forms:
             if self.release in form.releases:
                 return Lookup(Signature(form.required, form.optional, form.is_open, MANAGER_NAMES))
@@ -78,8 +81,10 @@ class Drivers:
     def _in_source(self, module: str, name: str) -> Lookup:
         source = self.finder.source(module)
         if source is None:
-            is_artiq = module.startswith("artiq.coredevice.")
-            return Lookup(missing="module", near=nearest(module, catalogue())) if is_artiq else Lookup()
+            if not module.startswith(ARTIQ):
+                return Lookup()
+            near = slip(module.removeprefix(ARTIQ), [each.removeprefix(ARTIQ) for each in catalogue()])
+            return Lookup(missing="module", near=ARTIQ + near if near else None)
         found = self.finder.find_class(source, name)
         if found is not None:
             return Lookup(self._of_class(found))
@@ -97,6 +102,17 @@ class Drivers:
                 if isinstance(statement, ast.FunctionDef) and statement.name in {"__init__", "__new__"}:
                     return None if statement.name == "__new__" else signature_of(statement.args)
         return None
+
+
+def slip(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that another is one slip of.
+
+    Names that differ in a number only are drivers of different chips or releases, not slips.
+    """
+    letters = re.sub(r"\d", "", name)
+    return next(
+        (each for each in known if is_one_edit(name, each) and re.sub(r"\d", "", each) != letters), None
+    )
 
 
 def signature_of(arguments: ast.arguments) -> Signature | None:

@@ -13,7 +13,7 @@ GOOD = 'device_db = {"ttl0": {"type": "dummy"}, "ttl1": {"type": "dummy", "comme
 def _hits(facts: FileFacts, kind: str, same: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
     for fact in facts.duplicates:
         if fact["kind"] == kind and fact["same"] is same:
-            yield Place(facts.path if "file" not in fact else fact["file"], *fact["place"]), fact
+            yield Place(fact["file"], *fact["place"]), fact
 
 
 @file_rule(

@@ -13,7 +13,6 @@ from types import ModuleType, TracebackType
 from typing import Any, Final
 
 from devicedb.sandbox.limits import set_limits
-from devicedb.trace.duplicates import duplicates
 from devicedb.trace.imports import TracingFinder, compile_traced
 from devicedb.trace.picture import Painter
 from devicedb.trace.recorder import Recorder
@@ -36,6 +35,7 @@ def main(source: str, path: str, result: str, mode: str, seconds: str) -> None:
         os._exit(0)  # the file has forked; only the first process reports
     answer["processes"] = limits.started
     answer["files"] = recorder.files
+    answer["duplicates"] = recorder.duplicates
     answer["sites"] = recorder.sites
     sys.stdout.flush()
     sys.stderr.flush()
@@ -48,10 +48,8 @@ def run(source: bytes, path: str, recorder: Recorder, *, is_traced: bool) -> dic
     """Execute the file in a new module and return the picture of its `device_db`."""
     module = ModuleType(os.path.splitext(os.path.basename(path))[0])
     module.__file__ = path
-    found: list[dict[str, Any]] = []
     if is_traced:
         recorder.install()
-        found = duplicates(source, path)
         code = compile_traced(source, path, recorder)
         sys.meta_path.insert(0, TracingFinder(recorder))
     else:
@@ -64,8 +62,8 @@ def run(source: bytes, path: str, recorder: Recorder, *, is_traced: bool) -> dic
     exec(code, vars(module))  # noqa: S102  # this is what the process is for
     if "device_db" not in vars(module):
         names = [name for name in vars(module) if not name.startswith("__")]
-        return {"missing": names[:1000], "duplicates": found}
-    return {"root": Painter(recorder).node(vars(module)["device_db"], None), "duplicates": found}
+        return {"missing": names[:1000]}
+    return {"root": Painter(recorder).node(vars(module)["device_db"], recorder.databases.get(0))}
 
 
 def describe(error: BaseException, path: str) -> dict[str, Any]:

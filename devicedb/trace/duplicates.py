@@ -4,26 +4,28 @@ import ast
 from typing import Any
 
 Fact = dict[str, Any]
-"""`{"kind": "literal" | "reassigned", "key", "same", "place": [line, column, end line, end column], "first": line}`"""
+"""`kind` ("literal" or "reassigned"), `key`, `same` (equal values), `file`, `place` (line, column, end line, end
+column) of the later key, and `first`, the line of the earlier."""
 
 
-def duplicates(source: bytes, file: str) -> list[Fact]:
+def duplicates(tree: ast.Module, file: str) -> list[Fact]:
     """Return every constant key that is written twice in one dict display, or assigned again in one file.
 
     Parameters
     ----------
-    source
-        The source; SyntaxError where it is none.
+    tree
+        The syntax tree, not instrumented yet.
     file
-        Its name, for that error.
+        The file that it is of.
 
     """
-    tree = ast.parse(source, file)
     found: list[Fact] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             _in_display(node, found)
     _reassigned(tree, found)
+    for fact in found:
+        fact["file"] = file
     return found
 
 

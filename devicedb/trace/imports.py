@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
+from devicedb.trace.duplicates import duplicates
 from devicedb.trace.instrument import instrument
 from devicedb.trace.recorder import Recorder
 
@@ -51,6 +52,7 @@ class TracingFinder(importlib.abc.MetaPathFinder):
 def compile_traced(source: bytes, file: str, recorder: Recorder) -> CodeType:
     """Compile a source file so that running it tells the recorder where values are made."""
     tree: Any = ast.parse(source, file)
+    recorder.duplicates += duplicates(tree, file)
     return compile(instrument(tree, file, recorder), file, "exec", dont_inherit=True)
 
 

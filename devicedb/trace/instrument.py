@@ -183,6 +183,8 @@ class _Rewriter(ast.NodeTransformer):
         target = node.targets[0]
         if isinstance(target, ast.Name) and target.id.startswith("__"):
             return node  # __slots__ and the like are read by Python itself
+        if isinstance(target, ast.Name) and target.id == "device_db":
+            self.recorder.databases[self.file] = self.site(node.value)
         if (
             len(node.targets) > 1
             or not isinstance(target, ast.Subscript)

@@ -58,6 +58,9 @@ class Recorder:
         self.literals: list[Callable[[], Any]] = []
         self.statics: dict[int, Slots] = {}
         self.records: dict[int, Record] = {}
+        self.duplicates: list[dict[str, Any]] = []
+        self.databases: dict[int, int] = {}
+        """File number, the site of what it assigns to `device_db` last."""
 
     def install(self) -> None:
         """Put what instrumented code calls among the builtins of this process."""
