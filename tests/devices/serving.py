@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from rexec.wire.pc_rpc import Server
+from rexec.wire.tls import SimpleSSLConfig
 
 
 @contextmanager
-def serving(targets: dict[str, Any]) -> Iterator[int]:
+def serving(targets: dict[str, Any], ssl_config: SimpleSSLConfig | None = None) -> Iterator[int]:
     """Serve on a port of loopback that the system gives; yields the port."""
     ready = threading.Event()
     state: dict[str, Any] = {}
 
     async def main() -> None:
         server = Server(targets)
-        await server.start("127.0.0.1", 0)
+        await server.start("127.0.0.1", 0, ssl_config)
         state.update(port=server.port, loop=asyncio.get_running_loop(), end=asyncio.Event())
         ready.set()
         try:

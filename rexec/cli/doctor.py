@@ -1,0 +1,104 @@
+"""`rexec doctor`: why a device does not answer."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from devicedb import load_file
+from rexec.devices import fetch_database
+from rexec.doctor import Finding, audit
+from rexec.doctor.audit import load_checks
+
+_STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `rexec doctor`."""
+    parser = argparse.ArgumentParser(
+        prog="rexec doctor",
+        description="Ask every controller of a device database how it is, all at once, and name the cause where one "
+        "does not answer. Targets with remote execution get a function sent, and are asked for their clock.",
+        epilog="Exit status: 0 all well (warnings included), 1 something is wrong, 2 the audit could not be made.",
+    )
+    add = parser.add_argument
+    add("names", metavar="NAME", nargs="*", help="devices (default: all controllers and their targets)")
+    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
+    add("--master", metavar="HOST", help="take the device database of the ARTIQ master on HOST")
+    add("--master-port", metavar="PORT", type=int, default=3251, help="default: %(default)d")
+    add(
+        "--timeout", metavar="SECONDS", type=float, default=5.0, help="for each device (default: %(default)g)"
+    )
+    add("--format", choices=("table", "json", "junit"), default="table", help="default: %(default)s")
+    add(
+        "--checks",
+        metavar="FILE",
+        type=Path,
+        help="own checks: functions check_...(endpoint, client) that raise",
+    )
+    add("--strict", action="store_true", help="exit with 1 for warnings too")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Audit devices, print what was found, and return the exit status."""
+    options = get_argparser().parse_args(argv)
+    master = options.master
+    database = fetch_database(master, options.master_port) if master else load_file(options.device_db)
+    for name in options.names:
+        database.endpoint(name)  # a slip of the pen is no finding
+    checks = load_checks(options.checks) if options.checks is not None else {}
+    findings = audit(database, options.names, options.timeout, checks)
+    if options.format == "json":
+        print(json.dumps([each.as_dict() for each in findings], indent=2, default=str))
+    elif options.format == "junit":
+        print(junit(findings))
+    else:
+        print_table(findings)
+    bad = {"error", "warning"} if options.strict else {"error"}
+    return int(any(each.severity in bad for each in findings))
+
+
+def print_table(findings: Sequence[Finding]) -> None:
+    """Print findings as a table."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("device", "address", "target", "", "round trip", "finding"):
+        table.add_column(heading, no_wrap=heading != "finding", overflow="fold")
+    for each in findings:
+        trip = f"{each.milliseconds:.1f} ms" if each.milliseconds is not None else ""
+        cells = (each.name, each.address, each.target or "", each.cause, trip, said(each))
+        table.add_row(
+            *(Text(cell, _STYLES[each.severity] if at == 3 else "") for at, cell in enumerate(cells))
+        )
+    Console().print(table)
+
+
+def said(finding: Finding) -> str:
+    """Return the message of a finding, or what a device that is well tells of itself."""
+    if finding.message:
+        return finding.message
+    details = finding.details
+    parts = [str(details["description"])] if details.get("description") else []
+    if "clock_offset" in details:
+        parts.append(
+            f"Python {details['python']} on {details['host']}, clock {details['clock_offset']:+.3f} s"
+        )
+    return "; ".join(parts)
+
+
+def junit(findings: Sequence[Finding]) -> str:
+    """Return findings as JUnit XML."""
+    bad = [each for each in findings if each.severity == "error"]
+    suite = Element("testsuite", name="rexec doctor", tests=str(len(findings)), failures=str(len(bad)))
+    for each in findings:
+        case = SubElement(suite, "testcase", classname=each.address or "device_db", name=each.name)
+        if each.severity == "error":
+            SubElement(case, "failure", type=each.cause, message=each.message)
+        elif each.severity == "warning":
+            SubElement(case, "system-out").text = f"{each.cause}: {each.message}"
+    return tostring(suite, encoding="unicode")

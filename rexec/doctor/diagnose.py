@@ -1,0 +1,162 @@
+"""Finds out what is the matter with one device."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from devicedb import DeviceDatabase, DeviceDBError, Endpoint
+from devicedb.suggest import did_you_mean
+from rexec.devices.connect import ssl_config
+from rexec.devices.errors import start_advice
+from rexec.doctor.finding import Finding
+from rexec.doctor.greeting import Failed, Greeting, greet
+from rexec.wire.errors import CallTimeout, WireError
+from rexec.wire.pc_rpc import Client
+
+Check = Callable[[Endpoint, Client], None]
+"""A check of a laboratory's own: raises if something is wrong."""
+
+_PROBE: Final = """
+def rexec_doctor_probe():
+    import platform, time
+    return {"time": time.time(), "python": platform.python_version(), "host": platform.node()}
+"""
+
+
+def diagnose(
+    database: DeviceDatabase, name: str, timeout: float, checks: Mapping[str, Check] | None = None
+) -> Finding:
+    """Return what is the matter with a device, or that all is well.
+
+    Parameters
+    ----------
+    database
+        The device database.
+    name
+        The device: a controller, an auxiliary target or an alias of one.
+    timeout
+        Seconds for all steps together.
+    checks
+        The laboratory's own, called with the endpoint and a connected client where all else is well.
+
+    """
+    deadline = time.monotonic() + timeout
+    try:
+        endpoint = database.endpoint(name)
+    except DeviceDBError as error:
+        return Finding(name, "entry", str(error))
+    base = Finding(name, "ok", "", endpoint.address, endpoint.target_name)
+    try:
+        greeting = greet(endpoint.host, endpoint.port, endpoint.tls, deadline)
+        target = _target(database, endpoint, greeting)
+    except Failed as failure:
+        message = str(failure)
+        if failure.cause == "refused":
+            entry = database.raw[endpoint.controller]
+            message += f". {start_advice(endpoint, entry, os.environ.get('ARTIQ_SSL_DIR'))}"
+        return replace(base, cause=failure.cause, message=message)
+    base = replace(base, target=target, details={"description": greeting.description})
+    try:
+        found = _call(base, endpoint, target, deadline, checks or {})
+    except CallTimeout:
+        return replace(base, cause="busy", message="it shakes hands, but does not answer a call in time: a long "
+                       "call goes on, or its driver hangs")  # fmt: skip
+    except (WireError, OSError) as error:
+        return replace(base, cause="closed", message=f"the connection is lost in a call: {error}")
+    if found.cause == "ok" and "pyon_v2" not in greeting.features:
+        return replace(
+            found, cause="old", message="it speaks the old protocol (PYON v1) only; it works, slower"
+        )
+    return found
+
+
+def _target(database: DeviceDatabase, endpoint: Endpoint, greeting: Greeting) -> str:
+    """Return the target to use; Failed says what is there, and whose it is."""
+    has = ", ".join(greeting.targets) or "none"
+    wanted = endpoint.target_name
+    if wanted is None:
+        if len(greeting.targets) == 1:
+            return greeting.targets[0]
+        raise Failed("target", f"the entry names no target, and the server has several: {has}")
+    if wanted in greeting.targets:
+        return wanted
+    others = [
+        name
+        for name, raw in database.raw.items()
+        if isinstance(raw, dict)
+        and name != endpoint.entry_name
+        and raw.get("target_name") in greeting.targets
+    ]
+    whose = f" It looks like the controller of {others[0]!r}." if others else ""
+    raise Failed(
+        "target", f"it has no target {wanted!r}; it has {has}.{whose}{did_you_mean(wanted, greeting.targets)}"
+    )
+
+
+def _call(
+    base: Finding, endpoint: Endpoint, target: str, deadline: float, checks: Mapping[str, Check]
+) -> Finding:
+    """Ping the target, or send it code where it has remote execution; then the laboratory's own checks."""
+
+    def left() -> float:
+        return max(0.05, deadline - time.monotonic())
+
+    with Client(
+        endpoint.host, endpoint.port, target, left(), ssl_config(endpoint.tls),
+        handshake_timeout=left(), call_timeout=left(), reconnect_timeout=0.0,
+    ) as client:  # fmt: skip
+        began = time.monotonic()
+        if hasattr(client, "add_code") and hasattr(client, "call"):
+            found = _remote(base, client)
+        elif hasattr(client, "ping"):
+            found = _ping(base, client)
+        else:
+            found = replace(base, cause="ping-missing", message="its driver has no ping(): no manager can tell "
+                            "whether the instrument is well")  # fmt: skip
+        found = replace(found, milliseconds=found.milliseconds or 1e3 * (time.monotonic() - began))
+        if found.severity == "error":
+            return found
+        for title, check in checks.items():
+            try:
+                check(endpoint, client)
+            except WireError:
+                raise
+            except Exception as error:
+                return replace(found, cause="check", message=f"{title}: {type(error).__name__}: {error}")
+    return found
+
+
+def _ping(base: Finding, client: Client) -> Finding:
+    began = time.monotonic()
+    try:
+        well = client.ping()
+    except WireError:
+        raise
+    except Exception as error:
+        return replace(
+            base, cause="ping-failed", message=f"its ping() raises {type(error).__name__}: {error}"
+        )
+    if not well:
+        return replace(base, cause="ping-failed", message="its ping() says that the instrument is not well")
+    return replace(base, milliseconds=1e3 * (time.monotonic() - began))
+
+
+def _remote(base: Finding, client: Client) -> Finding:
+    try:
+        client.add_code(_PROBE)
+        sent = time.time()
+        began = time.monotonic()
+        told: dict[str, Any] = client.call("rexec_doctor_probe")
+        seconds = time.monotonic() - began
+    except WireError:
+        raise
+    except Exception as error:
+        return replace(
+            base, cause="rexec-failed", message=f"code sent there fails: {type(error).__name__}: {error}"
+        )
+    # The remote clock was read about half a round trip after the call was sent.
+    details = {**base.details, **told, "clock_offset": told.pop("time") - (sent + seconds / 2)}
+    details.pop("time", None)
+    return replace(base, milliseconds=1e3 * seconds, details=details)

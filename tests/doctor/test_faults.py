@@ -1,0 +1,271 @@
+"""Staged faults, each diagnosed rightly."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devicedb import from_dict
+from rexec.doctor import Finding, audit, diagnose
+from rexec.remote_exec import RemoteExecServer
+from rexec.wire import certs
+from rexec.wire.pc_rpc import Client
+from rexec.wire.tls import SimpleSSLConfig
+from tests.devices.serving import free_port, serving, silent
+
+
+class Lamp:
+    def __init__(self, answer: bool = True) -> None:
+        self.answer = answer
+
+    def ping(self) -> bool:
+        return self.answer
+
+    def work(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class Broken:
+    def ping(self) -> bool:
+        raise OSError("the bus is stuck")
+
+
+class Mute:
+    """Has no ping."""
+
+
+def rexec_target() -> Any:
+    return lambda: RemoteExecServer({"__name__": "builtins"})
+
+
+class BrokenRemote:
+    def add_code(self, code: str) -> None:
+        raise RuntimeError("no compiler")
+
+    def call(self, name: str) -> None:
+        return None
+
+
+@contextmanager
+def speaking(*words: bytes) -> Iterator[int]:
+    """Serve each connection with fixed words, one after each line that it sends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, connection.makefile("rb") as lines:
+                    connection.settimeout(5)
+                    for word in words:
+                        if not lines.readline():
+                            break
+                        connection.sendall(word)
+                    else:
+                        if words:
+                            lines.readline()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+def entry(port: int, **further: Any) -> dict[str, Any]:
+    return {"type": "controller", "host": "127.0.0.1", "port": port, "target_name": "lamp", **further}
+
+
+def examined(raw: dict[str, Any], name: str = "lamp", timeout: float = 3.0, **options: Any) -> Finding:
+    return diagnose(from_dict(raw, "device_db.py"), name, timeout, **options)
+
+
+def test_a_well_controller_with_its_round_trip() -> None:
+    with serving({"lamp": Lamp()}) as port:
+        found = examined({"lamp": entry(port)})
+    assert (found.cause, found.severity) == ("ok", "ok")
+    assert found.milliseconds is not None
+    assert 0 < found.milliseconds < 3000
+
+
+def test_remote_execution_that_works_with_clock_and_version() -> None:
+    aux = {"type": "controller_aux_target", "controller": "lamp", "target_name": "lamp_rexec"}
+    with serving({"lamp": Lamp(), "lamp_rexec": rexec_target()}) as port:
+        found = examined({"lamp": entry(port), "rexec": aux}, "rexec")
+    assert found.cause == "ok", found
+    assert abs(found.details["clock_offset"]) < 1.0
+    assert found.details["python"].startswith("3.")
+
+
+def test_remote_execution_that_fails() -> None:
+    with serving({"lamp": BrokenRemote()}) as port:
+        found = examined({"lamp": entry(port)})
+    assert (found.cause, "no compiler" in found.message) == ("rexec-failed", True)
+
+
+def test_remote_execution_that_is_missing() -> None:
+    aux = {"type": "controller_aux_target", "controller": "lamp", "target_name": "lamp_rexec"}
+    with serving({"lamp": Lamp()}) as port:
+        found = examined({"lamp": entry(port), "rexec": aux}, "rexec")
+    assert found.cause == "target"
+    assert "no target 'lamp_rexec'; it has lamp." in found.message
+
+
+def test_a_wrong_entry() -> None:
+    found = examined({"lamp": {"type": "controller", "host": "::1"}})
+    assert (found.cause, "'port' is missing" in found.message) == ("entry", True)
+
+
+def test_a_host_that_does_not_resolve() -> None:
+    found = examined({"lamp": entry(1, host="no-such-host.invalid")})
+    assert found.cause == "unresolved"
+
+
+def test_a_refused_connection_with_the_command() -> None:
+    port = free_port()
+    found = examined({"lamp": entry(port, command="aqctl_lamp -p {port}")})
+    assert found.cause == "refused"
+    assert f"aqctl_lamp -p {port}" in found.message
+
+
+@pytest.mark.parametrize(
+    ("raised", "cause"),
+    [
+        (OSError(113, "No route to host"), "unroutable"),
+        (OSError(101, "Network is unreachable"), "unroutable"),
+        (TimeoutError("timed out"), "no-accept"),
+    ],
+)
+def test_a_machine_out_of_reach(monkeypatch: pytest.MonkeyPatch, raised: OSError, cause: str) -> None:
+    # No address is sure to be unroutable on every machine that runs this test.
+    def connect(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("rexec.doctor.greeting.socket.create_connection", connect)
+    assert examined({"lamp": entry(1)}).cause == cause
+
+
+def test_a_server_that_says_nothing() -> None:
+    with silent() as port:
+        began = time.monotonic()
+        found = examined({"lamp": entry(port)}, timeout=0.5)
+        assert time.monotonic() - began < 2
+    assert (found.cause, "says nothing" in found.message) == ("silent", True)
+
+
+def test_a_server_that_closes_at_once() -> None:
+    with speaking() as port:
+        assert examined({"lamp": entry(port)}).cause == "closed"
+
+
+def test_another_protocol() -> None:
+    with speaking(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
+        found = examined({"lamp": entry(port)})
+    assert (found.cause, "SSH-2.0" in found.message) == ("protocol", True)
+
+
+def test_another_controller_on_the_port() -> None:
+    with serving({"camera": Lamp()}) as port:
+        found = examined({"lamp": entry(port), "eye": entry(1, target_name="camera")})
+    assert found.cause == "target"
+    assert "It looks like the controller of 'eye'" in found.message
+
+
+def test_several_targets_and_none_named() -> None:
+    with serving({"lamp": Lamp(), "lamp_rexec": Lamp()}) as port:
+        found = examined({"lamp": entry(port, target_name=None)})
+    assert (found.cause, "several: lamp, lamp_rexec" in found.message) == ("target", True)
+
+
+def test_the_old_protocol_only() -> None:
+    words = (
+        b'{"targets": ["lamp"], "description": null}\n',
+        b'{"ping"}\n',
+        b'{"status": "ok", "ret": True}\n',
+    )
+    words = (words[0], words[1], words[2].replace(b"True", b"true"))
+    with speaking(*words) as port:
+        found = examined({"lamp": entry(port)})
+    assert (found.cause, found.severity) == ("old", "warning")
+
+
+def test_a_driver_without_ping() -> None:
+    with serving({"lamp": Mute()}) as port:
+        found = examined({"lamp": entry(port)})
+    assert (found.cause, found.severity) == ("ping-missing", "warning")
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"), [(Lamp(False), "not well"), (Broken(), "OSError: the bus is stuck")]
+)
+def test_a_ping_that_fails(driver: Any, said: str) -> None:
+    with serving({"lamp": driver}) as port:
+        found = examined({"lamp": entry(port)})
+    assert (found.cause, said in found.message) == ("ping-failed", True)
+
+
+def test_a_busy_controller() -> None:
+    with serving({"lamp": Lamp()}) as port, Client("127.0.0.1", port) as client:
+        thread = threading.Thread(target=client.work, args=(2.0,))
+        thread.start()
+        time.sleep(0.3)
+        found = examined({"lamp": entry(port)}, timeout=0.6)
+        thread.join(10)
+    assert (found.cause, found.severity) == ("busy", "warning")
+
+
+def tls(pair: certs.Pair, peer: Path) -> dict[str, str]:
+    return {"client_cert": str(pair.cert), "client_key": str(pair.key), "server_cert": str(peer)}
+
+
+def test_tls_that_works_and_each_way_that_it_does_not(tmp_path: Path) -> None:
+    made = certs.make_set(tmp_path / "a", ["us"])
+    other = certs.make_set(tmp_path / "b", ["us"])
+    us = made.clients["us"]
+    server = SimpleSSLConfig(str(made.server.cert), str(made.server.key), str(made.trusted_clients))
+    with serving({"lamp": Lamp()}, server) as port, serving({"lamp": Lamp()}) as plain:
+        good = examined({"lamp": entry(port, simple_ssl_config=tls(us, made.server.cert))})
+        assert good.cause == "ok", good
+        cases = [
+            (entry(port), "the server wants TLS"),
+            (entry(plain, simple_ssl_config=tls(us, made.server.cert)), "the server"),
+            (entry(port, simple_ssl_config=tls(us, other.server.cert)), f"is not in {other.server.cert}"),
+            (
+                entry(port, simple_ssl_config=tls(other.clients["us"], made.server.cert)),
+                str(other.clients["us"].cert),
+            ),
+            (entry(port, simple_ssl_config=tls(us, tmp_path / "absent")), str(tmp_path / "absent")),
+        ]
+        for raw, said in cases:
+            found = examined({"lamp": raw})
+            assert found.cause == "tls", found
+            assert said in found.message, found
+
+
+def test_a_laboratorys_own_check() -> None:
+    def check_warm(endpoint: Any, client: Any) -> None:
+        raise AssertionError(f"{endpoint.name} is cold")
+
+    with serving({"lamp": Lamp()}) as port:
+        found = examined({"lamp": entry(port)}, checks={"check_warm": check_warm})
+    assert (found.cause, found.message) == ("check", "check_warm: AssertionError: lamp is cold")
+
+
+def test_many_devices_are_audited_at_once() -> None:
+    # Seventy that are well, thirty that say nothing: as long as one of these takes, not thirty times.
+    with ExitStack() as stack:
+        well = stack.enter_context(serving({"lamp": Lamp()}))
+        dead = stack.enter_context(silent())
+        raw = {f"d{number}": entry(dead if number % 10 < 3 else well) for number in range(100)}
+        found = audit(from_dict(raw, "db"), [], 2.0)
+    assert [each.name for each in found] == list(raw)
+    assert [each.cause for each in found] == ["silent" if number % 10 < 3 else "ok" for number in range(100)]
