@@ -212,3 +212,21 @@ def test_a_folder_recovered_on_another_machine_needs_nothing_else(tmp_path: Path
     code += "print(json.dumps([r.outcome for r in recover_folder(Path(sys.argv[1]))]))"
     done = subprocess.run([sys.executable, "-c", code, elsewhere], capture_output=True, check=True, cwd="/")
     assert json.loads(done.stdout) == ["recovered"]
+
+
+def test_the_next_run_recovers_what_a_killed_one_left_and_says_so(tmp_path: Path) -> None:
+    hour = tmp_path / "results" / "2026-01-01" / "00"
+    hour.mkdir(parents=True)
+    killed(hour / "000000005-Killed.h5", x=1)
+    (tmp_path / "device_db.py").write_text("device_db = {}\n")
+    (tmp_path / "quiet.py").write_text(
+        "from rexec.experiment import EnvExperiment\n\n\n"
+        "class Quiet(EnvExperiment):\n    def build(self):\n        pass\n\n"
+        "    def run(self):\n        self.set_dataset('y', 2)\n"
+    )
+    command = [sys.executable, "-m", "rexec", "run", "quiet.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "recovered" in done.stderr
+    assert os.listdir(hour) == ["000000005-Killed.h5"]
+    assert "run 6 of Quiet" in done.stdout
