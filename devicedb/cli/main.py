@@ -15,7 +15,9 @@ from devicedb.errors import DeviceDBError
 
 SUBCOMMANDS: Final[dict[str, str]] = {
     "check": "find what would fail, at the line that caused it",
+    "diff": "what changed in meaning between two databases",
     "explain": "what a rule of the check finds and why",
+    "schema": "print a JSON Schema",
     "show": "list the devices, or show all that is known of one",
 }
 """Subcommand, the line that `devicedb --help` says of it. The module is `devicedb.cli.<subcommand>`."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from devicedb.check.laboratory import Entry, Laboratory, is_known, kind_of, shown
+from devicedb.check.laboratory import Entry, Laboratory, kind_of, shown
 from devicedb.drivers.signatures import Lookup
 from devicedb.rules.registry import Hit, Severity, database_rule, entry_rule
 from devicedb.suggest import nearest
@@ -221,11 +221,7 @@ def shared_channel(lab: Laboratory) -> Iterator[Hit]:
     first: dict[tuple[str, int], Entry] = {}
     for entry in lab.of_kind("local"):
         channel = entry.arguments.get("channel")
-        if (
-            entry.text("module") not in RTIO
-            or type(channel) is not int
-            or not is_known(entry.raw.get("class"))
-        ):
+        if entry.text("module") not in RTIO or type(channel) is not int or entry.text("class") is None:
             continue
         core = entry.arguments.get("core_device", "core")
         if not isinstance(core, str):

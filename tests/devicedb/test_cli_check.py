@@ -188,6 +188,13 @@ ARGUMENTS = st.dictionaries(
 ENTRIES = JUNK | WORDS | st.dictionaries(KEYS | st.integers(), JUNK | WORDS | ARGUMENTS, max_size=8)
 
 
+def test_an_entry_without_class_on_a_shared_channel_is_no_accident() -> None:
+    ttl = {"type": "local", "module": "artiq.coredevice.ttl", "arguments": {"channel": 1}}
+    raw = {"a": {**ttl, "class": "TTLOut"}, "b": ttl, "c": {**ttl, "class": "TTLInOut"}}
+    codes = {rule.code for rule, _ in hits_of(Laboratory(root=from_plain(raw)), Settings())}
+    assert {"DDB106", "DDB507"} <= codes
+
+
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(["a", "b", "c", "core", "", "x y"]) | st.integers(), ENTRIES, max_size=5)

@@ -1,0 +1,34 @@
+"""`devicedb diff`: what changed in meaning between two device databases."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from devicedb.database import load_file
+from devicedb.diff import changes
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `devicedb diff`."""
+    parser = argparse.ArgumentParser(
+        prog="devicedb diff",
+        description="Tell what changed in meaning between two device databases: names added and removed, devices "
+        "moved to another host or port, aliases and targets that lead elsewhere. Comments and layout do not count.",
+        epilog="exit status: 0 no difference, 1 some, 2 a database could not be loaded",
+    )
+    parser.add_argument("old", metavar="OLD", help="a device database")
+    parser.add_argument("new", metavar="NEW", help="another one")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the differences; 1 where there are any."""
+    arguments = get_argparser().parse_args(argv)
+    found = list(changes(load_file(arguments.old).raw, load_file(arguments.new).raw))
+    if arguments.format == "json":
+        print(json.dumps({"changes": [asdict(each) for each in found]}, indent=2))
+    else:
+        print("".join(f"{each}\n" for each in found), end="")
+    return 1 if found else 0

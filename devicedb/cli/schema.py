@@ -1,0 +1,28 @@
+"""`devicedb schema`: the JSON Schemas that are shipped, for editors and other programs."""
+
+import argparse
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final
+
+NAMES: Final = {"device_db": "device_db.schema.json", "report": "report.schema.json"}
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `devicedb schema`."""
+    parser = argparse.ArgumentParser(
+        prog="devicedb schema",
+        description="Print a JSON Schema: of a device database (for editors and for databases kept as JSON), or of "
+        "the report of `devicedb check --format json`.",
+    )
+    parser.add_argument(
+        "name", choices=NAMES, nargs="?", default="device_db", help="which (default: device_db)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the schema."""
+    arguments = get_argparser().parse_args(argv)
+    print(files("schemas").joinpath(NAMES[arguments.name]).read_text(encoding="utf-8"), end="")
+    return 0
