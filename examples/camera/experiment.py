@@ -1,19 +1,27 @@
 """Fits the spot on a camera's frames, beside the driver or here, and says what either costs."""
 
-import inspect
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import fit
+from rich.progress import track
 from traffic import bytes_received
 
+import rexec.remote
 from rexec.experiment import BooleanValue, EnvExperiment, NumberValue
+from rexec.remote import controller_driver
 
 logger = logging.getLogger(__name__)
 
-REMOTE = "def get_and_fit(): return fit_spot(controller_driver.get_frame())"
 UNITS = {"amplitude": "counts", "offset": "counts", "x": "px", "y": "px", "size_x": "px", "size_y": "px"}
+
+
+def spots_there(frames: int) -> Iterator[dict[str, float]]:
+    """Take and fit frames: runs on the controller."""
+    for _ in range(frames):
+        yield fit.fit_spot(controller_driver.get_frame())
 
 
 class FitSpot(EnvExperiment):
@@ -36,12 +44,18 @@ class FitSpot(EnvExperiment):
     def run(self) -> None:
         """Take and fit the frames; with `compare` as many more the other way."""
         self.port = self.get_device_db()["camera"]["port"]
-        self.rexec.add_code(inspect.getsource(fit) + REMOTE)
+        self.spots_there = rexec.remote.wrap(self.rexec, "camera").function(spots_there)
+        list(self.spots_there.stream(0))  # sent, and SciPy imported there, before the clock starts
         for name, unit in UNITS.items():
             self.set_dataset(name, [], unit=unit, broadcast=True)
         self.take(self.remote, store=True)
         if self.compare:
             self.take(not self.remote, store=False)
+
+    def spots_here(self) -> Iterator[dict[str, float]]:
+        """Fetch frames and fit them here."""
+        for _ in range(self.frames):
+            yield fit.fit_spot(self.camera.get_frame())
 
     def take(self, remote: bool, store: bool) -> None:
         """Take and fit all frames one way.
@@ -51,13 +65,13 @@ class FitSpot(EnvExperiment):
             store: Keep the parameters.
 
         """
+        mode = "remote" if remote else "local"
         before, began = bytes_received(self.port), time.monotonic()
-        for _ in range(self.frames):
-            spot = self.rexec.call("get_and_fit") if remote else fit.fit_spot(self.camera.get_frame())
+        spots = self.spots_there.stream(self.frames) if remote else self.spots_here()
+        for spot in track(spots, f"{mode} fits", total=self.frames):
             for name in UNITS if store else ():
                 self.append_to_dataset(name, spot[name])
         seconds = time.monotonic() - began
-        mode = "remote" if remote else "local"
         self.set_dataset(f"rate_{mode}", self.frames / seconds, unit="frames/s", broadcast=True)
         logger.info("%s: %.1f frames/s", mode, self.frames / seconds)
         after = bytes_received(self.port)

@@ -6,10 +6,12 @@
 They are sent as source, with what they use, through `add_code` and `call`: stock controllers need nothing new.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from rexec.remote._async import AsyncRemote, AsyncRemoteFunction
 from rexec.remote._errors import CannotTravel, JobExpired, RemoteFunctionError, StateLost
+from rexec.remote._fleet import Fleet, FleetError, FleetResults
 from rexec.remote._function import RemoteDefinition, RemoteFunction, remote
 from rexec.remote._jobs import Job, Stream
 from rexec.remote._provided import (
@@ -22,8 +24,13 @@ from rexec.remote._provided import (
 from rexec.remote._remote import Remote
 
 __all__ = [
+    "AsyncRemote",
+    "AsyncRemoteFunction",
     "CannotTravel",
     "CurrentJob",
+    "Fleet",
+    "FleetError",
+    "FleetResults",
     "Job",
     "JobExpired",
     "Remote",
@@ -34,6 +41,7 @@ __all__ = [
     "Stream",
     "controller_driver",
     "controller_initial_namespace",
+    "fleet",
     "job",
     "provided",
     "remote",
@@ -58,3 +66,13 @@ def wrap(
 
     """
     return client if isinstance(client, Remote) else Remote(client, name, lease=lease, reconnect=reconnect)
+
+
+def fleet(devices: Mapping[str, Any]) -> Fleet:
+    """Return many controllers as one.
+
+    Args:
+        devices: A `Remote`, or any client with `add_code` and `call`, by name.
+
+    """
+    return Fleet({name: wrap(client, name) for name, client in devices.items()})

@@ -132,3 +132,9 @@ def overlaps(seconds: float) -> tuple[float, float]:
 @rexec.remote.remote
 def decorated(x: float) -> float:
     return scaled(x) + 1
+
+
+def first_only() -> Any:
+    if controller_driver.measure() > 1:
+        raise ValueError("measured before")
+    return 1

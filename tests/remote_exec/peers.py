@@ -108,9 +108,9 @@ def controller(make: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def reference_process(python: str, program: str) -> Iterator[int]:
+def reference_process(python: str, program: str, port: int = 0) -> Iterator[int]:
     """Run a server program of the reference library, which is told its port, until the context ends."""
-    port = free_port()
+    port = port or free_port()
     process = subprocess.Popen([python, "-c", program, str(port)])
     try:
         wait_for(port)

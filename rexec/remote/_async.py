@@ -1,0 +1,75 @@
+"""Remote functions from asyncio: the same code, waited for without blocking the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from rexec.remote._function import RemoteFunction
+from rexec.remote._jobs import Job
+from rexec.remote._remote import Remote
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_END = object()
+
+
+class AsyncRemote:
+    """Remote functions on a controller, for coroutines.
+
+    Args:
+        remote: Where they run; its `close_rpc` is here as a coroutine.
+
+    """
+
+    def __init__(self, remote: Remote) -> None:
+        self.remote = remote
+
+    def function(self, function: Callable[P, R], **options: Any) -> "AsyncRemoteFunction[P, R]":
+        """Return a function that runs on the controller and is awaited; see `Remote.function`."""
+        return AsyncRemoteFunction(self.remote.function(function, **options))
+
+    async def close_rpc(self) -> None:
+        """End this client's jobs on the controller, and the connection."""
+        await asyncio.to_thread(self.remote.close_rpc)
+
+    async def __aenter__(self) -> "AsyncRemote":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close_rpc()
+
+
+class AsyncRemoteFunction(Generic[P, R]):
+    """A function that runs on a controller: await its call, `submit` it, or `stream` its items.
+
+    Args:
+        function: Its blocking form.
+
+    """
+
+    def __init__(self, function: RemoteFunction[P, R]) -> None:
+        self._function = function
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function there and return its value; cancelling the task cancels it."""
+        job = await self.submit(*args, **kwargs)
+        try:
+            result: R = await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            # wrap_future has passed the cancellation on already; the request to the controller may wait.
+            await asyncio.to_thread(job.cancel)
+            raise
+        return result
+
+    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Start the function as a job and return that; `asyncio.wrap_future(job)` awaits it."""
+        return await asyncio.to_thread(self._function.submit, *args, **kwargs)
+
+    async def stream(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Any]:
+        """Yield the items of a generator function as they are made."""
+        items = await asyncio.to_thread(self._function.stream, *args, **kwargs)
+        try:
+            while (item := await asyncio.to_thread(next, items, _END)) is not _END:
+                yield item
+        finally:
+            await asyncio.to_thread(items.close)

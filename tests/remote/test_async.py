@@ -1,0 +1,44 @@
+"""Remote functions from asyncio."""
+
+import asyncio
+
+import pytest
+
+import rexec.remote
+from rexec.remote import AsyncRemote
+from rexec.wire.pc_rpc import Client
+from tests.remote import code
+from tests.remote_exec.peers import MAKES, controller
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_calls_jobs_and_streams_are_awaited(make: str) -> None:
+    async def use(port: int) -> None:
+        client = await asyncio.to_thread(Client, "127.0.0.1", port, "camera_rexec")
+        async with AsyncRemote(rexec.remote.wrap(client)) as remote:
+            scaled = remote.function(code.scaled, parallel=True)
+            assert await asyncio.gather(*(scaled(x) for x in range(5))) == [0, 3, 6, 9, 12]
+            job = await remote.function(code.slow).submit(0.1)
+            assert await asyncio.wrap_future(job) == "done"
+            assert [item async for item in remote.function(code.frames).stream(20)] == list(range(20))
+            with pytest.raises(KeyError):
+                await remote.function(code.misses)()
+
+    with controller(make) as port:
+        asyncio.run(use(port))
+
+
+def test_a_cancelled_task_cancels_the_remote_function() -> None:
+    async def use(port: int) -> None:
+        client = await asyncio.to_thread(Client, "127.0.0.1", port, "camera_rexec")
+        async with AsyncRemote(rexec.remote.wrap(client)) as remote:
+            task = asyncio.create_task(remote.function(code.slow)(30))
+            await asyncio.sleep(0.2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            # The driver is free again.
+            assert await asyncio.wait_for(remote.function(code.scaled)(1), 10) == 3
+
+    with controller("ours") as port:
+        asyncio.run(use(port))

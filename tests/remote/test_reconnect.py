@@ -1,0 +1,107 @@
+"""Broken connections, restarted controllers, and the class for a plain ARTIQ."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rexec.remote
+from rexec.artiq import RemoteDevice
+from rexec.remote import StateLost
+from rexec.remote_exec import rexec_targets
+from rexec.wire.pc_rpc import Client
+from tests.remote import code
+from tests.remote_exec.peers import MAKES, REFERENCE, Driver, controller, reference_process, serving
+
+STOCK = """
+import sys
+from sipyco.remote_exec import simple_rexec_server_loop
+class Driver:
+    def measure(self): return 1
+simple_rexec_server_loop("camera", Driver(), "127.0.0.1", int(sys.argv[1]))
+"""
+
+
+class Manager:
+    """A device manager as ARTIQ's, as far as RemoteDevice needs one."""
+
+    def __init__(self, entry: dict[str, Any]) -> None:
+        self.entry = entry
+
+    def get_desc(self, name: str) -> dict[str, Any]:
+        assert name == "camera"
+        return self.entry
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_a_broken_connection_is_made_again_and_remote_state_is_still_there(make: str) -> None:
+    with controller(make) as port:
+        clients = [Client("127.0.0.1", port, "camera_rexec")]
+
+        def again() -> Client:
+            clients.append(Client("127.0.0.1", port, "camera_rexec"))
+            return clients[-1]
+
+        with rexec.remote.wrap(clients[0], reconnect=again) as remote:
+            counted = remote.function(code.counted)
+            assert counted() == 1
+            clients[0].close_rpc()
+            assert counted() == 2
+        assert len(clients) == 2
+
+
+def test_a_restarted_controller_has_lost_its_state_and_that_is_said_once() -> None:
+    with serving(rexec_targets("camera", Driver())) as port:
+        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera")
+        counted = remote.function(code.counted)
+        stateless = remote.function(code.scaled, stateless=True)
+        assert counted() == 1
+    with serving(rexec_targets("camera", Driver()), port), remote:
+        with pytest.raises(StateLost, match="camera was restarted"):
+            counted()
+        assert counted() == 1
+        assert stateless(2) == 6
+
+
+def test_a_stateless_function_goes_on_after_a_restart() -> None:
+    with serving(rexec_targets("camera", Driver())) as port:
+        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"))
+        scaled = remote.function(code.scaled, stateless=True)
+        assert scaled(1) == 3
+    with serving(rexec_targets("camera", Driver()), port), remote:
+        assert scaled(2) == 6
+
+
+@pytest.mark.skipif(
+    not REFERENCE, reason="REXEC_PEER_PYTHON names no interpreter that has the reference library"
+)
+def test_a_stock_controller_that_restarts_is_noticed_too() -> None:
+    with reference_process(REFERENCE[0], STOCK) as port:
+        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera")
+        measure = remote.function(code.measure)
+        assert measure() == 1
+    with remote, reference_process(REFERENCE[0], STOCK, port):
+        with pytest.raises(StateLost):
+            measure()
+        assert measure() == 1
+
+
+def test_a_plain_artiq_gets_remote_functions_by_an_entry() -> None:
+    with serving(rexec_targets("camera", Driver())) as port:
+        manager = Manager({"type": "controller", "host": "127.0.0.1", "port": port})
+        device = RemoteDevice(manager, "camera", "camera_rexec")
+        assert device.function(code.measure)() == 1
+        device.close_rpc()
+
+
+def test_what_is_no_controller_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="'camera' is no controller but of type 'local'"):
+        RemoteDevice(Manager({"type": "local"}), "camera", "camera_rexec")
+
+
+def test_a_missing_folder_of_certificates_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ARTIQ_SSL_DIR", raising=False)
+    files = dict.fromkeys(("client_cert", "client_key", "server_cert"), "{ARTIQ_SSL_DIR}/x.pem")
+    manager = Manager({"type": "controller", "host": "::1", "port": 1, "simple_ssl_config": files})
+    with pytest.raises(ValueError, match="ARTIQ_SSL_DIR"):
+        RemoteDevice(manager, "camera", "camera_rexec")
