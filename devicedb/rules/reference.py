@@ -34,9 +34,9 @@ def as_markdown(rules: Iterable[Rule]) -> str:
 
 
 def _section(rule: Rule) -> str:
-    reason = "<!-- not run: an example of what is found; tests/devicedb runs it -->"
+    # Plain text: a formatter of Python in Markdown would mend the bad examples.
     examples = "".join(
-        f"{name}:\n\n{reason}\n\n```python\n{example}```\n\n"
+        f"{name}:\n\n```text\n{example}```\n\n"
         for name, example in (("Bad", rule.bad), ("Good", rule.good))
     )
     why = "\n".join(textwrap.wrap(rule.why, 110))
