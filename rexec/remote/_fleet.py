@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rexec.remote._analysis import analyse
 from rexec.remote._errors import RemoteFunctionError
 from rexec.remote._jobs import Job
 from rexec.remote._remote import Remote
@@ -80,15 +81,17 @@ class Fleet(Executor):
 
         """
         offsets = self.clock_offsets() if together else {}
-        shipped = self._each(lambda name, remote: remote.function(function, **options))
+        function = getattr(function, "rexec_function", function)
+        shipment = analyse(function)
+        shipped = {
+            name: remote.function(function, shipment=shipment, **options)
+            for name, remote in self.devices.items()
+        }
         begin = time.time() + _LEAD
 
         def start(name: str, remote: Remote) -> Job:
             made = shipped[name]
-            if isinstance(made, BaseException):
-                raise made
-            job: Job = made.submit_at(begin + offsets[name], *args) if together else made.submit(*args)
-            return job
+            return made.submit_at(begin + offsets[name], *args) if together else made.submit(*args)
 
         return self._each(start)
 

@@ -19,7 +19,8 @@ from rexec.remote._shipper import Shipper
 P = ParamSpec("P")
 R = TypeVar("R")
 _FIRST_PAUSE: Final = 0.002
-_LONGEST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 0.1
+_PATIENCE: Final = 0.03
 
 
 class Remote:
@@ -62,6 +63,7 @@ class Remote:
         stateless: bool = False,
         deadline: float | None = None,
         detached: bool = False,
+        shipment: Shipment | None = None,
     ) -> "RemoteFunction[P, R]":
         """Return a function that runs on the controller.
 
@@ -76,13 +78,15 @@ class Remote:
                 is called again without a `StateLost`.
             deadline: Seconds after which a call is to end.
             detached: Jobs go on when this client has gone.
+            shipment: What `analyse` found before, where one function goes to many controllers.
 
         Raises:
             CannotTravel: Something it uses cannot be sent; named, with its line.
 
         """
         function = getattr(function, "rexec_function", function)
-        return RemoteFunction(self, function, analyse(function), parallel, stateless, deadline, detached)
+        found = analyse(function) if shipment is None else shipment
+        return RemoteFunction(self, function, found, parallel, stateless, deadline, detached)
 
     def add_module(self, module: types.ModuleType) -> None:
         """Send a whole module: remote functions of this client can import it under its own name.
@@ -241,7 +245,7 @@ class Remote:
 
     def _look_after(self) -> None:
         """Ask for news of all jobs until none is left."""
-        pause, heard = _FIRST_PAUSE, time.monotonic()
+        began = heard = time.monotonic()
         while not self._closed:
             with self._lock:
                 jobs, streams = list(self._jobs.values()), bool(self._streams)
@@ -258,11 +262,11 @@ class Remote:
                 self._state_lost(error)
             except Exception as error:
                 self._fail(error)
+            # An end is noticed late by a small part of what it took; many controllers do not cost a processor.
+            pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, _PATIENCE * (time.monotonic() - began)))
             if self._wake.wait(pause):
                 self._wake.clear()
-                pause = _FIRST_PAUSE
-            else:
-                pause = min(_LONGEST_PAUSE, 1.3 * pause)
+                began = time.monotonic()
 
     def _ask(self, jobs: list[Job]) -> None:
         for job, news in zip(jobs, self._news(jobs), strict=True):
