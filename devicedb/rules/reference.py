@@ -36,8 +36,7 @@ def as_markdown(rules: Iterable[Rule]) -> str:
 def _section(rule: Rule) -> str:
     # Plain text: a formatter of Python in Markdown would mend the bad examples.
     examples = "".join(
-        f"{name}:\n\n```text\n{example}```\n\n"
-        for name, example in (("Bad", rule.bad), ("Good", rule.good))
+        f"{name}:\n\n```text\n{example}```\n\n" for name, example in (("Bad", rule.bad), ("Good", rule.good))
     )
     why = "\n".join(textwrap.wrap(rule.why, 110))
     return (
