@@ -16,7 +16,7 @@ from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, r
 from rexec.wire.tls import SimpleSSLConfig
 
 _PIECES_AT_ONCE: Final = 512
-_QUICK: Final = 200e-6
+_QUICK: Final = 150e-6
 
 
 def connect(host: str, port: int, timeout: float | None, ssl_config: SimpleSSLConfig | None) -> "Connection":
@@ -84,11 +84,24 @@ class Connection:
 
     def quiet(self) -> bool:
         """Whether nothing has come since the last answer: no bytes that nobody asked for, no end of stream."""
-        if not self.reader.idle or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
+        if not self.reader.idle:
             return False
+        if isinstance(self.sock, ssl.SSLSocket):
+            return self._quiet_tls(self.sock)
         if self._poll is not None:
             return not self._poll.poll(0)
         return not select.select([self.sock], [], [], 0)[0]
+
+    def _quiet_tls(self, sock: ssl.SSLSocket) -> bool:
+        """Whether TLS itself (its session tickets) is all that may have come."""
+        self.set_timeout(0.0)
+        try:
+            sock.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def set_timeout(self, seconds: float | None) -> None:
         """Bound the next wait."""

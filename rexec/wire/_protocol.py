@@ -221,6 +221,21 @@ def method_list_request(codec: Codec, number: int) -> list[Buffer]:
     return codec.encode(request)
 
 
+def decode_request(codec: Codec, frame: Frame) -> Any:
+    """Return a request; or the TypeError to answer it with, where it names an unknown type.
+
+    Raises:
+        FormatError: It is malformed.
+
+    """
+    try:
+        return codec.decode(frame)
+    except TypeError as error:
+        return error
+    except ValueError as error:
+        raise FormatError(f"no request: {error}") from error
+
+
 def answer_message(codec: Codec, ret: Any, number: Any) -> list[Buffer]:
     """Return the message of a successful answer.
 

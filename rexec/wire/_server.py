@@ -19,6 +19,7 @@ from rexec.wire._protocol import (
     FEATURES,
     Codec,
     answer_message,
+    decode_request,
     failure_message,
     greeting_line,
 )
@@ -30,8 +31,8 @@ _log = logging.getLogger(__name__)
 
 _LARGE: Final = 1 << 16
 _TURN: Final = 0.002
-_TIGHT: Final = 0.001
-_LINGER: Final = 1
+_TIGHT: Final = 0.003
+_LINGER: Final = 2
 """How long, in milliseconds, the next call of a client in a tight loop is waited for."""
 _JOB_OPEN: Final = object()
 
@@ -158,7 +159,7 @@ class Server:
         request: Any = frame
         link.tight = time.monotonic() - link.answered_at < _TIGHT
         if frame.size <= _LARGE:
-            request = self._decoded(link, frame)
+            request = decode_request(link.codec, frame)
             if self._is_immediate(link, request):
                 link.send(self._perform_now(link, request), patience=0)
                 return True
@@ -204,14 +205,6 @@ class Server:
 
     # In either thread.
 
-    def _decoded(self, link: Link, frame: Frame) -> Any:
-        try:
-            return link.codec.decode(frame)
-        except TypeError as error:
-            return error
-        except ValueError as error:
-            raise FormatError(f"no request: {error}") from error
-
     def _perform_now(self, link: Link, request: dict[str, Any]) -> list[Buffer]:
         """Carry out what needs no turn, and return the answer."""
         number = request.get("id")
@@ -251,7 +244,7 @@ class Server:
                 self._open(link, self.targets[link.target_name]())
             else:
                 if isinstance(request, Frame):
-                    request = self._decoded(link, request)
+                    request = decode_request(link.codec, request)
                 answer = self._perform(link, request)
                 if answer is None:
                     return
@@ -277,7 +270,7 @@ class Server:
                 frame = link.receive_soon(_LINGER)
                 if frame is None:
                     break
-                answer = self._perform(link, self._decoded(link, frame))
+                answer = self._perform(link, decode_request(link.codec, frame))
                 if answer is None:
                     return
                 if not link.send(answer):
