@@ -152,12 +152,11 @@ def _finish(writer: ResultsWriter, datasets: DatasetManager, outcome: Outcome) -
         datasets.close()
     except DatasetError as error:
         logger.error("%s", error)
+    if not (outcome.built or datasets.local):
+        writer.discard()
+        return None
     status = "interrupted" if outcome.interrupted else "failed" if outcome.error is not None else "completed"
-    path = writer.close(status, error=outcome.error)
-    if outcome.built or datasets.local:
-        return path
-    path.unlink()
-    return None
+    return writer.close(status, error=outcome.error)
 
 
 def _folders(file: Path, origin: str) -> list[Path]:

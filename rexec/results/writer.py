@@ -54,6 +54,8 @@ class ResultsWriter:
         self._state: Final = RunState()
         self._working: Final = FoldedFile(path.with_name(f".{path.name}.working"), journal.identifier)
         self._fold_lock = threading.Lock()
+        self._replaces: Final = path.exists()
+        self._published = False
         self._closed = False
         self._stop = threading.Event()
         self._refresher = threading.Thread(
@@ -85,6 +87,8 @@ class ResultsWriter:
 
         """
         path = Path(path)
+        if path.is_dir():
+            raise ResultsNotWritable(f"cannot write the result file {path}: it is a folder; name a file")
         if path.exists() and not overwrite:
             raise ResultsNotWritable(f"the result file {path} exists already; name another, or move it away")
         journal = Journal(journal_path(path), sync_interval=sync_interval)
@@ -217,6 +221,17 @@ class ResultsWriter:
             self._let_go()
         return self.path
 
+    def discard(self) -> None:
+        """End without a result, for a run that never began: no file, no journal; a replaced file is as it was."""
+        self._stop.set()
+        if self._refresher.is_alive():
+            self._refresher.join()
+        self._closed = True
+        if self._published:
+            self.path.unlink(missing_ok=True)
+        self._journal.path.unlink(missing_ok=True)
+        self._let_go()
+
     def _let_go(self) -> None:
         self._reader.close()
         self._working.path.unlink(missing_ok=True)
@@ -231,10 +246,14 @@ class ResultsWriter:
 
     def _publish(self, *, compact: bool = False) -> None:
         temporary = temporary_beside(self.path)
+        state = self._state
         try:
-            self._working.update(self._state, compact=compact)
+            self._working.update(state, compact=compact)
             copy_of(self._working.path, temporary)
-            publish(temporary, self.path)
+            # A file that is to be replaced stays until there is something to put in its place.
+            if not self._replaces or state.datasets or state.archive or state.end is not None:
+                self._published = True
+                publish(temporary, self.path)
         except OSError as error:
             raise ResultsError(f"cannot refresh {self.path}: {error}") from error
         finally:

@@ -232,3 +232,12 @@ def test_data_that_exist_already_are_written_at_once(tmp_path: Path) -> None:
         assert file["datasets/x"][()] == 1
         assert value_of(file["datasets/none"]) is None
         assert file["archive/c"][()] == 2.0
+
+
+def test_a_run_that_never_began_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    write_results(tmp_path / "r.h5", IDENTITY, {"x": 1})
+    begun(tmp_path / "r.h5", overwrite=True).discard()
+    begun(tmp_path / "new.h5").discard()
+    assert os.listdir(tmp_path) == ["r.h5"]
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["datasets/x"][()] == 1
