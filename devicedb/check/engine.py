@@ -12,8 +12,8 @@ from devicedb.check.config import Settings
 from devicedb.check.facts import FileFacts
 from devicedb.check.finding import RANK, Finding, Report
 from devicedb.check.ignores import is_ignored
-from devicedb.check.laboratory import Laboratory, kind_of
-from devicedb.check.located import NOWHERE, UNKNOWN, Node, Place, decode
+from devicedb.check.laboratory import Laboratory
+from devicedb.check.located import NOWHERE, Place, decode, outline
 from devicedb.drivers.signatures import Drivers, installed_release
 from devicedb.drivers.sources import SourceFinder
 from devicedb.drivers.usage import DeviceUse, MethodCall, Usage, scan
@@ -198,10 +198,9 @@ def facts_of(outcome: Outcome, path: str, seconds: float) -> FileFacts:
     root = picture.get("root")
     kind, place = "dict", None
     if root is not None:
-        node: Node = decode(root)
-        kind = kind_of(node.value) if node.value is not UNKNOWN else "dict"
-        if node.site != NOWHERE:
-            file, *where = picture["sites"][node.site]
+        kind, site = outline(root)
+        if site != NOWHERE:
+            file, *where = picture["sites"][site]
             place = Place(picture["files"][file], *where)
     return FileFacts(
         path=path,

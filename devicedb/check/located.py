@@ -77,6 +77,14 @@ def decode(picture: Any) -> Node:
     return _decode(picture, {})
 
 
+def outline(picture: Any) -> tuple[str, int]:
+    """Return the type of the value that a picture draws, and its site, without decoding what it holds."""
+    if type(picture) is list:
+        return type(picture[0]).__name__, picture[1]
+    kind = "dict" if "d" in picture else picture["k"] if "l" in picture else picture["o"][0]
+    return kind, picture["s"]
+
+
 def _decode(node: Any, drawn: dict[int, Node]) -> Node:
     if type(node) is list:
         return Node(node[0], node[1])

@@ -1,6 +1,7 @@
 """`devicedb check`: find what would fail, at the line that caused it."""
 
 import argparse
+import gc
 import os
 import sys
 import tempfile
@@ -72,7 +73,13 @@ def main(argv: Sequence[str]) -> int:
     """Check every file, write the report, return the exit status."""
     arguments = get_argparser().parse_args(argv)
     settings = settings_of(arguments)
-    report = visible(check(arguments.paths, settings), settings)
+    gc.freeze()
+    gc.disable()  # a large database is many objects that all stay: looking through them again and again is waste
+    try:
+        report = visible(check(arguments.paths, settings), settings)
+    finally:
+        gc.enable()
+        gc.unfreeze()
     if arguments.statistics:
         text = text_report.statistics(report)
     elif arguments.format == "text":
