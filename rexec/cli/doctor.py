@@ -39,7 +39,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "--checks",
         metavar="FILE",
         type=Path,
-        help="own checks: functions check_...(endpoint, client) that raise",
+        help="own checks: functions check_NAME(endpoint, client) that raise",
     )
     add("--strict", action="store_true", help="exit with 1 for warnings too")
     return parser
