@@ -198,9 +198,15 @@ class Teller:
     def __init__(self, as_json: bool, console: Console) -> None:
         self._json = as_json
         self._console = console
+        self._lock = threading.Lock()
 
     def __call__(self, status: Status) -> None:
         """Tell of one change."""
+        # One write a line, one at a time: each controller has a thread of its own.
+        with self._lock:
+            self._tell(status)
+
+    def _tell(self, status: Status) -> None:
         if self._json:
             print(json.dumps({"time": time.time(), **status.as_dict()}), flush=True)
         elif not self._console.is_terminal:

@@ -16,6 +16,15 @@ PATIENCE: Final = 10.0
 """Seconds that an experiment which looks at `check_pause` or `pause` has to end by itself."""
 
 
+def _interrupt_main(number: int) -> None:
+    """Send a signal to the main thread itself, so that what it waits in is interrupted."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)
+
+
 class Interrupts:
     """Turns signals into the end of a run.
 
@@ -74,7 +83,7 @@ class Interrupts:
                 return
         elif first and self._termination.watched:
             logger.warning("asked to end: waiting up to %g s for the next pause(); again to force", PATIENCE)
-            self._alarm = threading.Timer(PATIENCE, signal.raise_signal, (number,))
+            self._alarm = threading.Timer(PATIENCE, _interrupt_main, (number,))
             self._alarm.daemon = True
             self._alarm.start()
             return
