@@ -1,7 +1,7 @@
 """Constructor arguments of the drivers that ARTIQ ships, by release.
 
-`artiq_coredevice.json` holds them; `python -m devicedb.catalogue PACKAGE_FOLDER...` makes such a file from the
-source of a driver package.
+`artiq_coredevice.json` holds them and `load` reads it. `python -m devicedb.catalogue PACKAGE... --release N` makes
+such a file from the source of driver packages (`build`), which is parsed and never imported.
 """
 
 from devicedb.catalogue.load import NEWEST, RELEASES, Driver, catalogue

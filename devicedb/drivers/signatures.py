@@ -87,13 +87,13 @@ class Drivers:
             return Lookup(missing="module", near=ARTIQ + near if near else None)
         found = self.finder.find_class(source, name)
         if found is not None:
-            return Lookup(self._of_class(found))
+            return Lookup(self.of_class(found))
         if not _is_closed(source.tree, name):
             return Lookup()
         classes = [node.name for node in source.tree.body if isinstance(node, ast.ClassDef)]
         return Lookup(missing="class", near=nearest(name, classes))
 
-    def _of_class(self, found: ClassSource) -> Signature | None:
+    def of_class(self, found: ClassSource) -> Signature | None:
         """The constructor's signature, None where it is not in sight."""
         for each in self.finder.lineage(found):
             if each is None or any("dataclass" in ast.dump(deco) for deco in each.node.decorator_list):

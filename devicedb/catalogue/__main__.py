@@ -1,0 +1,58 @@
+"""`python -m devicedb.catalogue`: make a catalogue of drivers from the source of a package."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from devicedb.catalogue.build import add, as_json, drivers_in, find_package, read
+from devicedb.check.output import write_whole
+from devicedb.drivers.signatures import MANAGER_NAMES
+from devicedb.errors import DeviceDBError
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m devicedb.catalogue",
+        description="Read the constructor arguments of every driver of some packages from their source, which is "
+        "parsed and never imported.",
+        epilog="example:\n  python -m devicedb.catalogue artiq/coredevice artiq/sim --release 9 --update old.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("packages", metavar="PACKAGE", nargs="+", help="a folder or a dotted name")
+    parser.add_argument("--release", metavar="N", required=True, help="the release that the source is of")
+    parser.add_argument("--update", metavar="FILE", help="a catalogue whose other releases are kept")
+    parser.add_argument(
+        "--manager",
+        metavar="NAME",
+        action="append",
+        help="what constructors call the device manager; repeatable (default: "
+        + ", ".join(MANAGER_NAMES)
+        + ")",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write the catalogue there, whole or not at all")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the catalogue; 2 where a package or a file is not what it should be."""
+    arguments = get_argparser().parse_args(argv)
+    try:
+        known = read(Path(arguments.update)) if arguments.update else {}
+        packages = [find_package(each) for each in arguments.packages]
+        managers = arguments.manager or MANAGER_NAMES
+        found = [each for package in packages for each in drivers_in(package, managers)]
+        text = as_json(add(known, iter(found), arguments.release))
+        if arguments.output is None:
+            sys.stdout.write(text)
+        else:
+            write_whole(Path(arguments.output), text)
+    except DeviceDBError as error:
+        sys.stderr.write(f"devicedb.catalogue: error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
