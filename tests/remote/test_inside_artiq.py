@@ -1,0 +1,100 @@
+"""Remote functions in experiments of a real ARTIQ, run by its `artiq_run` and by `rexec run`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.remote_exec.peers import MAKES, controller
+
+ARTIQ_PYTHON: Final = Path(os.environ.get("ARTIQ_PYTHON", ""))
+ROOT: Final = Path(__file__).parents[2]
+PROGRAMS: Final = {
+    "artiq_run": ["-m", "artiq.frontend.artiq_run"],
+    "rexec run": ["-m", "rexec", "run"],
+}
+EXPERIMENT: Final = '''
+from artiq.experiment import *
+import rexec.remote
+from rexec.remote import controller_driver
+
+FACTOR = 2
+
+
+def measure(number):
+    return [FACTOR * controller_driver.measure() for _ in range(number)]
+
+
+def fails():
+    raise RuntimeError("beside the driver")
+
+
+class Compare(EnvExperiment):
+    """Remote functions by the entry of rexec.artiq, and on the client that get_device returns."""
+
+    def build(self):
+        self.setattr_device("camera")
+        self.setattr_device("rexec")
+
+    def run(self):
+        by_entry = self.rexec.function(measure)
+        print("call", by_entry(2))
+        print("stream", list(self.rexec.function(items).stream(3)))
+        wrapped = rexec.remote.wrap(self.get_device("camera_rexec"), "camera")
+        print("wrapped", wrapped.function(measure).submit(1).result(30))
+        print("driver", self.camera.measure())
+        self.rexec.add_code("def twice(x): return 2 * x")
+        print("string", self.rexec.call("twice", 4))
+        try:
+            wrapped.function(fails)()
+        except RuntimeError as error:
+            print("error", error, "in fails" in error.__notes__[0])
+        wrapped.close_rpc()
+
+
+def items(number):
+    for index in range(number):
+        yield index
+'''
+
+
+@pytest.mark.skipif(not ARTIQ_PYTHON.is_file(), reason="ARTIQ_PYTHON names no interpreter that has ARTIQ")
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("make", MAKES)
+def test_an_experiment_of_artiq_runs_functions_on_its_controllers(
+    make: str, program: str, tmp_path: Path
+) -> None:
+    with controller(make) as port:
+        camera = {"type": "controller", "host": "127.0.0.1", "port": port, "target_name": "camera"}
+        target = {"controller": "camera", "target_name": "camera_rexec"}
+        entry = {"type": "local", "module": "rexec.artiq", "class": "RemoteDevice", "arguments": target}
+        devices = {
+            "camera": camera,
+            "camera_rexec": {"type": "controller_aux_target", **target},
+            "rexec": entry,
+        }
+        (tmp_path / "device_db.py").write_text(f"device_db = {json.dumps(devices)}\n")
+        (tmp_path / "experiment.py").write_text(EXPERIMENT)
+        packages = [each for each in sys.path if "site-packages" in each]
+        done = subprocess.run(
+            [ARTIQ_PYTHON, *PROGRAMS[program], "experiment.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *packages])},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:6] == [
+        "call [2, 4]",
+        "stream [0, 1, 2]",
+        "wrapped [6]",
+        "driver 4",
+        "string 8",
+        "error beside the driver True",
+    ], done.stdout + done.stderr
