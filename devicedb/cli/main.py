@@ -17,6 +17,7 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "check": "find what would fail, at the line that caused it",
     "diff": "what changed in meaning between two databases",
     "explain": "what a rule of the check finds and why",
+    "graph": "draw devices, controllers, hosts and aliases",
     "schema": "print a JSON Schema",
     "show": "list the devices, or show all that is known of one",
 }

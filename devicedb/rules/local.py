@@ -100,14 +100,14 @@ def argument_names_nothing(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     for key, value in entry.arguments.items():
         if not isinstance(key, str):
             continue
-        for name, path in _device_names(key, value):
+        for name, path in device_names(key, value):
             if lab.knows(name):
                 continue
             text = f"{key!r} of {entry.name!r} names the device {name!r}, which is not in the database"
             yield Hit(entry.at("arguments", *path), text, lab.suggestion(name).strip(), entry.name)
 
 
-def _device_names(key: str, value: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def device_names(key: str, value: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Names of devices in an argument, each with its path."""
     if key in EEPROM:
         if isinstance(value, str) and ":" in value:

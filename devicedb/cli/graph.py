@@ -1,0 +1,88 @@
+"""`devicedb graph`: draw devices, controllers, hosts and aliases."""
+
+import argparse
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from devicedb.check.output import write_whole
+from devicedb.cli.options import add_device_db
+from devicedb.database import load_file
+from devicedb.errors import DeviceDBError
+from devicedb.graph import as_dot, as_mermaid, graph_of
+
+DRAWING_TIMEOUT: Final = 60.0
+"""Seconds that graphviz may take."""
+
+
+class DrawingError(DeviceDBError):
+    """graphviz is not there, or did not draw."""
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `devicedb graph`."""
+    parser = argparse.ArgumentParser(
+        prog="devicedb graph",
+        description="Draw a device database: what each alias stands for, which controllers run on which host, what "
+        "is a target of what, and which devices a local device uses.",
+        epilog="examples:\n  devicedb graph\n  devicedb graph --format svg --output devices.svg",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_device_db(parser)
+    parser.add_argument(
+        "--format",
+        choices=("mermaid", "dot", "svg"),
+        default="mermaid",
+        help="svg needs the program dot of graphviz (default: mermaid)",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write the drawing there, whole or not at all")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print or write the drawing."""
+    arguments = get_argparser().parse_args(argv)
+    graph = graph_of(load_file(arguments.device_db).raw)
+    if arguments.format == "mermaid":
+        text = as_mermaid(graph)
+    else:
+        text = as_dot(graph)
+        if arguments.format == "svg":
+            text = drawn(text)
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        write_whole(Path(arguments.output), text)
+    return 0
+
+
+def drawn(dot: str) -> str:
+    """Return the SVG that graphviz draws.
+
+    Raises
+    ------
+    DrawingError
+
+    """
+    program = shutil.which("dot")
+    if program is None:
+        raise DrawingError(
+            "an SVG needs graphviz, whose program 'dot' is not on the path. Install graphviz, or use "
+            "--format mermaid"
+        )
+    try:
+        done = subprocess.run(  # noqa: S603  # graphviz; the drawing goes to its standard input
+            [program, "-Tsvg"],
+            input=dot.encode(),
+            capture_output=True,
+            timeout=DRAWING_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DrawingError(f"{program} -Tsvg: {error}") from None
+    if done.returncode != 0:
+        said = " ".join(done.stderr.decode(errors="replace").split())
+        raise DrawingError(f"{program} -Tsvg ended with status {done.returncode}: {said}")
+    return done.stdout.decode(errors="replace")
