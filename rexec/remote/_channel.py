@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from rexec.remote import _shipped_agent, _shipped_jobs
 from rexec.remote._errors import StateLost, remote_exception
+from rexec.wire.pc_rpc import Client
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS: Final = 3
+_FAREWELL: Final = 1.0
+"""Seconds that a client which leaves gives a controller that may have gone."""
 
 
 def agent_source() -> str:
@@ -66,7 +69,13 @@ class Channel:
         self._hello = {"lease": lease, "level": level}
         self._reconnect = reconnect
         self._ready = False
+        self._leaving = False
         self._agent: str | None = None
+
+    @property
+    def was_used(self) -> bool:
+        """Whether the agent of the controller knows of this client."""
+        return self._agent is not None
 
     def request(self, action: str, payload: Any = None) -> Any:
         """Ask the agent; every request may be repeated, so a broken connection is made again.
@@ -83,7 +92,7 @@ class Channel:
                 try:
                     if not self._ready:
                         self._boot()
-                    answer = self.client.call("_rexec_request", self.session, action, payload)
+                    answer = self._call("call", "_rexec_request", self.session, action, payload)
                 except KeyError as error:
                     if "_rexec_" not in str(error) or attempt == _ATTEMPTS - 1:
                         raise
@@ -104,9 +113,24 @@ class Channel:
                     return answer["ok"]
             raise ConnectionError(f"{self.where}: the controller forgets the agent as soon as it has it")
 
+    def leave(self) -> None:
+        """Have this client's jobs ended; a controller that has gone is asked once.
+
+        Raises:
+            ConnectionError: It cannot be told.
+
+        """
+        self._leaving = True
+        self.request("close")
+
+    def _call(self, method: str, *args: Any) -> Any:
+        if self._leaving and isinstance(self.client, Client):
+            return self.client.rpc_call(method, args, timeout=_FAREWELL)
+        return getattr(self.client, method)(*args)
+
     def _broken(self, error: Exception, *, last: bool) -> None:
         self._ready = False
-        if last:
+        if last or (self._leaving and self._reconnect is None):
             raise error
         _log.info("%s: the connection broke (%s): trying again", self.where, error)
         if self._reconnect is not None:
@@ -114,10 +138,10 @@ class Channel:
 
     def _boot(self) -> None:
         """Put the agent there unless it is, and make this client known to it."""
-        self.client.add_code(_STUB)
-        if not self.client.call("_rexec_boot", None):
-            self.client.call("_rexec_boot", SOURCE)
-        answer = self.client.call("_rexec_request", self.session, "hello", self._hello)["ok"]
+        self._call("add_code", _STUB)
+        if not self._call("call", "_rexec_boot", None):
+            self._call("call", "_rexec_boot", SOURCE)
+        answer = self._call("call", "_rexec_request", self.session, "hello", self._hello)["ok"]
         self._ready = True
         state = f"{answer['agent']} {answer['since']}"
         if self._agent not in (None, state):

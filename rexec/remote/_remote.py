@@ -144,18 +144,24 @@ class Remote:
         self._log.log(level or logging.INFO, "[%s] %s: %s", self.name, name, text)
 
     def close_rpc(self) -> None:
-        """End this client's jobs on the controller, and the connection."""
+        """End this client's jobs on the controller, and the connection; their futures fail, those of detached jobs too.
+
+        A controller that has gone is not waited for longer than a few seconds.
+        """
         if self._closed:
             return
+        self._closed = True
+        self._wake.set()
+        pump = self._pump
         try:
-            self._channel.request("close")
+            if pump is not None and pump is not threading.current_thread():
+                pump.join(5.0)
+            if self._channel.was_used:
+                self._channel.leave()
         except (OSError, EOFError) as error:
             self._log.debug("%s: gone before it was told: %s", self.name, error)
         finally:
-            self._closed = True
-            self._wake.set()
-            if self._pump is not None:
-                self._pump.join(5.0)
+            self._fail(RemoteFunctionError(f"{self.name}: the remote is closed"))
             self._channel.client.close_rpc()
 
     def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 
 import rexec.remote
 from rexec.artiq import RemoteDevice
-from rexec.remote import StateLost
+from rexec.remote import RemoteFunctionError, StateLost
 from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
@@ -80,10 +80,42 @@ def test_a_stock_controller_that_restarts_is_noticed_too() -> None:
         remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera")
         measure = remote.function(code.measure)
         assert measure() == 1
-    with remote, reference_process(REFERENCE[0], STOCK, port):
+    with reference_process(REFERENCE[0], STOCK, port):
         with pytest.raises(StateLost):
             measure()
         assert measure() == 1
+        remote.close_rpc()
+
+
+def test_closing_after_the_controller_has_gone_asks_once_and_frees_the_connection() -> None:
+    with serving(rexec_targets("camera", Driver())) as port:
+        client = Client("127.0.0.1", port, "camera_rexec")
+        remote = rexec.remote.wrap(client, "camera")
+        job = remote.function(code.slow, detached=True).submit(0.0)
+        assert job.result(10) == "done"
+    remote.close_rpc()
+    assert client.rpc_connections == 1
+    with pytest.raises(RemoteFunctionError, match="camera: the remote is closed"):
+        remote.jobs()
+
+
+def test_closing_after_a_broken_connection_still_ends_the_jobs() -> None:
+    with serving(rexec_targets("camera", Driver())) as port:
+        clients = [Client("127.0.0.1", port, "camera_rexec")]
+
+        def again() -> Client:
+            clients.append(Client("127.0.0.1", port, "camera_rexec"))
+            return clients[-1]
+
+        remote = rexec.remote.wrap(clients[0], reconnect=again)
+        job = remote.function(code.slow).submit(30)
+        clients[0].close_rpc()
+        remote.close_rpc()
+        with rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec")) as other:
+            # It has the driver only once the other job has ended.
+            assert other.function(code.scaled).submit(2).result(10) == 6
+        with pytest.raises(RemoteFunctionError, match="the remote is closed"):
+            job.result(10)
 
 
 def test_a_plain_artiq_gets_remote_functions_by_an_entry() -> None:
