@@ -9,7 +9,6 @@ import fit
 from rich.progress import track
 from traffic import bytes_received
 
-import rexec.remote
 from rexec.experiment import BooleanValue, EnvExperiment, NumberValue
 from rexec.remote import controller_driver
 
@@ -44,7 +43,7 @@ class FitSpot(EnvExperiment):
     def run(self) -> None:
         """Take and fit the frames; with `compare` as many more the other way."""
         self.port = self.get_device_db()["camera"]["port"]
-        self.spots_there = rexec.remote.wrap(self.rexec, "camera").function(spots_there)
+        self.spots_there = self.rexec.function(spots_there)
         list(self.spots_there.stream(0))  # sent, and SciPy imported there, before the clock starts
         for name, unit in UNITS.items():
             self.set_dataset(name, [], unit=unit, broadcast=True)

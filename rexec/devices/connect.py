@@ -13,12 +13,13 @@ from rexec.devices.errors import (
     start_advice,
     where,
 )
+from rexec.remote import Remote
 from rexec.wire.errors import ConnectionFailed, IncompatibleServer, WireError
 from rexec.wire.pc_rpc import BestEffortClient, Client
 from rexec.wire.tls import SimpleSSLConfig
 
 
-def connect(endpoint: Endpoint, entry: dict[str, Any], timeout: float) -> Client | BestEffortClient:
+def connect(endpoint: Endpoint, entry: dict[str, Any], timeout: float) -> Client | BestEffortClient | Remote:
     """Return a connected client of a device; a best-effort one may still be connecting.
 
     Parameters
@@ -58,7 +59,12 @@ def connect(endpoint: Endpoint, entry: dict[str, Any], timeout: float) -> Client
     except BaseException:
         client.close_rpc()
         raise
-    return client
+    return with_remote_functions(client, endpoint.name)
+
+
+def with_remote_functions(client: Client, name: str) -> Client | Remote:
+    """Return the client of a remote execution target with remote functions, any other as it is."""
+    return Remote(client, name) if all(hasattr(client, method) for method in ("add_code", "call")) else client
 
 
 def _connect_best_effort(endpoint: Endpoint) -> BestEffortClient:

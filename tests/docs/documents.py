@@ -16,8 +16,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+
+from tests.ports import substituted
 
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^`]*)$")
 NOTE = re.compile(r"^<!-- (?P<kind>file|not run): (?P<text>.+) -->$")
@@ -81,10 +85,13 @@ def blocks(document: str) -> list[Block]:
     return found
 
 
-def run(document: Path, folder: Path) -> None:
-    """Run every block of the document in the folder; AssertionError names the first fault."""
+def run(document: Path, folder: Path, ports: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Run every block of the document in the folder; AssertionError names the first fault.
+
+    `ports` take the place of those that the document prints, since a test has only ports of the system's choice.
+    """
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for block in blocks(document.read_text(encoding="utf-8")):
+    for block in blocks(substituted(document.read_text(encoding="utf-8"), ports)):
         where = f"{document.name}:{block.line}"
         if block.note == "file":
             path = folder / block.note_text

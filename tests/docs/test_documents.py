@@ -1,11 +1,11 @@
 """Every code block of every document is run here, or says why it is not."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.docs.documents import blocks, run, transcript
+from tests.ports import copy_examples, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -27,12 +27,9 @@ def test_every_block_is_run_or_excused(document: Path) -> None:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_document_runs_as_printed(document: Path, tmp_path: Path) -> None:
-    shutil.copytree(
-        ROOT / "examples",
-        tmp_path / "examples",
-        ignore=shutil.ignore_patterns("results", "__pycache__", "*.mdb*"),
-    )
-    run(document, tmp_path)
+    ports = free_ports()
+    copy_examples(tmp_path, ports)
+    run(document, tmp_path, ports)
 
 
 def test_an_unclosed_block_is_refused() -> None:

@@ -5,7 +5,6 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,26 +12,24 @@ import h5py
 import numpy as np
 import pytest
 
-EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
-PORTS: Final = {"camera": 3290, "host_monitor": 3291}
+from tests.ports import EXAMPLES, copy_examples, free_ports
+
+PORTS: Final = {"camera": "3290", "host_monitor": "3291"}
 
 
 def run(example: str, folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Run an example as its README says; returns what it printed, and its result file."""
-    experiment = EXAMPLES / example / "experiment.py"
+    ports = free_ports()
+    experiment = copy_examples(folder, ports) / example / "experiment.py"
     command = [sys.executable, "-m", "rexec", "run", str(experiment), *arguments, "--up", "-v"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
+    with socket.socket(socket.AF_INET6) as probe:
+        assert probe.connect_ex(("::1", int(ports[PORTS[example]]))) != 0, (
+            f"{example} left its controller behind"
+        )
     (result,) = folder.glob("results/*/*/*.h5")
     return done, result
-
-
-@pytest.fixture(autouse=True)
-def controllers_are_ended(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    for port in PORTS.values():
-        with socket.socket(socket.AF_INET6) as probe:
-            assert probe.connect_ex(("::1", port)) != 0, f"{request.node.name} left a controller on {port}"
 
 
 def identity(result: h5py.File) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""Ports of the system's choice in the place of those that documents and examples print for their readers."""
+
+import re
+import shutil
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
+PRINTED: Final = ("3290", "3291", "3292", "6280", "6290")
+_WORD: Final = re.compile(rf"\b({'|'.join(PRINTED)})\b")
+
+
+def free_ports() -> dict[str, str]:
+    """Return a free port for each printed one."""
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6)) for _ in PRINTED
+        ]
+        return {printed: str(each.getsockname()[1]) for printed, each in zip(PRINTED, sockets, strict=True)}
+
+
+def substituted(text: str, ports: Mapping[str, str]) -> str:
+    """Return a text with other ports in it."""
+    return _WORD.sub(lambda found: ports.get(found[0], found[0]), text)
+
+
+def copy_examples(folder: Path, ports: Mapping[str, str]) -> Path:
+    """Copy the examples into a folder, with other ports; return the copy."""
+    copy = folder / "examples"
+    shutil.copytree(EXAMPLES, copy, ignore=shutil.ignore_patterns("results", "__pycache__", "*.mdb*"))
+    for path in copy.rglob("*.py"):
+        path.write_text(substituted(path.read_text(encoding="utf-8"), ports), encoding="utf-8")
+    return copy
