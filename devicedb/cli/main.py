@@ -20,6 +20,7 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "graph": "draw devices, controllers, hosts and aliases",
     "schema": "print a JSON Schema",
     "show": "list the devices, or show all that is known of one",
+    "stubs": "write types of devices, so that editors complete them",
 }
 """Subcommand, the line that `devicedb --help` says of it. The module is `devicedb.cli.<subcommand>`."""
 

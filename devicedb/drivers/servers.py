@@ -43,12 +43,17 @@ def methods_of(
         Where modules are looked for.
 
     """
+    found = served_class(command, target_name, folder, finder)
+    return None if found is None else _methods(found, finder)
+
+
+def served_class(
+    command: str, target_name: str | None, folder: str, finder: SourceFinder
+) -> ClassSource | None:
+    """Return the class of the target that a command serves; parameters as for `methods_of`."""
     source = program_source(command, folder, finder)
     name = target_class(source.tree, target_name) if source is not None else None
-    found = finder.find_class(source, name) if source is not None and name is not None else None
-    if found is None:
-        return None
-    return _methods(found, finder)
+    return finder.find_class(source, name) if source is not None and name is not None else None
 
 
 def _methods(found: ClassSource, finder: SourceFinder) -> tuple[frozenset[str], str] | None:
