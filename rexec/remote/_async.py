@@ -1,7 +1,7 @@
 """Remote functions from asyncio: the same code, waited for without blocking the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from rexec.remote._function import RemoteFunction
@@ -65,8 +65,8 @@ class AsyncRemoteFunction(Generic[P, R]):
         """Start the function as a job and return that; `asyncio.wrap_future(job)` awaits it."""
         return await asyncio.to_thread(self._function.submit, *args, **kwargs)
 
-    async def stream(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Any]:
-        """Yield the items of a generator function as they are made."""
+    async def stream(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Any, None]:
+        """Yield the items of a generator function as they are made; `aclose` ends that."""
         items = await asyncio.to_thread(self._function.stream, *args, **kwargs)
         try:
             while (item := await asyncio.to_thread(next, items, _END)) is not _END:

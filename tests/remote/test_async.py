@@ -1,6 +1,7 @@
 """Remote functions from asyncio."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -39,6 +40,49 @@ def test_a_cancelled_task_cancels_the_remote_function() -> None:
                 await task
             # The driver is free again.
             assert await asyncio.wait_for(remote.function(code.scaled)(1), 10) == 3
+
+    with controller("ours") as port:
+        asyncio.run(use(port))
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_a_stream_that_is_left_early_ends_its_generator_and_makes_few_items_in_advance(make: str) -> None:
+    async def use(port: int) -> None:
+        client = await asyncio.to_thread(Client, "127.0.0.1", port, "camera_rexec")
+        async with AsyncRemote(rexec.remote.wrap(client)) as remote:
+            measure = remote.function(code.measure)
+            before = await measure()
+            async with contextlib.aclosing(remote.function(code.frames).stream(1000, log=True)) as stream:
+                assert [await anext(stream), await anext(stream)] == [0, 1]
+                await asyncio.sleep(0.3)
+                # The consumer sleeps: the generator waits for it, and others have the driver.
+                made = await measure() - before
+                assert 2 <= made < 30
+                assert not await remote.function(code.has_ended)()
+            assert await remote.function(code.has_ended)()
+
+    with controller(make) as port:
+        asyncio.run(use(port))
+
+
+def test_a_cancelled_consumer_ends_the_generator() -> None:
+    async def use(port: int) -> None:
+        client = await asyncio.to_thread(Client, "127.0.0.1", port, "camera_rexec")
+        async with AsyncRemote(rexec.remote.wrap(client)) as remote:
+            seen = asyncio.Event()
+
+            async def consume() -> None:
+                async with contextlib.aclosing(remote.function(code.frames).stream(1000, log=True)) as stream:
+                    async for _ in stream:
+                        seen.set()
+                        await asyncio.sleep(30)
+
+            task = asyncio.create_task(consume())
+            await asyncio.wait_for(seen.wait(), 10)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await remote.function(code.has_ended)()
 
     with controller("ours") as port:
         asyncio.run(use(port))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rexec.remote
-from rexec.remote import CannotTravel, JobExpired, Remote
+from rexec.remote import CannotTravel, JobExpired, Remote, controller_initial_namespace
 from rexec.wire.packed_exceptions import GenericRemoteException
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
@@ -130,6 +130,30 @@ def test_a_job_can_be_cancelled(remote: Remote) -> None:
 def test_a_deadline_ends_a_job(remote: Remote) -> None:
     with pytest.raises(JobExpired, match="camera: slow"):
         remote.function(code.slow, deadline=0.2)(30)
+
+
+def test_a_job_that_does_not_look_is_ended_some_time_after_its_deadline(
+    remote: Remote,
+) -> None:
+    def shorten(seconds: float) -> float:
+        agents = [v for name, v in controller_initial_namespace.items() if name.startswith("_rexec_agent_")]
+        scope = type(agents[0]).request.__globals__
+        before: float = scope["GRACE"]
+        scope["GRACE"] = seconds
+        return before
+
+    grace = remote.function(shorten)(0.3)
+    try:
+        assert grace == 10.0
+        deaf = remote.function(code.deaf, deadline=0.2)
+        before = time.monotonic()
+        with pytest.raises(JobExpired, match="camera: deaf"):
+            deaf(30)
+        assert 0.5 <= time.monotonic() - before < 10
+        # Its finally ran, and the driver is free.
+        assert remote.function(code.has_ended).submit().result(10) is True
+    finally:
+        remote.function(shorten)(grace)
 
 
 def test_jobs_have_the_driver_in_turns_unless_told_otherwise(remote: Remote) -> None:
