@@ -130,7 +130,7 @@ def texts() -> Iterator[Text]:
 
 def mutants() -> Iterator[Mutant]:
     """Every mutant of every database."""
-    from tests.devicedb import mutations
+    from tests.devicedb import mutations, mutations_between
 
     for text in texts():
         for entry in displays(text.tree):
@@ -139,5 +139,5 @@ def mutants() -> Iterator[Mutant]:
         for mutate_file in mutations.FILE:
             yield from mutate_file(text)
     for path in sorted(CORPUS.glob("*.ddb")):
-        for mutate_database in mutations.DATABASE:
+        for mutate_database in mutations_between.DATABASE:
             yield from mutate_database(path.stem, split(path.read_text(encoding="utf-8")))
