@@ -31,6 +31,8 @@ class RemoteDevice(Remote):
         entry = dmgr.get_desc(controller)
         if entry.get("type") != "controller":
             raise ValueError(f"device {controller!r} is no controller but of type {entry.get('type')!r}")
+        if (ensure_started := getattr(dmgr, "ensure_started", None)) is not None:
+            ensure_started(controller)  # ours, under `rexec run --up`
         client = Client(entry["host"], entry["port"], target_name, ssl_config=tls_of(controller, entry))
         super().__init__(client, controller, lease=lease)
 

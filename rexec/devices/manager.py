@@ -135,9 +135,25 @@ class DeviceManager:
         finally:
             self._building.pop()
 
-    def _connect(self, endpoint: Endpoint) -> Any:
+    def ensure_started(self, name: str) -> None:
+        """Have a controller started where the run starts them: for local drivers that connect by themselves.
+
+        Raises
+        ------
+        DeviceDBError
+            The name is no controller's, or its entry is wrong.
+        DeviceError
+            It could not be started.
+
+        """
+        self._prepare(self.database.endpoint(name))
+
+    def _prepare(self, endpoint: Endpoint) -> None:
         if self._before_connect is not None:
             self._before_connect(endpoint)
+
+    def _connect(self, endpoint: Endpoint) -> Any:
+        self._prepare(endpoint)
         return connect(endpoint, self.database.raw[endpoint.controller], self._connect_timeout)
 
     def active(self) -> dict[str, Any]:

@@ -55,3 +55,25 @@ def test_a_device_that_ran_no_function_leaves_nothing_on_the_controller() -> Non
             rexec = devices.get("rexec")
             rexec.add_code("def agents(): return [n for n in controller_initial_namespace if 'agent' in n]")
             assert rexec.call("agents") == []
+
+
+def test_the_class_for_artiq_has_its_controller_started_where_the_run_does_so() -> None:
+    started: list[tuple[str, int]] = []
+    with serving(rexec_targets("camera", Camera())) as port:
+        database = from_dict(
+            {
+                "camera": {"type": "controller", "host": "127.0.0.1", "port": port, "target_name": "camera"},
+                "rexec": {
+                    "type": "local",
+                    "module": "rexec.artiq",
+                    "class": "RemoteDevice",
+                    "arguments": {"controller": "camera", "target_name": "camera_rexec"},
+                },
+            },
+            "device_db.py",
+        )
+        with DeviceManager(
+            database, before_connect=lambda e: started.append((e.controller, e.port))
+        ) as devices:
+            assert devices.get("rexec").function(brightest)(3) == 2
+    assert started == [("camera", port)]
