@@ -93,6 +93,8 @@ def _decode(node: Any, drawn: dict[int, Node]) -> Node:
     if "o" in node:
         kind, text = node["o"]
         return Node(UNKNOWN if kind == UNKNOWN.type_name else Opaque(kind, text), node["s"])
+    if node["i"] in drawn:  # a file that was not run: a constant that stands in several places
+        return drawn[node["i"]]
     if "d" in node:
         value: dict[Any, Any] = {}
         found = drawn[node["i"]] = Node(value, node["s"])

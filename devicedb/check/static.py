@@ -58,9 +58,12 @@ class _Reader:
         self.kind = "dict"
         self.unknown: list[tuple[str, Place]] = []
         self.containers = 0
+        self.changed: frozenset[str] = frozenset()
+        self.made: dict[int, Any] = {}
 
     def module(self, tree: ast.Module) -> None:
         """Read every statement in order."""
+        self.changed = changed_names(tree)
         for statement in tree.body:
             if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
                 self.assign(statement.targets[0], statement.value, statement)
@@ -72,7 +75,8 @@ class _Reader:
     def assign(self, target: ast.expr, value: ast.expr, statement: ast.stmt) -> None:
         """Read `device_db = ...`, `device_db[...] = ...` and constants."""
         if isinstance(target, ast.Name) and target.id != "device_db":
-            self.constants[target.id] = value
+            if target.id not in self.changed:
+                self.constants[target.id] = value
         elif isinstance(target, ast.Name):
             self.database = self.node(value)
             if isinstance(self.database, list):
@@ -141,7 +145,10 @@ class _Reader:
             if isinstance(inner, list) and type(inner[0]) in (int, float):
                 return [-inner[0], site]
         if isinstance(value, ast.Name) and value.id in self.constants and depth < 20:
-            return self.node(self.constants[value.id], depth + 1)
+            constant = self.constants[value.id]
+            if id(constant) not in self.made:  # one object, wherever its name stands
+                self.made[id(constant)] = self.node(constant, depth + 1)
+            return self.made[id(constant)]
         if isinstance(value, ast.List | ast.Tuple) and not any(
             isinstance(e, ast.Starred) for e in value.elts
         ):
@@ -167,6 +174,34 @@ class _Reader:
                 continue
             pairs[key_node[0]] = [key_node, self.node(each, depth)]
         return {"d": list(pairs.values()), "s": site, "i": number}
+
+
+MUTATORS: Final = frozenset(
+    "add append clear discard extend insert pop popitem remove reverse setdefault sort update".split()
+)
+"""Methods that change the object that they are called on."""
+
+
+def changed_names(tree: ast.Module) -> frozenset[str]:
+    """Return the names that more happens to than assignments at the top level: their values are not plain."""
+    plain = {
+        id(target)
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        target: ast.expr | None = None
+        if isinstance(node, ast.Name | ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            target = None if isinstance(node, ast.Name) and id(node) in plain else node
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            target = node.func.value if node.func.attr in MUTATORS else None
+        while isinstance(target, ast.Subscript | ast.Attribute):
+            target = target.value
+        if isinstance(target, ast.Name):
+            found.add(target.id)
+    return frozenset(found - {"device_db"})
 
 
 def _is_item(node: ast.expr) -> bool:
