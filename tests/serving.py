@@ -1,7 +1,8 @@
-"""A server of ours in a thread of the test, on a port that the system gives."""
+"""Servers in a thread of the test, silent ones, and ports at which nobody listens."""
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from rexec.wire.tls import SimpleSSLConfig
 
 @contextlib.contextmanager
 def serving(
-    targets: Mapping[str, Any], description: str | None = None, ssl_config: SimpleSSLConfig | None = None
+    targets: Mapping[str, Any], *, description: str | None = None, ssl_config: SimpleSSLConfig | None = None
 ) -> Iterator[int]:
     """Serve targets on loopback while the context lasts; yields the port."""
     started: list[int] = []
@@ -45,3 +46,16 @@ def serving(
             loop.call_soon_threadsafe(server.terminate)
         thread.join(10.0)
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[int]:
+    """Listen and never say a word; yields the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def free_port() -> int:
+    """Return a port at which nobody listens."""
+    with silent() as port:
+        return port

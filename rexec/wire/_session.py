@@ -90,7 +90,8 @@ class Session:
 
     def _handshake(self, pieces: Sequence[Buffer], what: str) -> Any:
         deadline = time.monotonic() + self._handshake_timeout
-        if not self._connection.quiet():
+        # Who speaks before the banner is another protocol (SSH, SMTP): its words, read as a greeting, tell so.
+        if pieces != [BANNER] and not self._connection.quiet():
             raise ConnectionFailed(f"{self.where} said more, or ended, during the handshake ({what})")
         try:
             return self._connection.exchange(pieces, None, deadline)

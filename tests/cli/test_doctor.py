@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.devices.serving import free_port, serving
+from tests.serving import free_port, serving
 
 
 class Lamp:

@@ -35,7 +35,7 @@ class Camera:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with serving(rexec_targets("camera", Camera()), "a camera") as port:
+    with serving(rexec_targets("camera", Camera()), description="a camera") as port:
         yield port
 
 

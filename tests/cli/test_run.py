@@ -14,7 +14,7 @@ import pytest
 
 from rexec.datasets import DatasetDB
 from tests.cli.program import CONTROLLER, Lab, Result
-from tests.devices.serving import free_port, serving
+from tests.serving import free_port, serving
 from tests.supervise.controllers import alive, within
 
 REMOTE = '''

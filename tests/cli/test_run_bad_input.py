@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import Lab, Result
-from tests.devices.serving import free_port, serving, silent
+from tests.serving import free_port, serving, silent
 
 NOTHING = "def run(self):\n    pass\n"
 

@@ -18,7 +18,7 @@ import pytest
 
 from rexec.wire.pc_rpc import Client, Server
 from rexec.wire.sync_struct import Notifier, Publisher
-from tests.devices.serving import free_port, silent
+from tests.serving import free_port, silent
 from tests.supervise.controllers import alive, within
 
 CONTROLLER = """

@@ -20,7 +20,7 @@ from rexec.devices import (
     LocalDeviceError,
     MasterUnreachable,
 )
-from tests.devices.serving import free_port, serving, silent
+from tests.serving import free_port, serving, silent
 
 
 class Camera:

@@ -16,7 +16,7 @@ from rexec.remote_exec import RemoteExecServer
 from rexec.wire import certs
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
-from tests.devices.serving import free_port, serving, silent
+from tests.serving import free_port, serving, silent
 
 
 class Lamp:
@@ -232,7 +232,7 @@ def test_tls_that_works_and_each_way_that_it_does_not(tmp_path: Path) -> None:
     other = certs.make_set(tmp_path / "b", ["us"])
     us = made.clients["us"]
     server = SimpleSSLConfig(str(made.server.cert), str(made.server.key), str(made.trusted_clients))
-    with serving({"lamp": Lamp()}, server) as port, serving({"lamp": Lamp()}) as plain:
+    with serving({"lamp": Lamp()}, ssl_config=server) as port, serving({"lamp": Lamp()}) as plain:
         good = examined({"lamp": entry(port, simple_ssl_config=tls(us, made.server.cert))})
         assert good.cause == "ok", good
         cases = [

@@ -13,7 +13,7 @@ import pytest
 from devicedb import CommandTemplateError, from_dict
 from rexec.devices import DeviceManager, DeviceUnreachable
 from rexec.supervise import ControllerStartError, OnDemand
-from tests.devices.serving import free_port, serving
+from tests.serving import free_port, serving
 from tests.supervise.controllers import alive, entry, within, write_controller
 
 
