@@ -67,14 +67,14 @@ def stub(raw: Mapping[str, Any], folder: str, finder: SourceFinder, base: str, n
     devices = list(_devices(raw, folder, finder))
     definitions = dict.fromkeys(each.lines for each in devices if each.lines)
     lines = ["# Made by `devicedb stubs`: make it again where the device database has changed.", ""]
-    lines += ["import typing as _t", "", f"from {module} import {parent} as _Parent"]
+    lines += ["import typing as _t", "", f"from {module} import {parent} as _Parent{UNTYPED}"]
     for block in definitions:
         lines += ["", *block]
     lines += ["", "_Name: _t.TypeAlias = str"]
     if any(each.type_name.endswith("Client") for each in devices):
         lines += ["", "class _Client:"]
         lines += [f"    def {each}(self, *args: {ANY}) -> {ANY}: ..." for each in sorted(ALWAYS)]
-    lines += ["", f"class {name}(_Parent):"]
+    lines += ["", f"class {name}(_Parent):  # type: ignore[misc, unused-ignore]"]
     lines += [f"    {each.name}: {each.type_name}" for each in devices if each.is_attribute]
     if not devices:
         return "\n".join([*lines, "    ..."]) + "\n"
