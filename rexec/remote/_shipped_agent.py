@@ -20,7 +20,8 @@ from typing import Any
 
 from rexec.remote._shipped_jobs import CURRENT, PREFIX, Cancelled, Forward, Job, Turns, pack, show
 
-QUICK = 0.003
+# Seconds in which most short functions end; many controllers in one process wait for each other meanwhile.
+QUICK = 0.001
 GRACE = 10.0
 KEEP = 600.0
 PROVIDED = ("controller_driver", "controller_initial_namespace")
