@@ -83,6 +83,10 @@ def check_file(subject: Subject, settings: Settings) -> Report:
         from devicedb.check.static import read_static
 
         facts, picture = read_static(source, absolute)
+        if facts.unknown:
+            notes.append(
+                f"{subject.shown}: not run, so parts of it were not checked; --show info lists them (DDB011)"
+            )
     else:
         outcome = run_file(source, name=subject.path, time_limit=settings.time_limit)
         facts, picture = facts_of(outcome, absolute, settings.time_limit), outcome.picture

@@ -107,3 +107,12 @@ def test_a_working_database_is_left_alone(database: Path, tmp_path: Path) -> Non
     path = write(database.read_text(encoding="utf-8"), tmp_path)
     report = check_file(Subject(path, "device_db.py"), Settings(static=True, artiq_release="9"))
     assert not [each for each in report.findings if each.severity is not Severity.INFO]
+
+
+def test_what_was_not_checked_is_said_unasked(tmp_path: Path) -> None:
+    looped = static(
+        'device_db = {}\nfor i in range(3):\n    device_db[f"t{i}"] = {"type": "dummy"}\n', tmp_path
+    )
+    assert any("parts of it were not checked" in note for note in looped.notes)
+    plain = static('device_db = {"a": {"type": "dummy"}}\n', tmp_path)
+    assert not plain.notes
