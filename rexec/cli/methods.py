@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from rexec.cli.peer import WHERE_HELP, add_peer_arguments, split_peer
+from rexec.cli.peer import WHERE_HELP, add_peer_arguments, sole_peer
 from rexec.cli.signatures import listing
 
 
@@ -23,11 +23,7 @@ def main(argv: Sequence[str]) -> int:
     """Print the signatures and documentation of a target's methods."""
     parser = get_argparser()
     arguments = parser.parse_intermixed_args(argv)
-    peer, rest = split_peer(arguments, parser)
-    if rest:
-        parser.error(
-            f"nothing may follow the server, but there is {' '.join(rest)!r}; a target is named with -t"
-        )
+    peer = sole_peer(arguments, parser, "; a target is named with -t")
     client = peer.connect(arguments.timeout)
     try:
         answer = client.get_rpc_method_list()

@@ -75,6 +75,14 @@ def split_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -
     return Peer(endpoint.host, endpoint.port, target, tls, words[0]), list(words[1:])
 
 
+def sole_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser, hint: str = "") -> Peer:
+    """Return the peer that the arguments name; ends the program where words follow it, with the hint."""
+    peer, rest = split_peer(arguments, parser)
+    if rest:
+        parser.error(f"nothing may follow the server, but there is {' '.join(rest)!r}{hint}")
+    return peer
+
+
 def is_answer(error: Exception) -> bool:
     """Return whether an exception is about the call, not a fault of ours.
 

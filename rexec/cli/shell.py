@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rexec.cli.errors import EXPECTED_ERRORS
 from rexec.cli.literals import LITERALS_HELP, LiteralError, value_of
-from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, split_peer
+from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, sole_peer
 from rexec.cli.signatures import listing, signature
 from rexec.wire.pc_rpc import Client
 
@@ -111,11 +111,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the session; in a pipe, stop at the first line that fails."""
     parser = get_argparser()
     arguments = parser.parse_intermixed_args(argv)
-    peer, rest = split_peer(arguments, parser)
-    if rest:
-        parser.error(
-            f"nothing may follow the server, but there is {' '.join(rest)!r}; a target is named with -t"
-        )
+    peer = sole_peer(arguments, parser, "; a target is named with -t")
     client = peer.connect(arguments.timeout)
     try:
         session = Session(client)

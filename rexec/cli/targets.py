@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from rexec.cli.peer import WHERE_HELP, add_peer_arguments, split_peer
+from rexec.cli.peer import WHERE_HELP, add_peer_arguments, sole_peer
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -22,9 +22,7 @@ def main(argv: Sequence[str]) -> int:
     """Print the targets, one a line."""
     parser = get_argparser()
     arguments = parser.parse_intermixed_args(argv)
-    peer, rest = split_peer(arguments, parser)
-    if rest:
-        parser.error(f"nothing may follow the server, but there is {' '.join(rest)!r}")
+    peer = sole_peer(arguments, parser)
     client = peer.connect_without_target(arguments.timeout)
     try:
         targets, description = client.get_rpc_id()

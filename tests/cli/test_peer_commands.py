@@ -160,3 +160,10 @@ def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert "examples:" in out
     assert "HOST PORT" in out
+
+
+@pytest.mark.parametrize("command", ["shell", "targets", "methods"])
+@pytest.mark.usefixtures("laboratory")
+def test_words_after_the_server_are_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "camera", "frame") == 2
+    assert "nothing may follow the server, but there is 'frame'" in capsys.readouterr().err
