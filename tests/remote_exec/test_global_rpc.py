@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,10 +141,12 @@ def test_something_else_of_that_name_is_left_alone() -> None:
 
 @pytest.mark.parametrize("make", MAKES)
 def test_a_server_that_is_not_there_is_named(make: str) -> None:
-    with serving({}) as port:
-        pass
-    with rexec_of(make) as rexec, pytest.raises(ConnectionError, match=rf"127\.0\.0\.1:{port}"):
-        connect_global_rpc(rexec, port=port)
+    # Bound and not listening: refused, and the system can give the port to nobody else meanwhile.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        with rexec_of(make) as rexec, pytest.raises(ConnectionError, match=rf"127\.0\.0\.1:{port}"):
+            connect_global_rpc(rexec, port=port)
 
 
 @pytest.mark.parametrize("make", MAKES)
