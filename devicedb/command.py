@@ -29,21 +29,14 @@ def command_line(
 ) -> list[str]:
     """Return the words of the command of a controller's entry.
 
-    Parameters
-    ----------
-    name
-        Name of the entry.
-    entry
-        The entry as written; its `command` is formatted with all its keys.
-    bind
-        The address that the controller is to listen at.
-    ssl_dir
-        What `{ARTIQ_SSL_DIR}` stands for; None where that is not set.
+    Args:
+        name: Name of the entry.
+        entry: The entry as written; its `command` is formatted with all its keys.
+        bind: The address that the controller is to listen at.
+        ssl_dir: What `{ARTIQ_SSL_DIR}` stands for; None where that is not set.
 
-    Raises
-    ------
-    CommandTemplateError
-        There is no command, or it cannot be formatted or split.
+    Raises:
+        CommandTemplateError: There is no command, or it cannot be formatted or split.
 
     """
     template = entry.get("command")

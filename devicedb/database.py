@@ -32,9 +32,10 @@ class DeviceDatabase:
     def resolve(self, name: str) -> Resolution:
         """Return the entry that a name stands for, aliases walked.
 
-        Raises
-        ------
-        UnknownDeviceError, AliasLoopError, InvalidEntryError
+        Raises:
+            UnknownDeviceError: The name, or what an alias stands for, is not in the database.
+            AliasLoopError: The aliases lead back to one of them.
+            InvalidEntryError: The entry is not what may be written down.
 
         """
         return _resolve.resolve(self.raw, name, self.origin)
@@ -42,16 +43,16 @@ class DeviceDatabase:
     def endpoint(self, name: str, environ: Mapping[str, str] | None = None) -> Endpoint:
         """Return where and how to connect to a controller, or to a target of one.
 
-        Parameters
-        ----------
-        name
-            Name of an entry, or an alias.
-        environ
-            Environment for `{ARTIQ_SSL_DIR}`; default: this process's own.
+        Args:
+            name: Name of an entry, or an alias.
+            environ: Environment for `{ARTIQ_SSL_DIR}`; default: this process's own.
 
-        Raises
-        ------
-        UnknownDeviceError, AliasLoopError, InvalidEntryError, NotAControllerError, MissingVariableError
+        Raises:
+            UnknownDeviceError: The name, or what an alias stands for, is not in the database.
+            AliasLoopError: The aliases lead back to one of them.
+            InvalidEntryError: The entry is not what may be written down.
+            NotAControllerError: It is no controller, so that there is nothing to connect to.
+            MissingVariableError: It names `{ARTIQ_SSL_DIR}`, which is not set.
 
         """
         return _resolve.endpoint(self.raw, name, self.origin, os.environ if environ is None else environ)
@@ -60,10 +61,8 @@ class DeviceDatabase:
 def load_file(path: str | os.PathLike[str]) -> DeviceDatabase:
     """Load a `device_db.py` as ARTIQ does: it is executed, its siblings can be imported.
 
-    Raises
-    ------
-    DatabaseLoadError
-        With file and line, and what to do.
+    Raises:
+        DatabaseLoadError: With file and line, and what to do.
 
     """
     return DeviceDatabase(raw=execute(Path(path)), origin=os.fspath(path))
@@ -72,17 +71,12 @@ def load_file(path: str | os.PathLike[str]) -> DeviceDatabase:
 def from_dict(raw: object, origin: str) -> DeviceDatabase:
     """Make a database of a dict that somebody else has read, for example from a running master.
 
-    Parameters
-    ----------
-    raw
-        What should be a dict of entries.
-    origin
-        Where it comes from, for messages: "master HOST:PORT".
+    Args:
+        raw: What should be a dict of entries.
+        origin: Where it comes from, for messages: "master HOST:PORT".
 
-    Raises
-    ------
-    DatabaseLoadError
-        It is no dict whose keys are all str.
+    Raises:
+        DatabaseLoadError: It is no dict whose keys are all str.
 
     """
     return DeviceDatabase(raw=checked_dict(raw, origin), origin=origin)

@@ -29,10 +29,8 @@ class Change:
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     """Yield every difference in meaning, by name.
 
-    Parameters
-    ----------
-    old, new
-        The dicts of two device databases.
+    Args:
+        old, new: The dicts of two device databases.
 
     """
     for name in sorted({*old, *new}):

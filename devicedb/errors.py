@@ -8,14 +8,10 @@ class DeviceDBError(Exception):
 class DatabaseLoadError(DeviceDBError):
     """The database could not be loaded at all.
 
-    Parameters
-    ----------
-    origin
-        The file, or whatever else the database comes from.
-    line
-        1-based line in `origin` (or in the file that it imports), None where there is none.
-    problem
-        What is wrong and what to do about it.
+    Args:
+        origin: The file, or whatever else the database comes from.
+        line: 1-based line in `origin` (or in the file that it imports), None where there is none.
+        problem: What is wrong and what to do about it.
 
     """
 

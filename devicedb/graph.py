@@ -46,10 +46,8 @@ class Graph:
 def graph_of(raw: Mapping[str, Any]) -> Graph:
     """Return the graph of a device database; faulty entries are drawn as they are.
 
-    Parameters
-    ----------
-    raw
-        The dict of the database.
+    Args:
+        raw: The dict of the database.
 
     """
     nodes = [_node(name, value) for name, value in raw.items()]

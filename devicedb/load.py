@@ -35,10 +35,8 @@ def execute(path: Path) -> dict[str, Any]:
     Its folder is first on `sys.path` meanwhile, so that it can import its siblings. These leave no trace in
     `sys.modules`, and a sibling may bear the name of a module that is loaded here already.
 
-    Raises
-    ------
-    DatabaseLoadError
-        With file and line, whatever the file does.
+    Raises:
+        DatabaseLoadError: With file and line, whatever the file does.
 
     """
     path = path.absolute()

@@ -70,10 +70,8 @@ class Endpoint:
 def walk(raw: Mapping[str, Any], name: str, origin: str) -> tuple[str, ...]:
     """Return every name from `name` through aliases to an entry that is no alias.
 
-    Raises
-    ------
-    UnknownDeviceError, AliasLoopError
-        With the chain walked so far.
+    Raises:
+        UnknownDeviceError, AliasLoopError: With the chain walked so far.
 
     """
     chain = [name]
@@ -160,16 +158,16 @@ def faults(errors: list[Any], value: Mapping[str, Any]) -> str:
 def endpoint(raw: Mapping[str, Any], name: str, origin: str, environ: Mapping[str, str]) -> Endpoint:
     """Return where and how to connect to a device that is a controller or a target of one.
 
-    Parameters
-    ----------
-    raw, name, origin
-        The database, the name asked for, and where the database comes from.
-    environ
-        Environment in which `{ARTIQ_SSL_DIR}` is looked up.
+    Args:
+        raw, name, origin: The database, the name asked for, and where the database comes from.
+        environ: Environment in which `{ARTIQ_SSL_DIR}` is looked up.
 
-    Raises
-    ------
-    UnknownDeviceError, AliasLoopError, InvalidEntryError, NotAControllerError, MissingVariableError
+    Raises:
+        UnknownDeviceError: The name, or what an alias stands for, is not in the database.
+        AliasLoopError: The aliases lead back to one of them.
+        InvalidEntryError: The entry is not what may be written down.
+        NotAControllerError: It is no controller, so that there is nothing to connect to.
+        MissingVariableError: It names `{ARTIQ_SSL_DIR}`, which is not set.
 
     """
     resolution = resolve(raw, name, origin)

@@ -49,18 +49,12 @@ class Device:
 def stub(raw: Mapping[str, Any], folder: str, finder: SourceFinder, base: str, name: str) -> str:
     """Return the text of the stub.
 
-    Parameters
-    ----------
-    raw
-        The dict of the device database.
-    folder
-        Where the database is: commands name scripts relative to it.
-    finder
-        Where the source of drivers is looked for.
-    base
-        Module and class that experiments derive from: "rexec.experiment.EnvExperiment".
-    name
-        What the class of the stub is called.
+    Args:
+        raw: The dict of the device database.
+        folder: Where the database is: commands name scripts relative to it.
+        finder: Where the source of drivers is looked for.
+        base: Module and class that experiments derive from: "rexec.experiment.EnvExperiment".
+        name: What the class of the stub is called.
 
     """
     module, _, parent = base.rpartition(".")

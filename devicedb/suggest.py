@@ -6,12 +6,9 @@ from collections.abc import Iterable
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that `name` is most likely a slip of, None where none is near.
 
-    Parameters
-    ----------
-    name
-        What was written.
-    candidates
-        What could have been meant; `name` itself is passed over.
+    Args:
+        name: What was written.
+        candidates: What could have been meant; `name` itself is passed over.
 
     """
     from difflib import get_close_matches

@@ -38,16 +38,12 @@ class Package:
 def find_package(name: str, path: Sequence[str] | None = None) -> Package:
     """Return a package by the path of its folder or by its dotted name.
 
-    Parameters
-    ----------
-    name
-        A folder (modules are named from the first folder above it that is no package), or a dotted name.
-    path
-        Folders in which dotted names are looked for; default: Python's own path.
+    Args:
+        name: A folder (modules are named from the first folder above it that is no package), or a dotted name.
+        path: Folders in which dotted names are looked for; default: Python's own path.
 
-    Raises
-    ------
-    CatalogueError
+    Raises:
+        CatalogueError: There is no such folder, and no such package.
 
     """
     folder = Path(name)
@@ -71,17 +67,12 @@ def drivers_in(
 ) -> Iterator[tuple[str, str, Signature]]:
     """Yield module, class and signature of every driver: a class whose constructor takes the device manager.
 
-    Parameters
-    ----------
-    package
-        Where to look.
-    managers
-        What the first parameter of a driver's constructor is called.
+    Args:
+        package: Where to look.
+        managers: What the first parameter of a driver's constructor is called.
 
-    Raises
-    ------
-    CatalogueError
-        A file cannot be parsed: the catalogue would lack its drivers.
+    Raises:
+        CatalogueError: A file cannot be parsed: the catalogue would lack its drivers.
 
     """
     drivers = Drivers(finder=SourceFinder((str(package.root),)))
@@ -108,14 +99,10 @@ def drivers_in(
 def add(known: Catalogue, found: Iterator[tuple[str, str, Signature]], release: str) -> Catalogue:
     """Return a catalogue in which one release is what was found, and the others are as they were.
 
-    Parameters
-    ----------
-    known
-        The catalogue so far; empty for a new one.
-    found
-        Module, class and signature of each driver of the release.
-    release
-        The release, as `--artiq-release` names it.
+    Args:
+        known: The catalogue so far; empty for a new one.
+        found: Module, class and signature of each driver of the release.
+        release: The release, as `--artiq-release` names it.
 
     """
     forms: dict[tuple[str, str], list[dict[str, Any]]] = {}

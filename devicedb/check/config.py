@@ -50,18 +50,13 @@ _LISTS: Final = ("select", "ignore", "search_path", "experiments")
 def from_table(table: dict[str, Any], origin: str, folder: Path) -> Settings:
     """Return the settings that a `[tool.devicedb]` table writes.
 
-    Parameters
-    ----------
-    table
-        The table; its keys are the settings' names with hyphens.
-    origin
-        The file, for messages.
-    folder
-        Folder of the file: paths in it are relative to that.
+    Args:
+        table: The table; its keys are the settings' names with hyphens.
+        origin: The file, for messages.
+        folder: Folder of the file: paths in it are relative to that.
 
-    Raises
-    ------
-    SettingsError
+    Raises:
+        SettingsError: A key is unknown, or its value is of the wrong kind.
 
     """
     known = {each.name.replace("_", "-"): each.name for each in fields(Settings)}

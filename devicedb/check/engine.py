@@ -68,10 +68,8 @@ class _Sources:
 def check_file(subject: Subject, settings: Settings) -> Report:
     """Check one device database.
 
-    Raises
-    ------
-    DatabaseLoadError
-        The file cannot be read at all; whatever else is wrong with it is a finding.
+    Raises:
+        DatabaseLoadError: The file cannot be read at all; whatever else is wrong with it is a finding.
 
     """
     source = subject.source or subject.path

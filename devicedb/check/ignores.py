@@ -10,14 +10,10 @@ COMMENT: Final = re.compile(r"#\s*ddb:\s*ignore(?:\[(?P<codes>[A-Za-z0-9_,\s]*)\
 def is_ignored(code: str, lines: Sequence[str], numbers: Sequence[int]) -> bool:
     """Return whether a comment at the end of one of some lines silences a rule.
 
-    Parameters
-    ----------
-    code
-        The rule.
-    lines
-        All lines of the file.
-    numbers
-        1-based numbers of the lines to look at.
+    Args:
+        code: The rule.
+        lines: All lines of the file.
+        numbers: 1-based numbers of the lines to look at.
 
     """
     for number in numbers:

@@ -16,18 +16,12 @@ TYPES: Final = ("local", "controller", "controller_aux_target", "dummy")
 class Entry:
     """One name of the database and what it holds.
 
-    Attributes
-    ----------
-    name
-        The name.
-    node
-        What it holds, with places.
-    key_site
-        Where the name is written.
-    raw
-        The dict that it holds, empty where it holds anything else.
-    kind
-        Its `type` where that is one that ARTIQ knows, "alias" for a str, "" otherwise.
+    Attributes:
+        name: The name.
+        node: What it holds, with places.
+        key_site: Where the name is written.
+        raw: The dict that it holds, empty where it holds anything else.
+        kind: Its `type` where that is one that ARTIQ knows, "alias" for a str, "" otherwise.
 
     """
 

@@ -23,16 +23,11 @@ UNKNOWN: Final = Opaque("unknown", "what only running the file would tell")
 class Node:
     """A value, the site that made it, and the nodes of what it holds.
 
-    Attributes
-    ----------
-    value
-        The plain value; objects that are none are `Opaque`.
-    site
-        Index into the table of sites, or NOWHERE.
-    children
-        For a dict {key: node}, for a list, tuple or set {index: node}, empty otherwise.
-    key_sites
-        For a dict {key: site of the key}.
+    Attributes:
+        value: The plain value; objects that are none are `Opaque`.
+        site: Index into the table of sites, or NOWHERE.
+        children: For a dict {key: node}, for a list, tuple or set {index: node}, empty otherwise.
+        key_sites: For a dict {key: site of the key}.
 
     """
 

@@ -61,9 +61,8 @@ def main(argv: Sequence[str]) -> int:
 def drawn(dot: str) -> str:
     """Return the SVG that graphviz draws.
 
-    Raises
-    ------
-    DrawingError
+    Raises:
+        DrawingError: graphviz is not there, or fails.
 
     """
     program = shutil.which("dot")

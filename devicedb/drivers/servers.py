@@ -31,16 +31,11 @@ def methods_of(
 
     None where the source is not found or does not say it plainly.
 
-    Parameters
-    ----------
-    command
-        The controller's command, as written.
-    target_name
-        The target, None for the only one.
-    folder
-        Where the device database is: commands name scripts relative to it.
-    finder
-        Where modules are looked for.
+    Args:
+        command: The controller's command, as written.
+        target_name: The target, None for the only one.
+        folder: Where the device database is: commands name scripts relative to it.
+        finder: Where modules are looked for.
 
     """
     found = served_class(command, target_name, folder, finder)

@@ -16,14 +16,10 @@ COLOURS: Final = {Severity.ERROR: "\x1b[1;31m", Severity.WARNING: "\x1b[1;33m", 
 def render(report: Report, *, is_coloured: bool = False, is_quiet: bool = False) -> str:
     """Return the report as text.
 
-    Parameters
-    ----------
-    report
-        The findings, with the source of the files that they are in.
-    is_coloured
-        Whether to use a terminal's colours.
-    is_quiet
-        One line a finding, no source.
+    Args:
+        report: The findings, with the source of the files that they are in.
+        is_coloured: Whether to use a terminal's colours.
+        is_quiet: One line a finding, no source.
 
     """
     paint = _paint if is_coloured else _plain

@@ -42,14 +42,10 @@ class Outcome:
 def run_file(source: Path, *, name: Path | None = None, time_limit: float = TIME_LIMIT) -> Outcome:
     """Run a device database in a child process, instrumented; plainly where it does not bear that.
 
-    Parameters
-    ----------
-    source
-        The file; it must exist.
-    name
-        The file that it stands for, where that is another: its folder is searched for imports.
-    time_limit
-        Seconds after which the child and whatever it started are killed.
+    Args:
+        source: The file; it must exist.
+        name: The file that it stands for, where that is another: its folder is searched for imports.
+        time_limit: Seconds after which the child and whatever it started are killed.
 
     """
     traced = _run(source, name or source, "traced", time_limit)

@@ -11,12 +11,9 @@ column) of the later key, and `first`, the line of the earlier."""
 def duplicates(tree: ast.Module, file: str) -> list[Fact]:
     """Return every constant key that is written twice in one dict display, or assigned again in one file.
 
-    Parameters
-    ----------
-    tree
-        The syntax tree, not instrumented yet.
-    file
-        The file that it is of.
+    Args:
+        tree: The syntax tree, not instrumented yet.
+        file: The file that it is of.
 
     """
     found: list[Fact] = []

@@ -9,10 +9,8 @@ from rich.console import Console
 class ConsoleHandler(logging.Handler):
     """Writes records to a rich console, which keeps a live display in its place.
 
-    Parameters
-    ----------
-    console
-        Of standard error.
+    Args:
+        console: Of standard error.
 
     """
 

@@ -14,17 +14,12 @@ TARGETS: Final = ("dataset_db", "master_dataset_db")
 class MasterDatasets:
     """A `rexec.datasets.DatasetStore` that is a master's.
 
-    Parameters
-    ----------
-    host, port
-        The master's, port of its control.
-    timeout
-        Seconds for each step of connecting.
+    Args:
+        host, port: The master's, port of its control.
+        timeout: Seconds for each step of connecting.
 
-    Raises
-    ------
-    MasterUnreachable
-        Nothing answers there, or what answers has no datasets.
+    Raises:
+        MasterUnreachable: Nothing answers there, or what answers has no datasets.
 
     """
 

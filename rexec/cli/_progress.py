@@ -14,16 +14,11 @@ from rich.text import Text
 class Progress:
     """Shows title, phase, time and number of datasets on the last line of a terminal; elsewhere nothing.
 
-    Parameters
-    ----------
-    console
-        Of standard error.
-    title
-        Of the experiment.
-    count
-        Returns how many datasets there are.
-    enabled
-        False shows nothing on a terminal either.
+    Args:
+        console: Of standard error.
+        title: Of the experiment.
+        count: Returns how many datasets there are.
+        enabled: False shows nothing on a terminal either.
 
     """
 

@@ -18,12 +18,9 @@ WIDTH: Final = 60
 def print_datasets(console: Console, datasets: Mapping[str, Any]) -> None:
     """Print name, value and unit of datasets; arrays by shape, range and type.
 
-    Parameters
-    ----------
-    console
-        Where to.
-    datasets
-        Objects with `value` and `metadata`, by name.
+    Args:
+        console: Where to.
+        datasets: Objects with `value` and `metadata`, by name.
 
     """
     table = Table(box=None, pad_edge=False, header_style="bold")

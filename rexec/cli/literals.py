@@ -33,15 +33,11 @@ class LiteralError(ValueError):
 def parse(text: str) -> Any:
     """Return the value that a text stands for.
 
-    Parameters
-    ----------
-    text
-        A literal, `array(...)`, or `@FILE.npy`; see `LITERALS_HELP`.
+    Args:
+        text: A literal, `array(...)`, or `@FILE.npy`; see `LITERALS_HELP`.
 
-    Raises
-    ------
-    LiteralError
-        It is none of these, or the file cannot be read.
+    Raises:
+        LiteralError: It is none of these, or the file cannot be read.
 
     """
     if text.startswith("@"):

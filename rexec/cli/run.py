@@ -75,12 +75,9 @@ def main(argv: Sequence[str]) -> int:
 class Watcher:
     """Shows how a run goes on.
 
-    Parameters
-    ----------
-    console
-        Of standard error.
-    quiet
-        Whether to show nothing.
+    Args:
+        console: Of standard error.
+        quiet: Whether to show nothing.
 
     """
 

@@ -46,10 +46,8 @@ def get_argparser() -> argparse.ArgumentParser:
 def parse_call(line: str) -> tuple[str, list[Any], dict[str, Any]]:
     """Return method, positional and keyword arguments of a line such as `set_roi(10, 20, width=64)`.
 
-    Raises
-    ------
-    InputError
-        The line is no call with literal arguments.
+    Raises:
+        InputError: The line is no call with literal arguments.
 
     """
     try:

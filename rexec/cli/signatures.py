@@ -8,13 +8,10 @@ from typing import Any
 def signature(name: str, spec: Mapping[str, Any]) -> str:
     """Return the signature of a method as Python source.
 
-    Parameters
-    ----------
-    name
-        Name of the method.
-    spec
-        The fields of `inspect.getfullargspec`, annotations as text, as `get_rpc_method_list` answers them
-        (../wire/PROTOCOL.md, pc_rpc, 4). `self` is left out.
+    Args:
+        name: Name of the method.
+        spec: The fields of `inspect.getfullargspec`, annotations as text, as `get_rpc_method_list` answers them
+            (../wire/PROTOCOL.md, pc_rpc, 4). `self` is left out.
 
     """
     notes: Mapping[str, str] = spec.get("annotations") or {}

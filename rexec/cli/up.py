@@ -186,12 +186,9 @@ def signals(end: threading.Event, supervisor: Supervisor) -> Iterator[None]:
 class Teller:
     """Prints each change of a controller's state: as text where no table is shown, or as JSON.
 
-    Parameters
-    ----------
-    as_json
-        Whether to print JSON, to standard output.
-    console
-        Of standard error, for text.
+    Args:
+        as_json: Whether to print JSON, to standard output.
+        console: Of standard error, for text.
 
     """
 

@@ -22,23 +22,15 @@ from rexec.wire.tls import SimpleSSLConfig
 def connect(endpoint: Endpoint, entry: dict[str, Any], timeout: float) -> Client | BestEffortClient | Remote:
     """Return a connected client of a device; a best-effort one may still be connecting.
 
-    Parameters
-    ----------
-    endpoint
-        Of the device.
-    entry
-        The controller's entry as written, for the command that would start it.
-    timeout
-        Seconds for connection and handshake.
+    Args:
+        endpoint: Of the device.
+        entry: The controller's entry as written, for the command that would start it.
+        timeout: Seconds for connection and handshake.
 
-    Raises
-    ------
-    DeviceUnreachable
-        Nobody listens there, TLS is refused, or no answer comes in time.
-    DeviceTargetError
-        The server has no such target.
-    DeviceProtocolError
-        The server is no controller.
+    Raises:
+        DeviceUnreachable: Nobody listens there, TLS is refused, or no answer comes in time.
+        DeviceTargetError: The server has no such target.
+        DeviceProtocolError: The server is no controller.
 
     """
     if endpoint.best_effort:

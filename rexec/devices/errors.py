@@ -43,14 +43,10 @@ def where(endpoint: Endpoint) -> str:
 def start_advice(endpoint: Endpoint, entry: dict[str, object], ssl_dir: str | None) -> str:
     """Return what to do so that a controller runs: the command that would start it, where there is one.
 
-    Parameters
-    ----------
-    endpoint
-        Of the device.
-    entry
-        The controller's entry as written.
-    ssl_dir
-        What `{ARTIQ_SSL_DIR}` stands for.
+    Args:
+        endpoint: Of the device.
+        entry: The controller's entry as written.
+        ssl_dir: What `{ARTIQ_SSL_DIR}` stands for.
 
     """
     if endpoint.command is None:

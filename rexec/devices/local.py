@@ -17,21 +17,14 @@ class DummyDevice:
 def construct(manager: object, name: str, entry_name: str, entry: LocalDevice) -> Any:
     """Return `Class(manager, **arguments)` of a local device.
 
-    Parameters
-    ----------
-    manager
-        The device manager, which the driver asks for the devices that it needs.
-    name, entry_name
-        Name that was asked for, and of the entry behind it.
-    entry
-        The entry.
+    Args:
+        manager: The device manager, which the driver asks for the devices that it needs.
+        name, entry_name: Name that was asked for, and of the entry behind it.
+        entry: The entry.
 
-    Raises
-    ------
-    LocalDeviceError
-        The module or class is missing, or the constructor fails.
-    DeviceError, DeviceDBError
-        A device that the driver needs cannot be had.
+    Raises:
+        LocalDeviceError: The module or class is missing, or the constructor fails.
+        DeviceError, DeviceDBError: A device that the driver needs cannot be had.
 
     """
     what = f"device {name!r} (entry {entry_name!r}: {entry.module}.{entry.class_})"

@@ -26,16 +26,11 @@ class DeviceManager:
     descriptions agree in all that matters to a connection. Auxiliary targets never do: each has its own
     namespace on the controller.
 
-    Parameters
-    ----------
-    database
-        What is written down.
-    virtual_devices
-        Objects by name, which come before the database: `scheduler`, `ccb`.
-    before_connect
-        Called with the endpoint of each controller before it is connected to.
-    connect_timeout
-        Seconds that a controller has to accept a connection and to say its first words.
+    Args:
+        database: What is written down.
+        virtual_devices: Objects by name, which come before the database: `scheduler`, `ccb`.
+        before_connect: Called with the endpoint of each controller before it is connected to.
+        connect_timeout: Seconds that a controller has to accept a connection and to say its first words.
 
     """
 
@@ -65,10 +60,8 @@ class DeviceManager:
     def from_master(cls, host: str, port: int = 3251, **options: Any) -> "DeviceManager":
         """Return the manager of the database of a running ARTIQ master.
 
-        Raises
-        ------
-        MasterUnreachable
-            Nothing answers there in time, or what answers has no device database.
+        Raises:
+            MasterUnreachable: Nothing answers there in time, or what answers has no device database.
 
         """
         return cls(fetch_database(host, port), **options)
@@ -84,12 +77,9 @@ class DeviceManager:
     def get(self, name: str) -> Any:
         """Return a device: a driver, or a client of its controller.
 
-        Raises
-        ------
-        DeviceDBError
-            The name or its entry is wrong.
-        DeviceError
-            The driver cannot be constructed, or the controller cannot be reached.
+        Raises:
+            DeviceDBError: The name or its entry is wrong.
+            DeviceError: The driver cannot be constructed, or the controller cannot be reached.
 
         """
         if name in self.virtual_devices:
@@ -138,12 +128,9 @@ class DeviceManager:
     def ensure_started(self, name: str) -> None:
         """Have a controller started where the run starts them: for local drivers that connect by themselves.
 
-        Raises
-        ------
-        DeviceDBError
-            The name is no controller's, or its entry is wrong.
-        DeviceError
-            It could not be started.
+        Raises:
+            DeviceDBError: The name is no controller's, or its entry is wrong.
+            DeviceError: It could not be started.
 
         """
         self._prepare(self.database.endpoint(name))

@@ -14,17 +14,12 @@ TARGETS: Final = ("device_db", "master_device_db")
 def fetch_database(host: str, port: int = 3251, timeout: float = 10.0) -> DeviceDatabase:
     """Return the device database of the master at `host`.
 
-    Parameters
-    ----------
-    host, port
-        The master's, port of its control.
-    timeout
-        Seconds for connection, handshake and answer, each.
+    Args:
+        host, port: The master's, port of its control.
+        timeout: Seconds for connection, handshake and answer, each.
 
-    Raises
-    ------
-    MasterUnreachable
-        Nothing answers there in time, or what answers has no device database.
+    Raises:
+        MasterUnreachable: Nothing answers there in time, or what answers has no device database.
 
     """
     what = f"device database of the master at {host}:{port}"

@@ -21,16 +21,12 @@ def audit(
 ) -> list[Finding]:
     """Return a finding for each device, in the order of `names` (none: all of the database).
 
-    Parameters
-    ----------
-    database
-        The device database.
-    names
-        The devices.
-    timeout
-        Seconds for each; all are audited at once, and after a tenth more those that are not done are given up.
-    checks
-        The laboratory's own.
+    Args:
+        database: The device database.
+        names: The devices.
+        timeout: Seconds for each; all are audited at once, and after a tenth more those that are not done are
+            given up.
+        checks: The laboratory's own.
 
     """
     wanted = list(dict.fromkeys(names)) or remote_devices(database)
@@ -59,10 +55,8 @@ def remote_devices(database: DeviceDatabase) -> list[str]:
 def load_checks(path: Path) -> dict[str, Check]:
     """Return the functions `check_…(endpoint, client)` of a file, by name; each raises if something is wrong.
 
-    Raises
-    ------
-    CheckFileError
-        The file cannot be imported, or has no such function.
+    Raises:
+        CheckFileError: The file cannot be imported, or has no such function.
 
     """
     spec = importlib.util.spec_from_file_location("rexec_doctor_checks", path)

@@ -30,16 +30,11 @@ def diagnose(
 ) -> Finding:
     """Return what is the matter with a device, or that all is well.
 
-    Parameters
-    ----------
-    database
-        The device database.
-    name
-        The device: a controller, an auxiliary target or an alias of one.
-    timeout
-        Seconds for all steps together.
-    checks
-        The laboratory's own, called with the endpoint and a connected client where all else is well.
+    Args:
+        database: The device database.
+        name: The device: a controller, an auxiliary target or an alias of one.
+        timeout: Seconds for all steps together.
+        checks: The laboratory's own, called with the endpoint and a connected client where all else is well.
 
     """
     deadline = time.monotonic() + timeout

@@ -36,19 +36,13 @@ class Failed(Exception):
 def greet(host: str, port: int, tls: TLSFiles | None, deadline: float) -> Greeting:
     """Return the greeting of a server.
 
-    Parameters
-    ----------
-    host, port
-        Where it is.
-    tls
-        Certificates, if its entry has any.
-    deadline
-        `time.monotonic()` at which to give up.
+    Args:
+        host, port: Where it is.
+        tls: Certificates, if its entry has any.
+        deadline: `time.monotonic()` at which to give up.
 
-    Raises
-    ------
-    Failed
-        With the cause.
+    Raises:
+        Failed: With the cause.
 
     """
     try:

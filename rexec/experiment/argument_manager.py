@@ -40,10 +40,8 @@ class UsedArgument:
 def parse_arguments(words: Iterable[str]) -> dict[str, Any]:
     """Return the arguments of a command line, `KEY=VALUE` each, where VALUE is PYON of either version.
 
-    Raises
-    ------
-    ArgumentError
-        There is no `=`, a key comes twice, or a value is no PYON.
+    Raises:
+        ArgumentError: There is no `=`, a key comes twice, or a value is no PYON.
 
     """
     given: dict[str, Any] = {}
@@ -87,12 +85,9 @@ def _first_line(error: BaseException) -> str:
 class ArgumentManager:
     """Processes the arguments of one experiment and its children.
 
-    Parameters
-    ----------
-    given
-        The values that a person gave, by key.
-    ask
-        How to ask a person for interactive arguments; None where there is nobody.
+    Args:
+        given: The values that a person gave, by key.
+        ask: How to ask a person for interactive arguments; None where there is nobody.
 
     """
 

@@ -17,10 +17,8 @@ from rexec.wire import pyon
 class _Processor:
     """What all kinds have in common: a default value or none.
 
-    Parameters
-    ----------
-    default
-        The value that the experiment gets where none is given; `NoDefault` where there is none.
+    Args:
+        default: The value that the experiment gets where none is given; `NoDefault` where there is none.
 
     """
 
@@ -89,14 +87,10 @@ class BooleanValue(_Processor):
 class EnumerationValue(_Processor):
     """An argument that is one of some strings.
 
-    Parameters
-    ----------
-    choices
-        The strings.
-    default
-        One of them.
-    quickstyle
-        Whether a user interface shows a button for each choice.
+    Args:
+        choices: The strings.
+        default: One of them.
+        quickstyle: Whether a user interface shows a button for each choice.
 
     """
 
@@ -120,22 +114,14 @@ class EnumerationValue(_Processor):
 class NumberValue(_Processor):
     """An argument that is a number.
 
-    Parameters
-    ----------
-    default
-        In the unit of the experiment (that is SI: 2e6, or 2*MHz, beside `unit="MHz"`).
-    unit
-        Symbol that a user interface shows.
-    scale
-        Factor from what is shown to what the experiment gets; default: what the symbol says, 1 without one.
-    step
-        Of the buttons up and down; default a tenth of `scale`.
-    min, max
-        Bounds; a value outside is refused.
-    precision
-        Digits after the point that a user interface shows.
-    type
-        "int", "float", or "auto": an int where `precision` is 0, `scale` 1 and `step` an integer.
+    Args:
+        default: In the unit of the experiment (that is SI: 2e6, or 2*MHz, beside `unit="MHz"`).
+        unit: Symbol that a user interface shows.
+        scale: Factor from what is shown to what the experiment gets; default: what the symbol says, 1 without one.
+        step: Of the buttons up and down; default a tenth of `scale`.
+        min, max: Bounds; a value outside is refused.
+        precision: Digits after the point that a user interface shows.
+        type: "int", "float", or "auto": an int where `precision` is 0, `scale` 1 and `step` an integer.
 
     """
 

@@ -11,13 +11,10 @@ from rexec.experiment.errors import CancelledArgsError, NoDefault
 class HasEnvironment:
     """Base of everything that uses devices, arguments and datasets of a run.
 
-    Parameters
-    ----------
-    managers_or_parent
-        The tuple (device manager, dataset manager, argument manager, default scheduling) that a runner
-        gives, or an object of this class whose child the new one is.
-    args, kwargs
-        Passed on to `build`.
+    Args:
+        managers_or_parent: The tuple (device manager, dataset manager, argument manager, default scheduling)
+            that a runner gives, or an object of this class whose child the new one is.
+        args, kwargs: Passed on to `build`.
 
     """
 
@@ -54,14 +51,10 @@ class HasEnvironment:
     ) -> Any:
         """Return the value of an argument; only in `build`.
 
-        Parameters
-        ----------
-        key
-            Its name.
-        processor
-            Its kind: `NumberValue(...)` and the like.
-        group, tooltip
-            For a user interface.
+        Args:
+            key: Its name.
+            processor: Its kind: `NumberValue(...)` and the like.
+            group, tooltip: For a user interface.
 
         """
         if not self.__in_build:
@@ -88,10 +81,8 @@ class HasEnvironment:
 
         The context is an object with `setattr_argument`; after the block it has the values as attributes.
 
-        Raises
-        ------
-        CancelledArgsError
-            The person cancelled, or nobody is there to ask.
+        Raises:
+            CancelledArgsError: The person cancelled, or nobody is there to ask.
 
         """
         requests: list[tuple[str, Any, str | None, str | None]] = []
@@ -138,20 +129,13 @@ class HasEnvironment:
     ) -> None:
         """Set a dataset.
 
-        Parameters
-        ----------
-        key
-            Its name, a path in the results file.
-        value
-            A scalar, a str, a list of numbers, an array.
-        unit, scale, precision
-            How to show it: symbol, factor of the symbol, digits after the point.
-        broadcast
-            Whether others see it while the run goes on.
-        persist
-            Whether the dataset database keeps it; implies `broadcast`.
-        archive
-            Whether it is written into the results file.
+        Args:
+            key: Its name, a path in the results file.
+            value: A scalar, a str, a list of numbers, an array.
+            unit, scale, precision: How to show it: symbol, factor of the symbol, digits after the point.
+            broadcast: Whether others see it while the run goes on.
+            persist: Whether the dataset database keeps it; implies `broadcast`.
+            archive: Whether it is written into the results file.
 
         """
         metadata = {
@@ -172,14 +156,10 @@ class HasEnvironment:
     def get_dataset(self, key: str, default: Any = NoDefault, archive: bool = True) -> Any:
         """Return a dataset: of this run, else of the dataset database.
 
-        Parameters
-        ----------
-        key
-            Its name.
-        default
-            Returned where there is none; without it that is a KeyError.
-        archive
-            Whether the value is kept in the results file, as an input of the run.
+        Args:
+            key: Its name.
+            default: Returned where there is none; without it that is a KeyError.
+            archive: Whether the value is kept in the results file, as an input of the run.
 
         """
         try:

@@ -39,22 +39,14 @@ def identity(
 ) -> RunIdentity:  # fmt: skip
     """Return the identity of a run that was just built.
 
-    Parameters
-    ----------
-    rid
-        Its number.
-    experiment
-        Its expid.
-    given
-        The arguments that the user gave.
-    database
-        Its devices.
-    start_time
-        When it was built, seconds since the epoch.
-    file
-        The experiment's file.
-    command
-        The command line.
+    Args:
+        rid: Its number.
+        experiment: Its expid.
+        given: The arguments that the user gave.
+        database: Its devices.
+        start_time: When it was built, seconds since the epoch.
+        file: The experiment's file.
+        command: The command line.
 
     """
     snapshot = encodable(database.raw)

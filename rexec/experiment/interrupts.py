@@ -33,10 +33,8 @@ class Interrupts:
     it is. The next signal is a KeyboardInterrupt in any case. While results are written (`shielded`) the
     first signal is only noted.
 
-    Parameters
-    ----------
-    termination
-        Told of the first signal.
+    Args:
+        termination: Told of the first signal.
 
     """
 

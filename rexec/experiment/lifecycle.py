@@ -61,18 +61,12 @@ def live(
 
     Nothing that the experiment raises comes out: it is in the outcome.
 
-    Parameters
-    ----------
-    experiment
-        The class.
-    devices, datasets, arguments
-        Its managers.
-    scheduler
-        The stand-in among the virtual devices; its status follows the phases.
-    interrupts
-        Installed signal handling.
-    hooks
-        Told of each step.
+    Args:
+        experiment: The class.
+        devices, datasets, arguments: Its managers.
+        scheduler: The stand-in among the virtual devices; its status follows the phases.
+        interrupts: Installed signal handling.
+        hooks: Told of each step.
 
     """
     outcome = Outcome()

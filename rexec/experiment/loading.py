@@ -51,10 +51,8 @@ def import_file(path: Path) -> ModuleType:
     Its folder must be importable already; see `importable`. What the file itself raises is not caught, so
     that its frames can be shown; see `rexec.experiment.tracebacks`.
 
-    Raises
-    ------
-    ExperimentFileError
-        The file cannot be read, or is no Python.
+    Raises:
+        ExperimentFileError: The file cannot be read, or is no Python.
 
     """
     path = path.absolute()
@@ -100,10 +98,8 @@ def choose_class(module: ModuleType, path: Path, class_name: str | None) -> type
 
     Classes that the file only imports count where it defines none itself.
 
-    Raises
-    ------
-    ExperimentClassError
-        With the classes that there are.
+    Raises:
+        ExperimentClassError: With the classes that there are.
 
     """
     classes = experiment_classes(module)

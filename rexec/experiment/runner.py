@@ -79,19 +79,13 @@ def run(plan: Plan, watcher: Watcher) -> Report:
     What the experiment raises is in the report; the result file is written in any case, once the experiment was
     built.
 
-    Parameters
-    ----------
-    plan
-        What to run.
-    watcher
-        Who is told how it goes on.
+    Args:
+        plan: What to run.
+        watcher: Who is told how it goes on.
 
-    Raises
-    ------
-    ExperimentError
-        File or class are wrong.
-    ResultsError
-        No result file can be written there, or it could not be finished.
+    Raises:
+        ExperimentError: File or class are wrong.
+        ResultsError: No result file can be written there, or it could not be finished.
 
     """
     file = plan.file.absolute()

@@ -31,16 +31,11 @@ class Termination:
 class Scheduler:
     """Stands for a master's scheduler: this run is the only one, of the highest priority.
 
-    Parameters
-    ----------
-    rid
-        Number of the run.
-    expid
-        What is run: file, class_name, arguments, log_level, repo_rev, devarg_override.
-    termination
-        Set when the user asks the run to end.
-    pipeline_name, priority
-        As an experiment may ask for them.
+    Args:
+        rid: Number of the run.
+        expid: What is run: file, class_name, arguments, log_level, repo_rev, devarg_override.
+        termination: Set when the user asks the run to end.
+        pipeline_name, priority: As an experiment may ask for them.
 
     """
 

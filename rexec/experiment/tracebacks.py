@@ -14,16 +14,11 @@ _OURS: Final = tuple(str(Path(str(each.__file__)).resolve().parent) for each in 
 def user_traceback(error: BaseException, file: Path) -> str:
     """Return the traceback of `error` and its causes without the frames of this program.
 
-    Parameters
-    ----------
-    error
-        What the experiment raised.
-    file
-        The experiment's file.
+    Args:
+        error: What the experiment raised.
+        file: The experiment's file.
 
-    Returns
-    -------
-    str
+    Returns:
         As Python prints it, without the end of line.
 
     """

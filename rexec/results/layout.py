@@ -29,16 +29,11 @@ _RESULT: Final = re.compile(r"(?P<rid>\d{1,18})-.*\.h5(\.journal)?")
 def results_path(root: Path, rid: int, class_name: str, when: datetime) -> Path:
     """Return the path of a run's result file in ARTIQ's layout; nothing is created.
 
-    Parameters
-    ----------
-    root
-        The folder that holds `results` and `last_rid.pyon` (not `results` itself).
-    rid
-        Number of the run.
-    class_name
-        Name of the experiment class.
-    when
-        Local time of the build.
+    Args:
+        root: The folder that holds `results` and `last_rid.pyon` (not `results` itself).
+        rid: Number of the run.
+        class_name: Name of the experiment class.
+        when: Local time of the build.
 
     """
     return root / "results" / f"{when:%Y-%m-%d}" / f"{when:%H}" / f"{rid:09}-{class_name}.h5"
@@ -55,10 +50,8 @@ def next_rid(root: Path) -> int:
     The number given last is in `last_rid.pyon` (ARTIQ's file and format). A missing, empty or broken file is
     replaced: the results folder then tells the highest number in use.
 
-    Raises
-    ------
-    ResultsNotWritable
-        When the folder cannot be written.
+    Raises:
+        ResultsNotWritable: When the folder cannot be written.
 
     """
     with _writable(root):

@@ -12,21 +12,14 @@ from rexec.wire.pc_rpc import Server
 class ControlServer:
     """The server of the control target.
 
-    Parameters
-    ----------
-    target
-        The target.
-    bind
-        Addresses to listen on.
-    port
-        TCP port; 0: the system gives one.
-    terminate
-        Called when a client asks to end.
+    Args:
+        target: The target.
+        bind: Addresses to listen on.
+        port: TCP port; 0: the system gives one.
+        terminate: Called when a client asks to end.
 
-    Raises
-    ------
-    ControllerStartError
-        The port cannot be had.
+    Raises:
+        ControllerStartError: The port cannot be had.
 
     """
 

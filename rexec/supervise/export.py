@@ -18,14 +18,11 @@ FORMATS: Final = ("systemd", "supervisord", "compose")
 def export(kind: str, specs: Mapping[str, Spec], own: Mapping[str, str]) -> dict[str, str]:
     """Return the files of a configuration, text by file name.
 
-    Parameters
-    ----------
-    kind
-        One of `FORMATS`.
-    specs
-        The controllers.
-    own
-        Environment of this process, of which PATH (the interpreter's folder first) goes into the configuration.
+    Args:
+        kind: One of `FORMATS`.
+        specs: The controllers.
+        own: Environment of this process, of which PATH (the interpreter's folder first) goes into the
+            configuration.
 
     """
     if kind == "systemd":

@@ -55,14 +55,10 @@ class Status:
 class Keeper:
     """Keeps one controller running until it is told to end.
 
-    Parameters
-    ----------
-    spec
-        The controller.
-    guardian
-        Ends the process if this one dies.
-    changed
-        Called with a copy of the status whenever the state or the reason changes; from any thread.
+    Args:
+        spec: The controller.
+        guardian: Ends the process if this one dies.
+        changed: Called with a copy of the status whenever the state or the reason changes; from any thread.
 
     """
 

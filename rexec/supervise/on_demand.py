@@ -22,14 +22,10 @@ class OnDemand:
     `ensure` is the hook `before_connect` of a `rexec.devices.DeviceManager`. A controller that answers
     already is used and left running.
 
-    Parameters
-    ----------
-    database
-        Where the commands are.
-    folder
-        Working folder of the commands: that of the device database.
-    timeout
-        Seconds that a controller has to answer after its start.
+    Args:
+        database: Where the commands are.
+        folder: Working folder of the commands: that of the device database.
+        timeout: Seconds that a controller has to answer after its start.
 
     """
 
@@ -44,12 +40,9 @@ class OnDemand:
     def ensure(self, endpoint: Endpoint) -> None:
         """Start the controller of an endpoint unless it answers, is elsewhere, or has no command.
 
-        Raises
-        ------
-        ControllerStartError
-            It could not be started, ended at once, or does not answer.
-        CommandTemplateError
-            Its command cannot be formatted.
+        Raises:
+            ControllerStartError: It could not be started, ended at once, or does not answer.
+            CommandTemplateError: Its command cannot be formatted.
 
         """
         name = endpoint.controller

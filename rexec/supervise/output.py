@@ -14,14 +14,10 @@ _RECORD: Final = re.compile(
 class Output:
     """The output of one process, read by a thread of its own until it ends.
 
-    Parameters
-    ----------
-    name
-        Of the controller; the logger is `controller.NAME`.
-    stream
-        The output.
-    keep
-        How many lines at the end are kept.
+    Args:
+        name: Of the controller; the logger is `controller.NAME`.
+        stream: The output.
+        keep: How many lines at the end are kept.
 
     """
 

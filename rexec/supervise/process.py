@@ -28,16 +28,11 @@ TERMINATE_WAIT: Final = 5.0
 def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a controller's command.
 
-    Parameters
-    ----------
-    own
-        Of this process.
-    further
-        What the entry adds.
+    Args:
+        own: Of this process.
+        further: What the entry adds.
 
-    Returns
-    -------
-    dict
+    Returns:
         With the folder of the running interpreter first on PATH, so that `python` in a command is the one
         that has this package, and PYTHONUNBUFFERED, so that output is seen when it is written.
 
@@ -61,21 +56,14 @@ def answers(host: str, port: int, tls: TLSFiles | None, timeout: float) -> bool 
 class ControllerProcess:
     """A controller that this program has started.
 
-    Parameters
-    ----------
-    endpoint
-        Where it is to answer.
-    words
-        Its command line.
-    env, folder
-        Environment and working folder of the command.
-    guardian
-        Ends the process if this one dies.
+    Args:
+        endpoint: Where it is to answer.
+        words: Its command line.
+        env, folder: Environment and working folder of the command.
+        guardian: Ends the process if this one dies.
 
-    Raises
-    ------
-    ControllerStartError
-        The command cannot be run at all.
+    Raises:
+        ControllerStartError: The command cannot be run at all.
 
     """
 
@@ -117,10 +105,8 @@ class ControllerProcess:
     def wait_ready(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> None:
         """Return when the controller answers, or when `give_up` says so.
 
-        Raises
-        ------
-        ControllerStartError
-            The process ended, or `timeout` seconds passed; with its last lines.
+        Raises:
+            ControllerStartError: The process ended, or `timeout` seconds passed; with its last lines.
 
         """
         deadline = time.monotonic() + timeout

@@ -44,19 +44,13 @@ class Selection:
 def select(database: DeviceDatabase, names: Iterable[str], folder: Path) -> Selection:
     """Return which controllers are to run on this machine.
 
-    Parameters
-    ----------
-    database
-        The device database.
-    names
-        Controllers, aliases or auxiliary targets to which the selection is limited; none: all.
-    folder
-        Working folder of the commands.
+    Args:
+        database: The device database.
+        names: Controllers, aliases or auxiliary targets to which the selection is limited; none: all.
+        folder: Working folder of the commands.
 
-    Raises
-    ------
-    DeviceDBError
-        A name in `names` is wrong. What is wrong with others is their reason to be left out.
+    Raises:
+        DeviceDBError: A name in `names` is wrong. What is wrong with others is their reason to be left out.
 
     """
     wanted = [database.endpoint(name).controller for name in names]

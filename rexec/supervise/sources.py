@@ -20,15 +20,11 @@ RECONNECT: Final = 2.0
 class FileSource:
     """A device database file. One that cannot be loaded any more changes nothing.
 
-    Parameters
-    ----------
-    path
-        The file; it must be loadable at first.
+    Args:
+        path: The file; it must be loadable at first.
 
-    Raises
-    ------
-    DatabaseLoadError
-        It is not.
+    Raises:
+        DatabaseLoadError: It is not.
 
     """
 
@@ -64,17 +60,12 @@ class FileSource:
 class MasterSource:
     """The devices of a running master. While it cannot be reached nothing changes.
 
-    Parameters
-    ----------
-    host
-        The master's.
-    port, port_notify
-        Its control port, and that of its notifiers.
+    Args:
+        host: The master's.
+        port, port_notify: Its control port, and that of its notifiers.
 
-    Raises
-    ------
-    MasterUnreachable
-        It cannot be reached at first.
+    Raises:
+        MasterUnreachable: It cannot be reached at first.
 
     """
 

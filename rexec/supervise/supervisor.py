@@ -16,10 +16,8 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """The controllers that this process keeps running.
 
-    Parameters
-    ----------
-    changed
-        Called with the status of a controller whenever its state changes; from any thread.
+    Args:
+        changed: Called with the status of a controller whenever its state changes; from any thread.
 
     """
 
@@ -84,10 +82,8 @@ class Supervisor:
 class Control:
     """The target `ctlmgr`: what dashboards ask of a controller manager.
 
-    Parameters
-    ----------
-    supervisor
-        Who does it.
+    Args:
+        supervisor: Who does it.
 
     """
 
