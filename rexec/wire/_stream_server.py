@@ -5,7 +5,7 @@ import collections
 import contextlib
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from rexec.wire._listen import listen, tune, warn_if_open
 from rexec.wire.tls import SimpleSSLConfig
@@ -14,6 +14,9 @@ _log = logging.getLogger(__name__)
 _LINE_LIMIT: Final = 4096
 _HANDSHAKE_TIME: Final = 30.0
 
+WHOLE: Final = object()
+"""Stands for everything that is followed, where a line is not about a part of it."""
+
 
 class Subscription:
     """One subscriber: the lines that it still has to get."""
@@ -21,21 +24,35 @@ class Subscription:
     def __init__(self, name: str, peer: str) -> None:
         self.name = name
         self.peer = peer
-        self.lines: collections.deque[bytes] = collections.deque()
+        self.lines: collections.deque[tuple[Any, bytes]] = collections.deque()
+        """What each line is about, and the line."""
         self.size = 0
         """Bytes in `lines`."""
+        self.dropped = 0
+        """Lines that the subscriber was too slow for."""
+        self.stale: dict[Any, None] = {}
+        """What has to be sent anew because lines about it were dropped."""
         self.wanted = asyncio.Event()
 
-    def put(self, line: bytes) -> None:
-        """Add a line."""
-        self.lines.append(line)
+    def put(self, line: bytes, part: Any = WHOLE) -> None:
+        """Add a line about a part of what is followed."""
+        self.lines.append((part, line))
         self.size += len(line)
         self.wanted.set()
 
-    def clear(self) -> None:
-        """Forget what was not sent yet."""
-        self.lines.clear()
-        self.size = 0
+    def take(self) -> bytes:
+        """Remove and return the oldest line."""
+        _, line = self.lines.popleft()
+        self.size -= len(line)
+        return line
+
+    def drop(self, part: Any = WHOLE) -> None:
+        """Drop what was not sent yet about a part, or everything, and count it."""
+        kept = [] if part is WHOLE else [each for each in self.lines if each[0] is WHOLE or each[0] != part]
+        self.dropped += len(self.lines) - len(kept)
+        self.lines = collections.deque(kept)
+        self.size = sum(len(line) for _, line in kept)
+        self.wanted.set()
 
 
 class StreamServer:
@@ -120,6 +137,19 @@ class StreamServer:
         """Return the present subscribers to a name."""
         return self._subscriptions.get(name, [])
 
+    def status(self) -> list[dict[str, Any]]:
+        """Return what each subscriber follows, who it is, what waits for it, and what was dropped.
+
+        Returns:
+            One dict a subscriber: `name`, `peer` ("host:port"), `waiting` (bytes), `dropped` (lines).
+
+        """
+        return [
+            {"name": each.name, "peer": each.peer, "waiting": each.size, "dropped": each.dropped}
+            for subscribers in self._subscriptions.values()
+            for each in subscribers
+        ]
+
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ssl_config: SimpleSSLConfig | None
     ) -> None:
@@ -135,7 +165,8 @@ class StreamServer:
         first = self.subscribed(name)
         if first is None:
             return
-        subscription = Subscription(name, str(writer.get_extra_info("peername")))
+        address = writer.get_extra_info("peername")
+        subscription = Subscription(name, f"{address[0]}:{address[1]}" if address else "a client")
         for line in first:
             subscription.put(line)
         subscribers = self._subscriptions.setdefault(name, [])
@@ -157,9 +188,7 @@ class StreamServer:
             if not subscription.lines:
                 self.refill(subscription)
             while subscription.lines:
-                line = subscription.lines.popleft()
-                subscription.size -= len(line)
-                writer.write(line)
+                writer.write(subscription.take())
                 await writer.drain()
                 if not subscription.lines:
                     self.refill(subscription)

@@ -50,10 +50,10 @@ class Broadcaster(StreamServer):
         line = self._encode(obj).encode("ascii") + b"\n"
         for subscription in self.subscriptions(name):
             if len(subscription.lines) >= self._queue_limit:
-                oldest = subscription.lines.popleft()
-                subscription.size -= len(oldest)
+                subscription.take()
                 if self.dropped == 0:
                     _log.warning("%s receives %r too slowly: messages are dropped", subscription.peer, name)
+                subscription.dropped += 1
                 self.dropped += 1
             subscription.put(line)
 

@@ -1,14 +1,14 @@
 """Structures that others follow: a publisher sends every change of a structure to its subscribers."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from operator import getitem
 from typing import Any, Final
 
 from rexec.wire import pyon, pyon_v1
 from rexec.wire._stream_client import LineProtocol, connect_lines
-from rexec.wire._stream_server import StreamServer, Subscription
+from rexec.wire._stream_server import WHOLE, StreamServer, Subscription
 from rexec.wire.tls import SimpleSSLConfig
 
 __all__ = ["ModAction", "Notifier", "Publisher", "Subscriber", "process_mod", "update_from_dict"]
@@ -140,12 +140,13 @@ def _same(a: Any, b: Any) -> bool:
 class Publisher(StreamServer):
     """Serves notifiers to subscribers. Belongs to the event loop on which `start` was awaited.
 
-    A subscriber that falls behind by more than `backlog` gets no longer every change: what waits is dropped, and
-    the whole structure sent once it can take more.
+    A subscriber that falls behind by more than `backlog` no longer gets every change: where the structure is a dict,
+    the key that changes then is no longer followed change by change, what waits of it is dropped, and its latest
+    value is sent once all else is; any other structure is sent anew as a whole. `status` counts what was dropped.
 
     Args:
         notifiers: By name.
-        backlog: Most bytes that wait for one subscriber.
+        backlog: Most bytes that wait for one subscriber, beside one line.
         pyon_v1: Write for subscribers of before sipyco 1.10 (the protocol has no way to find out).
 
     """
@@ -157,7 +158,6 @@ class Publisher(StreamServer):
         self.notifiers = dict(notifiers)
         self.backlog = backlog
         self._pyon_v1 = pyon_v1
-        self._behind: set[Subscription] = set()
         for name, notifier in self.notifiers.items():
             notifier.publish = self._publisher(name)
 
@@ -192,22 +192,47 @@ class Publisher(StreamServer):
         if not subscribers:
             return
         line = self._line(mod)
+        part = self._part(name, mod)
         for subscription in subscribers:
-            if subscription in self._behind:
-                continue
-            if subscription.lines and subscription.size + len(line) > self.backlog:
-                _log.warning("%s follows %r too slowly: changes are dropped", subscription.peer, name)
-                subscription.clear()
-                self._behind.add(subscription)
-                subscription.wanted.set()
+            if part in subscription.stale or WHOLE in subscription.stale:
+                subscription.dropped += 1
+            elif subscription.lines and subscription.size + len(line) > self.backlog:
+                self._fall_behind(subscription, part)
             else:
-                subscription.put(line)
+                subscription.put(line, part)
+
+    def _part(self, name: str, mod: Mod) -> Any:
+        """Return the key at the root that a modification is about, where there is one that can be set anew."""
+        if not isinstance(self.notifiers[name].raw_view, dict):
+            return WHOLE
+        part = mod["path"][0] if mod["path"] else mod["key"]
+        return part if isinstance(part, Hashable) else WHOLE
+
+    def _fall_behind(self, subscription: Subscription, part: Any) -> None:
+        if not subscription.dropped:
+            _log.warning(
+                "%s follows %r too slowly: of what changes fastest it gets the latest value only",
+                subscription.peer,
+                subscription.name,
+            )
+        subscription.drop(part)
+        subscription.dropped += 1
+        subscription.stale[part] = None
 
     def refill(self, subscription: Subscription) -> None:
-        """Bring a subscriber that fell behind up to date."""
-        if subscription in self._behind:
-            self._behind.discard(subscription)
+        """Bring a subscriber that fell behind up to date, one key at a time."""
+        if not subscription.stale:
+            return
+        part = next(iter(subscription.stale))
+        struct = self.notifiers[subscription.name].raw_view
+        if part is WHOLE or part not in struct:
+            # Whether the subscriber ever heard of a key that is gone is not known: it cannot be told to delete it.
+            subscription.stale.clear()
             subscription.put(self._init(subscription.name))
+            return
+        del subscription.stale[part]
+        mod = {"action": ModAction.setitem.value, "path": [], "key": part, "value": struct[part]}
+        subscription.put(self._line(mod), part)
 
 
 class Subscriber:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rexec.wire import errors
+from rexec.wire import errors, pyon
 from rexec.wire.broadcast import Broadcaster, Receiver
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber, process_mod, update_from_dict
 
@@ -115,30 +115,78 @@ def test_an_unknown_notifier_is_a_lost_connection() -> None:
     asyncio.run(main())
 
 
-def test_a_slow_subscriber_is_brought_up_to_date_instead_of_filling_the_memory() -> None:
-    async def main() -> None:
-        notifier = Notifier({"n": 0, "image": np.zeros(1)})
-        publisher = Publisher({"x": notifier}, backlog=1 << 20)
-        await publisher.start(LOCAL, 0)
-        # It subscribes, and then does not read for a while.
-        loop = asyncio.get_running_loop()
-        with socket.create_connection((LOCAL, publisher.port), 10) as slow:
-            slow.sendall(b"ARTIQ sync_struct\nx\n")
-            slow.setblocking(False)
-            await until(lambda: publisher.subscriptions("x"))
-            for n in range(200):
-                notifier["image"] = np.full(1 << 15, n)
-                await asyncio.sleep(0)
-                assert publisher.subscriptions("x")[0].size <= 3 << 20
-            notifier["n"] = 200
-            received = b""
-            async with asyncio.timeout(20):
-                while b'"n":200' not in received and b'"key":"n","value":200' not in received:
-                    received += await loop.sock_recv(slow, 1 << 20)
-            assert received.count(b'"action":"init"') > 1
-        await publisher.stop()
+async def follow_slowly(struct: Any, change: Any, last: bytes) -> bytes:
+    """Subscribe, read nothing while `change` runs, and return what comes up to the line that holds `last`."""
+    notifier = Notifier(struct)
+    publisher = Publisher({"x": notifier}, backlog=1 << 20)
+    await publisher.start(LOCAL, 0)
+    loop = asyncio.get_running_loop()
+    with socket.create_connection((LOCAL, publisher.port), 10) as slow:
+        slow.sendall(b"ARTIQ sync_struct\nx\n")
+        slow.setblocking(False)
+        await until(lambda: publisher.subscriptions("x"))
+        for n in range(200):
+            change(notifier, n)
+            await asyncio.sleep(0)
+            assert publisher.status()[0]["waiting"] <= 3 << 20
+        received = b""
+        async with asyncio.timeout(20):
+            while last not in received or not received.endswith(b"\n"):
+                received += await loop.sock_recv(slow, 1 << 20)
+        (status,) = publisher.status()
+        assert status["name"] == "x"
+        assert status["dropped"] > 100
+    await publisher.stop()
+    return received
 
-    asyncio.run(main())
+
+def applied(received: bytes) -> Any:
+    """Return the structure that a subscriber has after these lines."""
+    init, *mods = map(pyon.decode, received.splitlines())
+    for mod in mods:
+        process_mod(init["struct"], mod)
+    return init["struct"]
+
+
+def test_a_slow_subscriber_gets_the_latest_value_of_what_changes_fast_and_every_change_of_the_rest() -> None:
+    def change(notifier: Notifier, n: int) -> None:
+        notifier["image"] = np.full(1 << 15, n)
+        if n % 20 == 0:
+            notifier["list"].append(n)
+        if n == 199:
+            notifier["n"] = 200
+
+    struct = {"n": 0, "image": np.zeros(1), "list": []}
+    received = asyncio.run(follow_slowly(struct, change, b'"key":"image","value":' + PYON_199))
+    assert received.count(b'"action":"init"') == 1
+    assert received.count(b'"action":"append"') == 10
+    result = applied(received)
+    assert (result["n"], result["list"], set(result["image"])) == (200, struct["list"], {199})
+
+
+def test_a_slow_subscriber_of_a_list_gets_it_anew() -> None:
+    def change(notifier: Notifier, n: int) -> None:
+        notifier.append(np.full(1 << 13, n))
+        if n > 3:
+            notifier.pop(0)
+        if n == 199:
+            notifier.append("end")
+
+    received = asyncio.run(follow_slowly([], change, b'"end"'))
+    assert received.count(b'"action":"init"') > 1
+
+
+def test_a_key_that_vanished_while_a_subscriber_was_behind_is_gone_for_it_too() -> None:
+    def change(notifier: Notifier, n: int) -> None:
+        notifier[f"image{n % 2}"] = np.full(1 << 15, n)
+        if n == 199:
+            del notifier["image0"]
+
+    received = asyncio.run(follow_slowly({}, change, PYON_199))
+    assert list(applied(received[received.rindex(b'{"action":"init"') :])) == ["image1"]
+
+
+PYON_199 = pyon.encode(np.full(1 << 15, 199)).encode()
 
 
 def test_only_differences_are_published() -> None:
