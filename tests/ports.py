@@ -2,11 +2,11 @@
 
 import re
 import shutil
-import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
+
+from tests.serving import free_port
 
 EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
 PRINTED: Final = ("3290", "3291", "3292", "6280", "6290")
@@ -15,11 +15,7 @@ _WORD: Final = re.compile(rf"\b({'|'.join(PRINTED)})\b")
 
 def free_ports() -> dict[str, str]:
     """Return a free port for each printed one."""
-    with ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6)) for _ in PRINTED
-        ]
-        return {printed: str(each.getsockname()[1]) for printed, each in zip(PRINTED, sockets, strict=True)}
+    return {printed: str(free_port("::1")) for printed in PRINTED}
 
 
 def substituted(text: str, ports: Mapping[str, str]) -> str:

@@ -1,11 +1,12 @@
 """Servers in a thread of the test, silent ones, and ports at which nobody listens."""
 
 import asyncio
+import atexit
 import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rexec.wire.pc_rpc import Server
 from rexec.wire.tls import SimpleSSLConfig
@@ -55,7 +56,25 @@ def silent() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def free_port() -> int:
-    """Return a port at which nobody listens."""
-    with silent() as port:
-        return port
+_HELD: Final[list[socket.socket]] = []
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port at which nobody listens, and that the system gives to nobody else while this process lives.
+
+    The port stays bound without a listener: connections are refused, and a server that is told this port can still
+    have it, since servers bind with SO_REUSEADDR as this does. A port that is freed first may be given away before
+    the server starts.
+    """
+    held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((host, 0))
+    if not _HELD:
+        atexit.register(_release)
+    _HELD.append(held)
+    return int(held.getsockname()[1])
+
+
+def _release() -> None:
+    for held in _HELD:
+        held.close()

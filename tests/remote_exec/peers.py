@@ -15,6 +15,7 @@ import pytest
 from rexec.remote_exec import close_global_clients, rexec_targets
 from rexec.wire.pc_rpc import Server
 from rexec.wire.tls import SimpleSSLConfig
+from tests.serving import free_port
 
 REFERENCE: Final = [
     python for python in os.environ.get("REXEC_PEER_PYTHON", "").split(os.pathsep) if os.path.exists(python)
@@ -122,14 +123,6 @@ def reference_process(python: str, program: str, port: int = 0) -> Iterator[int]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, for servers that cannot be asked which one they got."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(port: int, seconds: float = 20.0) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from rexec.remote_exec import connect_global_rpc, offer_dataset_db, offered_data
 from rexec.remote_exec._global_rpc import addresses, target_names
 from rexec.wire.pc_rpc import Client
 from tests.remote_exec.peers import MAKES, NO_REFERENCE, REFERENCE, controller, reference_process, serving
+from tests.serving import free_port
 
 STORE = "def store(key, value):\n    controller_initial_namespace['dataset_db'].set(key, value)\n"
 
@@ -141,12 +141,9 @@ def test_something_else_of_that_name_is_left_alone() -> None:
 
 @pytest.mark.parametrize("make", MAKES)
 def test_a_server_that_is_not_there_is_named(make: str) -> None:
-    # Bound and not listening: refused, and the system can give the port to nobody else meanwhile.
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-        with rexec_of(make) as rexec, pytest.raises(ConnectionError, match=rf"127\.0\.0\.1:{port}"):
-            connect_global_rpc(rexec, port=port)
+    port = free_port()
+    with rexec_of(make) as rexec, pytest.raises(ConnectionError, match=rf"127\.0\.0\.1:{port}"):
+        connect_global_rpc(rexec, port=port)
 
 
 @pytest.mark.parametrize("make", MAKES)
