@@ -152,7 +152,8 @@ def as_dot(graph: Graph) -> str:
         label = "\\n".join(_dot(each) for each in (node.name, node.detail) if each)
         return f'{number[node.name]} [label="{label}", {STYLES[node.kind]}];'
 
-    lines = ["digraph devices {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
+    lines = ["digraph devices {", "  rankdir=LR;"]
+    lines += [f'  {each} [fontname="sans-serif"];' for each in ("graph", "node", "edge")]
     for index, (host, nodes) in enumerate(graph.hosts().items()):
         lines.append(f"  subgraph cluster_{index} {{")
         lines.append(f'    label="{_dot(host)}";')

@@ -13,5 +13,4 @@ device_db = {
         "controller": "host_monitor",
         "target_name": "host_monitor_rexec",
     },
-    "rexec": "host_monitor_rexec",
 }

@@ -45,6 +45,12 @@ def get_argparser() -> argparse.ArgumentParser:
     draw = add("plot", _plot, "draw datasets into a picture")
     draw.add_argument("file", type=Path)
     draw.add_argument("datasets", nargs="*", help="default: the declared plot, else all numbers")
+    draw.add_argument(
+        "-x",
+        "--against",
+        metavar="DATASET",
+        help="horizontal axis (default: the declared one, else the number)",
+    )
     draw.add_argument("-o", "--output", type=Path, help=".png, .svg or .pdf (default: beside the file, .png)")
     recover = add("recover", _recover, "make result files of the journals that killed runs left")
     recover.add_argument("folder", type=Path, nargs="?", default=Path("results"), help="default: %(default)s")
@@ -156,7 +162,7 @@ def _one_line(text: str) -> str:
 def _plot(options: argparse.Namespace) -> int:
     target = options.output or options.file.with_suffix(".png")
     with Run(options.file) as run:
-        drawn = plot(run, target, options.datasets or None)
+        drawn = plot(run, target, options.datasets or None, options.against)
     print(f"{target}: {', '.join(drawn)}")
     return 0
 

@@ -22,6 +22,7 @@ from rexec.remote._provided import Placeholder
 from rexec.wire import pyon
 
 _BUILTIN = frozenset(vars(builtins)) | {"__name__", "__file__"}
+_OURS = frozenset({"rexec", "devicedb", "schemas"})
 
 
 @dataclass
@@ -294,6 +295,8 @@ def is_local(module: types.ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if top == "__main__":
         return True
+    if top in _OURS:  # an editable installation is on no list of what is installed
+        return False
     if not file or "site-packages" in file or "dist-packages" in file or hasattr(module, "__path__"):
         return False
     return not _distributed(top)

@@ -32,13 +32,15 @@ def choose(data: "np.ndarray[Any, Any]") -> Shape:
     return "line"
 
 
-def plot(run: Run, target: Path, keys: list[str] | None = None) -> list[str]:
+def plot(run: Run, target: Path, keys: list[str] | None = None, against: str | None = None) -> list[str]:
     """Draw datasets into a picture file.
 
     Args:
         run: The run.
         target: The file; its suffix decides: .png, .svg or .pdf.
         keys: Which datasets; None: those that the run has declared for plotting, else every numeric one.
+        against: The dataset that is the horizontal axis of those of its length; its steps make it logarithmic where
+            they are a constant factor. None: the axis that the run has declared, else the number of the point.
 
     Returns:
         Names of what was drawn.
@@ -53,10 +55,14 @@ def plot(run: Run, target: Path, keys: list[str] | None = None) -> list[str]:
     except ImportError as error:
         raise ResultsError("matplotlib is not installed: pip install 'artiq-rexec[plot]'") from error
     declared, axis = _declared(run)
+    if against:
+        axis = against
     chosen = keys or (
-        [declared] if declared else [key for key, stored in run.datasets.items() if _drawable(stored)]
+        [declared]
+        if declared
+        else [key for key, stored in run.datasets.items() if _drawable(stored) and key != against]
     )
-    for key in chosen:
+    for key in [*chosen, *([against] if against else [])]:
         if key not in run.datasets:
             raise ResultsError(
                 f"{run.path} has no dataset {key!r}; it has {', '.join(run.datasets) or 'none'}"
@@ -72,7 +78,7 @@ def plot(run: Run, target: Path, keys: list[str] | None = None) -> list[str]:
     FigureCanvasAgg(figure)
     for number, key in enumerate(shown, start=1):
         panel = figure.add_subplot(rows, columns, number)
-        _draw(panel, run.datasets[key], run.datasets[axis] if axis and key == declared else None)
+        _draw(panel, run.datasets[key], run.datasets[axis] if axis and (against or key == declared) else None)
     left_out = f" ({len(chosen) - len(shown)} datasets left out)" if len(chosen) > len(shown) else ""
     figure.suptitle(f"{run.path.name}{left_out}")
     try:
@@ -95,6 +101,14 @@ def _declared(run: Run) -> tuple[str | None, str | None]:
     signal = keys.get(group[group.attrs["signal"]])
     axes = [keys.get(group[link]) for link in group.attrs["axes"]]
     return signal, axes[0] if axes else None
+
+
+def _is_geometric(row: "np.ndarray[Any, Any]") -> bool:
+    """Return whether each value is the one before times the same factor, over a decade at least."""
+    if row.dtype.kind not in "iuf" or row.size < 3 or not np.all(np.isfinite(row) & (row > 0)):
+        return False
+    steps = np.diff(np.log10(row.astype(float)))
+    return bool(np.allclose(steps, steps.mean()) and abs(steps.sum()) >= 1)
 
 
 def _label(stored: StoredDataset) -> str:
@@ -126,6 +140,8 @@ def _lines(panel: Any, row: "np.ndarray[Any, Any]", axis: StoredDataset | None) 
     if axis is not None and axis.is_numeric() and axis.shape == row.shape:
         against = np.asarray(axis[()]) / axis.metadata.get("scale", 1.0)
         panel.set_xlabel(_label(axis))
+        if _is_geometric(against):
+            panel.set_xscale("log")
     marker = "." if row.size < 200 else ""
     if row.dtype.kind == "c":
         panel.plot(against, row.real, marker=marker, label="real")

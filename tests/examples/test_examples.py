@@ -12,22 +12,32 @@ import h5py
 import numpy as np
 import pytest
 
+from devicedb import load_file
 from tests.ports import EXAMPLES, copy_examples, free_ports
 
-PORTS: Final = {"camera": "3290", "host_monitor": "3291"}
+PORTS: Final = {"camera": ["3290"], "host_monitor": ["3291"], "scpi_bench": ["3293", "3294"]}
+CONTROLLERS: Final = sorted(
+    str(path.relative_to(EXAMPLES))
+    for path in EXAMPLES.glob("*/*.py")
+    if "get_argparser" in path.read_text(encoding="utf-8")
+)
 
 
-def run(example: str, folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+def run(
+    example: str, folder: Path, *arguments: str, database: str | None = None
+) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Run an example as its README says; returns what it printed, and its result file."""
     ports = free_ports()
-    experiment = copy_examples(folder, ports) / example / "experiment.py"
+    copy = copy_examples(folder, ports)
+    experiment = copy / example / "experiment.py"
+    if database is not None:
+        arguments = (*arguments, "--device-db", str(copy / database))
     command = [sys.executable, "-m", "rexec", "run", str(experiment), *arguments, "--up", "-v"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
-    with socket.socket(socket.AF_INET6) as probe:
-        assert probe.connect_ex(("::1", int(ports[PORTS[example]]))) != 0, (
-            f"{example} left its controller behind"
-        )
+    for port in PORTS[example]:
+        with socket.socket(socket.AF_INET6) as probe:
+            assert probe.connect_ex(("::1", int(ports[port]))) != 0, f"{example} left its controller behind"
     (result,) = folder.glob("results/*/*/*.h5")
     return done, result
 
@@ -89,9 +99,24 @@ def test_the_host_monitor_records_this_machine(tmp_path: Path) -> None:
         assert data["host_monitor.cpu_last"][()] == data["host_monitor.cpu_now"][()]
 
 
-@pytest.mark.parametrize("example", PORTS)
-def test_every_controller_has_the_common_arguments_and_a_ping(example: str) -> None:
-    path = EXAMPLES / example / "controller.py"
+@pytest.mark.parametrize("database", [None, "device_db.py"])
+def test_the_bench_measures_the_filter_between_its_instruments(tmp_path: Path, database: str | None) -> None:
+    pytest.importorskip("pyvisa_sim", reason="needs the extra examples")
+    _, path = run("scpi_bench", tmp_path, "points=13", "readings=4", database=database)
+    with h5py.File(path, "r") as result:
+        assert identity(result)["class_name"] == "FilterResponse"
+        data = result["datasets"]
+        assert data["frequency"].attrs["unit"] == data["cutoff"].attrs["unit"] == "Hz"
+        assert np.allclose(data["frequency"], np.geomspace(50, 50e3, 13))
+        cutoff = 1 / (2 * np.pi * 1e3 * 100e-9)
+        assert np.allclose(data["gain"], 1 / np.hypot(1, data["frequency"][()] / cutoff), atol=5e-3)
+        assert np.all((data["gain_error"][()] > 0) & (data["gain_error"][()] < 5e-3))
+        assert data["cutoff"][()] == pytest.approx(cutoff, rel=0.02)
+
+
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_every_controller_has_the_common_arguments_and_a_ping(controller: str) -> None:
+    path = EXAMPLES / controller
     done = subprocess.run(
         [sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=30, check=True
     )
@@ -101,3 +126,23 @@ def test_every_controller_has_the_common_arguments_and_a_ping(example: str) -> N
         node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
     }
     assert {"ping", "get_argparser", "main"} <= functions
+
+
+def test_there_are_four_controllers() -> None:
+    assert CONTROLLERS == [
+        "camera/controller.py",
+        "host_monitor/controller.py",
+        "scpi_bench/generator.py",
+        "scpi_bench/multimeter.py",
+    ]
+
+
+def test_one_device_database_holds_all_three_laboratories() -> None:
+    merged = load_file(EXAMPLES / "device_db.py").raw
+    for example in PORTS:
+        single = load_file(EXAMPLES / example / "device_db.py").raw
+        assert single.keys() <= merged.keys()
+        for name, entry in single.items():
+            if isinstance(entry, dict) and "command" in entry:
+                script = merged[name]["command"].split()[1]
+                assert (EXAMPLES / script).is_file()
