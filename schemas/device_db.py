@@ -71,6 +71,12 @@ class Controller(_Model):
     retry_timer_backoff: float = Field(
         default=1.1, ge=1, description="Growth of retry_timer at each failure."
     )
+    busy_limit: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds without an answer after which `rexec up` restarts the controller though a client is "
+        "connected to it. None: never.",
+    )
     environment: dict[str, str] = Field(
         default_factory=dict, description="Environment variables for the command, beside the manager's own."
     )

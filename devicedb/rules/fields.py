@@ -54,6 +54,7 @@ FORMS: Final[dict[str, dict[str, Form]]] = {
         "simple_ssl_config": ("a dict", _or_none(lambda value: isinstance(value, dict))),
         "port_proxy": ("an int", _or_none(_is_port)),
         "environment": ("a dict", _or_none(lambda value: isinstance(value, dict))),
+        "busy_limit": ("a number", _or_none(_is_number)),
         **dict.fromkeys(TIMERS, ("a number", _is_number)),
     },
     "controller_aux_target": {

@@ -34,5 +34,8 @@ def log_to(console: Console, arguments: argparse.Namespace) -> int:
     level: int = max(logging.DEBUG, logging.WARNING + 10 * (arguments.quiet - arguments.verbose))
     root = logging.getLogger()
     root.setLevel(level)
-    root.addHandler(ConsoleHandler(console))
+    handler = ConsoleHandler(console)
+    # Loggers that something else is to hear more of have a level of their own.
+    handler.setLevel(level)
+    root.addHandler(handler)
     return level

@@ -1,35 +1,26 @@
 """`rexec up`: keeps the controllers of this machine running."""
 
 import argparse
-import json
-import logging
-import logging.handlers
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from rexec.cli._logging import log_to
+from rexec.cli._up_display import Teller, table, table_of
+from rexec.cli._up_logs import forwarded, log_files
+from rexec.cli.errors import CommandError
 from rexec.supervise.control import ControlServer
-from rexec.supervise.errors import ControllerStartError
 from rexec.supervise.export import FORMATS, export
-from rexec.supervise.keeper import Status
-from rexec.supervise.selection import Selection, select
+from rexec.supervise.follower import Follower
+from rexec.supervise.selection import Selection, Selector
 from rexec.supervise.sources import FileSource, MasterSource
 from rexec.supervise.supervisor import Control, Supervisor
-
-logger = logging.getLogger(__name__)
-
-_STYLES = {"up": "green", "busy": "yellow", "waiting": "red", "elsewhere": "magenta"}
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -39,8 +30,18 @@ def get_argparser() -> argparse.ArgumentParser:
         description="Start the controllers of this machine from their commands, ping them, restart those that "
         "fail, and end them all on Ctrl-C or SIGTERM (a second one kills them). A change of the device database is "
         "followed; controllers whose entries are as before are not touched.",
-        epilog="A controller that does not answer a ping while a client is connected to it is taken for busy and "
-        "left alone.",
+        epilog="examples:\n"
+        "  rexec up                              all controllers of ./device_db.py that belong on this machine\n"
+        "  rexec up camera --log-dir logs        one of them, its output kept in logs/camera.log\n"
+        "  rexec up --master lab1 --forward-logs lab1\n"
+        "                                        in the place of artiq_ctlmgr\n"
+        "  rexec up --export systemd --output units\n"
+        "  rexec call 127.0.0.1 3249 restart camera\n"
+        "                                        restart one while `rexec up` runs, even if it is busy\n\n"
+        "A controller that answers no ping while a client is connected to it is taken for busy and left alone, for\n"
+        "ever unless --busy-limit or busy_limit in its entry says otherwise.\n"
+        "Exit status: 0 ended by a signal or a client, 2 it could not start.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -49,48 +50,52 @@ def get_argparser() -> argparse.ArgumentParser:
         nargs="*",
         help="controllers, aliases or targets (default: all of this machine)",
     )
-    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
-    add("--master", metavar="HOST", help="follow the devices of the ARTIQ master on HOST instead of a file")
-    add(
-        "--master-port",
-        metavar="PORT",
-        type=int,
-        default=3251,
-        help="its control port (default: %(default)d)",
-    )
-    add("--master-port-notify", metavar="PORT", type=int, default=3250, help="default: %(default)d")
     add(
         "--folder",
         metavar="DIR",
         type=Path,
-        help="working folder of the commands (default: the device database's)",
+        help="working folder of commands (default: the device database's)",
+    )
+    add(
+        "--busy-limit",
+        metavar="SECONDS",
+        type=_seconds,
+        help="restart a controller that has not answered for so long though a client is connected (default: never)",
     )
     add("--json", action="store_true", help="print each change of a controller's state as a line of JSON")
+    source = parser.add_argument_group("device database")
+    add = source.add_argument
+    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
+    add("--master", metavar="HOST", help="follow the devices of the ARTIQ master on HOST instead of a file")
+    add("--master-port", metavar="PORT", type=int, default=3251, help="its control (default: %(default)d)")
+    add("--master-port-notify", metavar="PORT", type=int, default=3250, help="default: %(default)d")
+    logs = parser.add_argument_group("logs")
+    add = logs.add_argument
     add(
-        "--log-dir",
-        metavar="DIR",
-        type=Path,
-        help="keep the output of each controller in DIR/NAME.log, 5 x 1 MB",
+        "--log-dir", metavar="DIR", type=Path, help="keep the output of controllers in DIR/NAME.log, 5 x 1 MB"
     )
-    add(
-        "--export",
-        choices=FORMATS,
-        help="start nothing: write the configuration of a process manager that does it instead",
-    )
+    add("--forward-logs", metavar="HOST", help="send the output of controllers to the ARTIQ master on HOST")
+    add("--master-port-logging", metavar="PORT", type=int, default=1066, help="default: %(default)d")
+    add("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
+    add("-q", "--quiet", action="count", default=0, help="log less")
+    others = parser.add_argument_group("other process managers")
+    add = others.add_argument
+    add("--export", choices=FORMATS, help="start nothing: write the configuration of a manager that does it")
     add("--output", metavar="DIR", type=Path, help="folder for the files of --export (default: print them)")
     control = parser.add_argument_group(
-        "control", "target ctlmgr, with retry_now(name), status(), terminate()"
+        "control", "target ctlmgr: retry_now(name), restart(name), status(), terminate()"
     )
-    control.add_argument(
-        "--bind", metavar="ADDRESS", action="append", help="where to listen (default: 127.0.0.1)"
-    )
-    control.add_argument(
-        "--port-control", metavar="PORT", type=int, default=3249, help="default: %(default)d"
-    )
-    level = parser.add_argument_group("verbosity")
-    level.add_argument("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
-    level.add_argument("-q", "--quiet", action="count", default=0, help="log less")
+    add = control.add_argument
+    add("--bind", metavar="ADDRESS", action="append", help="where to listen (default: 127.0.0.1)")
+    add("--port-control", metavar="PORT", type=int, default=3249, help="default: %(default)d")
     return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
 
 
 def main(argv: Sequence[str]) -> int:
@@ -103,31 +108,44 @@ def main(argv: Sequence[str]) -> int:
         source = open_source(options)
         stack.callback(source.close)
         folder = (options.folder or folder_of(source)).absolute()
+        selector = Selector(options.names, folder, options.busy_limit)
+        selection = selector.select(source.database)
+        tell_left_out(selection, console)
         if options.export is not None:
-            selection = select(source.database, options.names, folder)
-            tell_left_out(selection, console)
             write_export(export(options.export, selection.specs, os.environ), options.output)
             return 0
+        log_files(options.log_dir, selection.specs)
         supervisor = Supervisor(Teller(options.json, console))
         stack.enter_context(signals(end, supervisor))
+        stack.enter_context(forwarded(options.forward_logs, options.master_port_logging))
         control = ControlServer(
             Control(supervisor), options.bind or ["127.0.0.1"], options.port_control, end.set
         )
         stack.callback(control.close)
-        stack.callback(supervisor.close)
-        selection = select(source.database, options.names, folder)
-        log_files(options.log_dir, [*selection.specs])
-        tell_left_out(selection, console)
-        supervisor.follow(selection)
+        follower = Follower(source, selector, supervisor, lambda it: log_files(options.log_dir, it.specs))
+        follower.start(selection)
         live = stack.enter_context(table_of(console, options.json))
         while not end.wait(0.5):
-            if source.poll():
-                selection = select(source.database, options.names, folder)
-                log_files(options.log_dir, [*selection.specs])
-                supervisor.follow(selection)
-            if live is not None:
-                live.update(table(supervisor))
+            show(live, supervisor)
+        if live is not None:
+            console.print("ending the controllers; Ctrl-C again kills them")
+
+        def close() -> None:
+            follower.close()
+            supervisor.close()
+
+        ending = threading.Thread(target=close, name="ends the controllers")
+        ending.start()
+        while ending.is_alive():
+            show(live, supervisor)
+            ending.join(0.2)
     return 0
+
+
+def show(live: Live | None, supervisor: Supervisor) -> None:
+    """Refresh the table, if there is one."""
+    if live is not None:
+        live.update(table(supervisor.status(), supervisor.left_out))
 
 
 def tell_left_out(selection: Selection, console: Console) -> None:
@@ -137,7 +155,7 @@ def tell_left_out(selection: Selection, console: Console) -> None:
 
 
 def write_export(files: Mapping[str, str], folder: Path | None) -> None:
-    """Write the files of a configuration, or print them; ControllerStartError where they cannot be written."""
+    """Write the files of a configuration, or print them; CommandError where they cannot be written."""
     for name, text in files.items():
         if folder is None:
             print(f"# {name}\n{text}")
@@ -148,9 +166,7 @@ def write_export(files: Mapping[str, str], folder: Path | None) -> None:
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(folder / name)
         except OSError as error:
-            raise ControllerStartError(
-                f"{folder / name} cannot be written: {error.strerror or error}"
-            ) from error
+            raise CommandError(f"{folder / name} cannot be written: {error.strerror or error}") from error
         print(folder / name)
 
 
@@ -181,97 +197,3 @@ def signals(end: threading.Event, supervisor: Supervisor) -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-class Teller:
-    """Prints each change of a controller's state: as text where no table is shown, or as JSON.
-
-    Args:
-        as_json: Whether to print JSON, to standard output.
-        console: Of standard error, for text.
-
-    """
-
-    def __init__(self, as_json: bool, console: Console) -> None:
-        self._json = as_json
-        self._console = console
-        self._lock = threading.Lock()
-
-    def __call__(self, status: Status) -> None:
-        """Tell of one change."""
-        # One write a line, one at a time: each controller has a thread of its own.
-        with self._lock:
-            self._tell(status)
-
-    def _tell(self, status: Status) -> None:
-        if self._json:
-            print(json.dumps({"time": time.time(), **status.as_dict()}), flush=True)
-        elif not self._console.is_terminal:
-            reason = f": {status.reason}" if status.reason and status.state != "starting" else ""
-            pid = f" (pid {status.pid})" if status.pid is not None else ""
-            print(f"{status.name} at {status.address}: {status.state}{pid}{reason}", flush=True)
-
-
-@contextmanager
-def table_of(console: Console, as_json: bool) -> Iterator[Live | None]:
-    """Show a live table meanwhile, if there is a terminal for it."""
-    if as_json or not console.is_terminal:
-        yield None
-        return
-    with Live(console=console, auto_refresh=True, refresh_per_second=2) as live:
-        yield live
-
-
-def table(supervisor: Supervisor) -> Table:
-    """Return a table of the controllers as they are now."""
-    made = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("controller", "state", "pid", "uptime", "restarts", "ping", "memory", ""):
-        made.add_column(heading, no_wrap=heading != "")
-    for status in supervisor.status():
-        row = cells(status.as_dict(), time.time())
-        made.add_row(
-            *(Text(cell, _STYLES.get(status.state, "") if at == 1 else "") for at, cell in enumerate(row))
-        )
-    return made
-
-
-def cells(status: dict[str, Any], now: float) -> list[str]:
-    """Return the cells of a controller's row."""
-    up = now - status["since"] if status["since"] else None
-    ping = (
-        f"{status['ping'] * 1e3:.0f} ms, {duration(now - status['pinged'])} ago" if status["pinged"] else ""
-    )
-    return [
-        status["name"],
-        status["state"],
-        str(status["pid"] or ""),
-        duration(up) if up is not None else "",
-        str(status["restarts"]),
-        ping,
-        f"{status['memory'] / 1e6:.0f} MB" if status["memory"] else "",
-        status["reason"].splitlines()[0] if status["reason"] else "",
-    ]
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people read it: 12 s, 3 min, 5 h, 2 d."""
-    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} d"
-
-
-def log_files(folder: Path | None, names: Sequence[str]) -> None:
-    """Keep the output of controllers in files that are rotated, one each."""
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        log = logging.getLogger(f"controller.{name}")
-        if not log.handlers:
-            handler = logging.handlers.RotatingFileHandler(
-                folder / f"{name}.log", maxBytes=1_000_000, backupCount=4, encoding="utf-8"
-            )
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-            log.addHandler(handler)
-            log.setLevel(logging.DEBUG)

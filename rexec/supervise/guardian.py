@@ -1,19 +1,24 @@
 """Ends the controllers of a supervisor that died without doing so itself, even by kill -9.
 
 One small process a supervisor, in a session of its own: its standard input is a pipe from the supervisor,
-which ends when that dies. Run as a script it imports nothing but the standard library.
+which ends when that dies. A program that a controller has put into a session of its own is left alone: whoever does
+that wants it to outlive its parent.
 """
 
-import os
-import signal
+import logging
 import subprocess
 import sys
 import threading
-import time
+from pathlib import Path
 from typing import IO, Final
 
-GRACE: Final = 3.0
-"""Seconds between SIGTERM and SIGKILL."""
+from rexec.supervise.groups import HAS_GROUPS
+
+logger = logging.getLogger(__name__)
+
+_PROGRAM: Final = Path(__file__).with_name("_guardian_process.py")
+_PATIENCE: Final = 8.0
+"""Seconds for the guardian to end, the grace that it gives to controllers included."""
 
 
 class Guardian:
@@ -24,10 +29,16 @@ class Guardian:
         self._pipe: IO[bytes] | None = None
         self._groups: set[int] = set()
         self._lock = threading.Lock()
+        self._has_warned = False
 
     def watch(self, group: int) -> None:
         """End the process group `group` when this process ends."""
-        if os.name == "nt":  # pragma: no cover - process groups are of POSIX
+        if not HAS_GROUPS:
+            if not self._has_warned:
+                self._has_warned = True
+                logger.warning(
+                    "this system has no process groups: if this program is killed, its controllers go on without it"
+                )
             return
         with self._lock:
             self._groups.add(group)
@@ -45,16 +56,19 @@ class Guardian:
         with self._lock:
             if self._process is not None and self._pipe is not None:
                 self._pipe.close()
-                self._process.wait(GRACE + 5.0)
+                self._process.wait(_PATIENCE)
             self._process = self._pipe = None
 
     def _start(self) -> None:
         """Start a guardian, or another one where somebody has killed it, and tell it all there is."""
         if self._process is not None and self._pipe is not None:
             self._pipe.close()
-            self._process.wait(GRACE + 5.0)
+            self._process.wait(_PATIENCE)
         self._process = subprocess.Popen(  # noqa: S603  # our own file
-            [sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE, bufsize=0, start_new_session=True
+            [sys.executable, "-I", "-S", str(_PROGRAM)],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
         )
         self._pipe = self._process.stdin
         for group in self._groups:
@@ -69,33 +83,3 @@ class Guardian:
         except BrokenPipeError:
             return False
         return True
-
-
-def _send(group: int, number: int) -> bool:
-    """Send a signal to a process group (0 only asks); return whether there is one."""
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
-def main() -> None:
-    """Read the supervisor's words until it is gone, then end what it left."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    groups: set[int] = set()
-    for line in sys.stdin.buffer:
-        word, number_text = line.split()
-        (groups.add if word == b"watch" else groups.discard)(int(number_text))
-    groups = {group for group in groups if _send(group, signal.SIGTERM)}
-    deadline = time.monotonic() + GRACE
-    while groups and time.monotonic() < deadline:
-        time.sleep(0.05)
-        groups = {group for group in groups if _send(group, 0)}
-    for group in groups:
-        _send(group, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Final
 
 from devicedb import DeviceDatabase, Endpoint, command_line
+from rexec.devices.hosts import is_this_machine
 from rexec.supervise.guardian import Guardian
-from rexec.supervise.hosts import is_this_machine
-from rexec.supervise.process import TERMINATE_WAIT, ControllerProcess, answers, environment
+from rexec.supervise.process import TERMINATE_WAIT, ControllerProcess, answer, environment
 from schemas import Controller
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,10 @@ class OnDemand:
         if name in self._seen:
             return
         self._seen.add(name)
-        if answers(endpoint.host, endpoint.port, endpoint.tls, 2.0) is not False:
-            logger.info("controller %r answers already at %s, or is no controller", name, endpoint.address)
+        there = answer(endpoint, 2.0)
+        if not there.is_refused:
+            said = there.reason or "answers already"
+            logger.info("controller %r at %s is not started: %s", name, endpoint.address, said)
             return
         if endpoint.command is None:
             logger.warning("controller %r at %s has no command: not started", name, endpoint.address)

@@ -1,32 +1,35 @@
-"""Reads what a controller prints: keeps the last lines, and logs all of them under the controller's name."""
+"""Reads what a controller prints: keeps the last lines, and logs all of it under the controller's name."""
 
 import logging
-import re
 import threading
 from collections import deque
+from collections.abc import Iterator
 from typing import IO, Final
 
-_RECORD: Final = re.compile(
-    r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(<(?P<lines>\d{1,4})>)?:(?P<rest>.*)", re.S
-)
+from rexec.wire.logs import PRINTED, records
+
+LONGEST: Final = 65536
+"""Bytes after which a line is cut in two: a program may print for ever without ending one."""
 
 
 class Output:
     """The output of one process, read by a thread of its own until it ends.
 
+    Records are logged by the logger `controller.NAME` with the attributes `controller`, its name, `said_by`, the name
+    of the logger inside the controller, and `said`, the text alone.
+
     Args:
-        name: Of the controller; the logger is `controller.NAME`.
+        name: Of the controller.
         stream: The output.
         keep: How many lines at the end are kept.
 
     """
 
     def __init__(self, name: str, stream: IO[bytes], keep: int = 20) -> None:
+        self._name = name
         self._logger = logging.getLogger(f"controller.{name}")
         self._stream = stream
         self._last: deque[str] = deque(maxlen=keep)
-        self._level = logging.INFO
-        self._more = 0
         self._thread = threading.Thread(target=self._read, name=f"output of {name}", daemon=True)
         self._thread.start()
 
@@ -42,20 +45,13 @@ class Output:
             self._stream.close()
 
     def _read(self) -> None:
-        for raw in iter(self._stream.readline, b""):
+        for record in records(self._lines()):
+            text = record.text if record.name == PRINTED else f"{record.name}:{record.text}"
+            extra = {"controller": self._name, "said_by": record.name, "said": record.text}
+            self._logger.log(record.level, "%s", text, extra=extra)
+
+    def _lines(self) -> Iterator[str]:
+        while raw := self._stream.readline(LONGEST):
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             self._last.append(line)
-            level, text = self._parsed(line)
-            self._logger.log(level, "%s", text)
-
-    def _parsed(self, line: str) -> tuple[int, str]:
-        """Return level and text of a line: `LEVEL:name:text`, `LEVEL<n>:name:…` for n lines, or anything."""
-        if self._more > 0:
-            self._more -= 1
-            return self._level, line
-        record = _RECORD.fullmatch(line)
-        if record is None:
-            return logging.INFO, line
-        self._level = logging.getLevelNamesMapping()[record["level"]]
-        self._more = int(record["lines"] or 1) - 1
-        return self._level, record["rest"]
+            yield line

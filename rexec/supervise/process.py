@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
-from devicedb import Endpoint, TLSFiles
+from devicedb import Endpoint
 from rexec.devices.connect import ssl_config
+from rexec.supervise import groups
 from rexec.supervise.errors import ControllerStartError
 from rexec.supervise.guardian import Guardian
 from rexec.supervise.output import Output
-from rexec.wire.errors import ConnectionFailed, WireError
+from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
 
 logger = logging.getLogger(__name__)
@@ -42,15 +44,27 @@ def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str,
     return {**own, "PATH": path, "PYTHONUNBUFFERED": "1", **further}
 
 
-def answers(host: str, port: int, tls: TLSFiles | None, timeout: float) -> bool | None:
-    """Whether a controller answers: True, False where nobody listens, None where something else is wrong."""
+@dataclass(frozen=True)
+class Answer:
+    """How a controller answers to a handshake."""
+
+    is_there: bool
+    """Whether it shakes hands."""
+    is_refused: bool = False
+    """Whether nobody listens."""
+    reason: str = ""
+    """Why it does not shake hands."""
+
+
+def answer(endpoint: Endpoint, timeout: float) -> Answer:
+    """Shake hands with a controller, `timeout` seconds for each step."""
     try:
-        Client(host, port, None, ssl_config=ssl_config(tls), handshake_timeout=timeout).close_rpc()
-    except ConnectionFailed as error:
-        return False if isinstance(error.__cause__, ConnectionRefusedError) else None
-    except (WireError, OSError):
-        return None
-    return True
+        Client(
+            endpoint.host, endpoint.port, None, ssl_config=ssl_config(endpoint.tls), handshake_timeout=timeout
+        ).close_rpc()
+    except (WireError, OSError) as error:
+        return Answer(False, isinstance(error.__cause__, ConnectionRefusedError), str(error))
+    return Answer(True)
 
 
 class ControllerProcess:
@@ -111,25 +125,30 @@ class ControllerProcess:
         """
         deadline = time.monotonic() + timeout
         where = self._endpoint.address
+        found = Answer(False, True)
         while not give_up():
             status = self._process.poll()
             if status is not None:
+                hint = " (a command must not go into the background)" if status == 0 else ""
                 raise ControllerStartError(
-                    f"{self._what} {_ended(status)} before it answered at {where}{self.last_lines()}"
+                    f"{self._what} {_ended(status)} before it answered at {where}{hint}{self.last_lines()}"
                 )
             left = deadline - time.monotonic()
             if left <= 0:
+                why = "nobody listens there" if found.is_refused else found.reason
                 raise ControllerStartError(
-                    f"{self._what} runs, but did not answer at {where} within {timeout:g} s{self.last_lines(0.0)}"
+                    f"{self._what} runs, but did not answer at {where} within {timeout:g} s: {why}"
+                    f"{self.last_lines(0.0)}"
                 )
-            if answers(self._endpoint.host, self._endpoint.port, self._endpoint.tls, min(left, 2.0)):
+            found = answer(self._endpoint, min(left, 2.0))
+            if found.is_there:
                 return
             time.sleep(0.05)
 
     def kill(self) -> None:
         """End the process at once."""
         if self._process.poll() is None:
-            self._signal(signal.SIGKILL)
+            groups.signal_group(self._process, is_hard=True)
 
     def end(self, step: float = TERMINATE_WAIT) -> None:
         """End the process: ask by RPC, then SIGTERM, then SIGKILL, each given `step` seconds."""
@@ -138,7 +157,7 @@ class ControllerProcess:
             self._wait_or_signal(step)
         status = self._process.wait(step)
         # What the command itself started may still be there.
-        self._signal(signal.SIGKILL)
+        groups.signal_group(self._process, is_hard=True)
         self._guardian.forget(self._process.pid)
         self._output.close()
         logger.debug("%s %s", self._what, _ended(status))
@@ -161,22 +180,17 @@ class ControllerProcess:
                 client.close_rpc()
         except (WireError, OSError, AttributeError, IndexError) as error:
             logger.debug("%s does not terminate when asked: %s", self._what, error)
-            self._signal(signal.SIGTERM)
+            groups.signal_group(self._process, is_hard=False)
 
     def _wait_or_signal(self, step: float) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for is_hard in (False, True):
             try:
                 self._process.wait(step)
                 return
             except subprocess.TimeoutExpired:
-                logger.warning("%s still runs after %g s: %s", self._what, step, number.name)
-                self._signal(number)
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            logger.debug("%s has no process left", self._what)
+                name = "SIGKILL" if is_hard else "SIGTERM"
+                logger.warning("%s still runs after %g s: %s", self._what, step, name)
+                groups.signal_group(self._process, is_hard=is_hard)
 
     def last_lines(self, wait: float = 1.0) -> str:
         """Return the last lines of its output for a message; waits up to `wait` seconds for its end."""
@@ -190,4 +204,7 @@ def _ended(status: int) -> str:
     """Return how a process ended."""
     if status >= 0:
         return f"ended with exit status {status}"
-    return f"was ended by {signal.Signals(-status).name}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"was ended by signal {-status}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devicedb import DeviceDatabase, DeviceDBError, Endpoint, command_line
-from rexec.supervise.hosts import addresses, is_this_machine, own_addresses
+from rexec.devices.hosts import are_here, own_addresses, resolve_all
 from schemas import Controller
 
 
@@ -26,6 +26,8 @@ class Spec:
     term_timeout: float = 30.0
     retry_timer: float = 5.0
     retry_timer_backoff: float = 1.1
+    busy_limit: float | None = None
+    """Seconds without an answer after which it is restarted though a client is connected; None: never."""
 
     @property
     def name(self) -> str:
@@ -39,32 +41,86 @@ class Selection:
 
     specs: dict[str, Spec] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    is_final: bool = True
+    """Whether it hangs on the database alone; otherwise a host does not resolve, or is none of ours, as things are."""
 
 
-def select(database: DeviceDatabase, names: Iterable[str], folder: Path) -> Selection:
-    """Return which controllers are to run on this machine.
+class Selector:
+    """Says which controllers are to run on this machine; remembers which hosts have been this machine.
+
+    A host that was this machine and does not resolve any more still is: a name server that fails ends no controller.
 
     Args:
-        database: The device database.
         names: Controllers, aliases or auxiliary targets to which the selection is limited; none: all.
         folder: Working folder of the commands.
-
-    Raises:
-        DeviceDBError: A name in `names` is wrong. What is wrong with others is their reason to be left out.
+        busy_limit: Of controllers whose entries have none.
 
     """
-    wanted = [database.endpoint(name).controller for name in names]
-    chosen = Selection()
-    for name in dict.fromkeys(wanted) if wanted else controllers(database):
-        try:
-            reason, spec = _spec(database, name, folder)
-        except DeviceDBError as error:
-            reason, spec = str(error), None
-        if spec is not None:
-            chosen.specs[name] = spec
-        else:
-            chosen.left_out[name] = reason
-    return chosen
+
+    def __init__(self, names: Iterable[str], folder: Path, busy_limit: float | None = None) -> None:
+        self._names = tuple(names)
+        self._folder = folder
+        self._busy_limit = busy_limit
+        self._were_here: set[str] = set()
+
+    def select(self, database: DeviceDatabase) -> Selection:
+        """Return which controllers of a database are to run here.
+
+        Raises:
+            DeviceDBError: A name in `names` is wrong. What is wrong with others is their reason to be left
+                out.
+
+        """
+        wanted = [database.endpoint(name).controller for name in self._names]
+        chosen: dict[str, Spec] = {}
+        left_out: dict[str, str] = {}
+        for name in dict.fromkeys(wanted) if wanted else controllers(database):
+            try:
+                made = self._spec(database, name)
+            except DeviceDBError as error:
+                made = str(error)
+            if isinstance(made, Spec):
+                chosen[name] = made
+            else:
+                left_out[name] = made
+        elsewhere = self._elsewhere({spec.endpoint.host for spec in chosen.values()})
+        for name, spec in list(chosen.items()):
+            if spec.endpoint.host in elsewhere:
+                left_out[name] = elsewhere[spec.endpoint.host]
+                del chosen[name]
+        return Selection(chosen, left_out, not elsewhere)
+
+    def _elsewhere(self, hosts: set[str]) -> dict[str, str]:
+        """Return the hosts that are not this machine, with the addresses that were compared."""
+        own = own_addresses()
+        found = resolve_all(hosts)
+        self._were_here |= {host for host in hosts if are_here(found[host], own)}
+        self._were_here -= {host for host in hosts if found[host] and not are_here(found[host], own)}
+        return {host: _why(host, found[host], own) for host in sorted(hosts - self._were_here)}
+
+    def _spec(self, database: DeviceDatabase, name: str) -> Spec | str:
+        """Return what is to run for an entry, or why nothing is."""
+        resolution = database.resolve(name)
+        entry = resolution.entry
+        if not isinstance(entry, Controller):
+            return "it is no controller"
+        if entry.command is None:
+            return "it has no command"
+        endpoint = database.endpoint(name)
+        own = {**os.environ, **entry.environment}
+        words = command_line(name, resolution.raw, bind=endpoint.host, ssl_dir=own.get("ARTIQ_SSL_DIR"))
+        return Spec(
+            endpoint=endpoint,
+            words=tuple(words),
+            environment=dict(entry.environment),
+            folder=self._folder,
+            ping_timer=entry.ping_timer,
+            ping_timeout=entry.ping_timeout,
+            term_timeout=entry.term_timeout,
+            retry_timer=entry.retry_timer,
+            retry_timer_backoff=entry.retry_timer_backoff,
+            busy_limit=entry.busy_limit if entry.busy_limit is not None else self._busy_limit,
+        )
 
 
 def controllers(database: DeviceDatabase) -> list[str]:
@@ -76,37 +132,8 @@ def controllers(database: DeviceDatabase) -> list[str]:
     ]
 
 
-def _spec(database: DeviceDatabase, name: str, folder: Path) -> tuple[str, Spec | None]:
-    resolution = database.resolve(name)
-    entry = resolution.entry
-    if not isinstance(entry, Controller):
-        return "it is no controller", None
-    if entry.command is None:
-        return "it has no command", None
-    endpoint = database.endpoint(name)
-    if not is_this_machine(endpoint.host):
-        return elsewhere(endpoint.host), None
-    own = {**os.environ, **entry.environment}
-    words = command_line(name, resolution.raw, bind=endpoint.host, ssl_dir=own.get("ARTIQ_SSL_DIR"))
-    return "", Spec(
-        endpoint=endpoint,
-        words=tuple(words),
-        environment=dict(entry.environment),
-        folder=folder,
-        ping_timer=entry.ping_timer,
-        ping_timeout=entry.ping_timeout,
-        term_timeout=entry.term_timeout,
-        retry_timer=entry.retry_timer,
-        retry_timer_backoff=entry.retry_timer_backoff,
-    )
-
-
-def elsewhere(host: str) -> str:
-    """Return why a host is not this machine, with the addresses that were compared."""
-    found = addresses(host)
+def _why(host: str, found: frozenset[str], own: frozenset[str]) -> str:
+    """Return why a host is not this machine."""
     if not found:
         return f"host {host!r} does not resolve"
-    return (
-        f"host {host!r} is {', '.join(sorted(found))}, none of this machine's addresses "
-        f"({', '.join(sorted(own_addresses()))})"
-    )
+    return f"host {host!r} is {', '.join(sorted(found))}, none of this machine's addresses ({', '.join(sorted(own))})"

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +14,15 @@ from rexec.wire.sync_struct import Subscriber
 
 logger = logging.getLogger(__name__)
 
+SLOW: Final = 10.0
+"""Seconds after which a device database file that does not end is complained of."""
+
 RECONNECT: Final = 2.0
 """Seconds between attempts to reach a master again."""
 
 
 class FileSource:
-    """A device database file. One that cannot be loaded any more changes nothing.
+    """A device database file. One that cannot be loaded any more, or never ends, changes nothing.
 
     Args:
         path: The file; it must be loadable at first.
@@ -32,29 +36,70 @@ class FileSource:
         self._path: Final = path
         self._seen = self._stamp()
         self.database: DeviceDatabase = load_file(path)
+        self._loading: _Loading | None = None
 
     def poll(self) -> bool:
-        """Read the file again if it has changed; return whether `database` is another one."""
-        stamp = self._stamp()
-        if stamp == self._seen:
+        """Return whether `database` is another one; read again if the file, or a Python file beside it, has changed."""
+        if self._loading is None:
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._seen = stamp
+                self._loading = _Loading(self._path)
             return False
-        self._seen = stamp
-        try:
-            self.database = load_file(self._path)
-        except DeviceDBError as error:
-            logger.error("%s. The controllers go on as before", error)
+        if not self._loading.has_ended():
             return False
-        return True
+        loaded, self._loading = self._loading.result, None
+        if isinstance(loaded, DeviceDatabase):
+            is_new = loaded.raw != self.database.raw
+            self.database = loaded
+            return is_new
+        logger.error("%s. The controllers go on as before", loaded)
+        return False
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing is open; a file that is still being executed ends with this process."""
 
-    def _stamp(self) -> tuple[int, int] | None:
+    def _stamp(self) -> frozenset[tuple[str, int, int]]:
+        """Return what tells a change: the file may import others from its folder."""
+        found = set()
+        for path in {self._path, *self._path.parent.glob("*.py")}:
+            try:
+                state = path.stat()
+            except OSError:
+                continue
+            found.add((path.name, state.st_mtime_ns, state.st_size))
+        return frozenset(found)
+
+
+class _Loading:
+    """A file that is being executed, in a thread of its own: it may take its time."""
+
+    def __init__(self, path: Path) -> None:
+        self.result: DeviceDatabase | DeviceDBError | None = None
+        self._path = path
+        self._began: float | None = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="loads the device database", daemon=True)
+        self._thread.start()
+
+    def has_ended(self) -> bool:
+        """Whether there is a result; says once if that takes long."""
+        if not self._thread.is_alive():
+            return True
+        if self._began is not None and time.monotonic() > self._began + SLOW:
+            self._began = None
+            logger.error(
+                "%s has been running for over %g s. The controllers go on as before; if it never ends, mend it and "
+                "start `rexec up` again",
+                self._path,
+                SLOW,
+            )
+        return False
+
+    def _run(self) -> None:
         try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size
+            self.result = load_file(self._path)
+        except DeviceDBError as error:
+            self.result = error
 
 
 class MasterSource:

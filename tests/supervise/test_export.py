@@ -11,7 +11,7 @@ import pytest
 
 from devicedb import from_dict
 from rexec.supervise.export import FORMATS, export
-from rexec.supervise.selection import Spec, select
+from rexec.supervise.selection import Selector, Spec
 
 OWN = {"PATH": "/usr/bin:/bin", "HOME": "/root", "ARTIQ_SSL_DIR": "/s"}
 
@@ -29,7 +29,7 @@ def specs(tmp_path: Path) -> dict[str, Spec]:
         },
         "far away": {"type": "controller", "host": "192.0.2.1", "port": 1, "command": "x"},
     }
-    selection = select(from_dict(raw, "db"), [], tmp_path)
+    selection = Selector([], tmp_path).select(from_dict(raw, "db"))
     assert list(selection.left_out) == ["far away"]
     assert "192.0.2.1, none of this machine's addresses" in selection.left_out["far away"]
     return selection.specs

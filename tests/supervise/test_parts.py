@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from rexec.supervise.hosts import addresses, is_this_machine
+from rexec.devices.hosts import addresses, is_this_machine
 from rexec.supervise.output import Output
 
 
@@ -34,9 +34,7 @@ def test_records_of_several_lines_keep_their_level(caplog: pytest.LogCaptureFixt
     found = [(level, said) for name, level, said in caplog.record_tuples if name == "controller.lamp"]
     assert found == [
         (logging.INFO, "plain"),
-        (logging.WARNING, "lamp:first"),
-        (logging.WARNING, "second"),
-        (logging.WARNING, "third"),
+        (logging.WARNING, "lamp:first\nsecond\nthird"),
         (logging.DEBUG, "lamp:x"),
         (logging.INFO, "last \ufffd"),
     ]

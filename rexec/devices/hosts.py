@@ -1,0 +1,67 @@
+"""Whether a host of a device database is this machine."""
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterable
+
+import psutil
+
+
+def addresses(host: str) -> frozenset[str]:
+    """Return the addresses that a name or address stands for; empty where it does not resolve."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return frozenset()
+    return frozenset(_plain(str(each[4][0])) for each in found)
+
+
+def resolve_all(hosts: Iterable[str], timeout: float = 5.0) -> dict[str, frozenset[str]]:
+    """Return the addresses of several hosts, resolved at the same time.
+
+    Args:
+        hosts: Names and addresses.
+        timeout: Seconds for all; one that takes longer counts as not resolved. Its thread goes on: resolving
+            cannot be interrupted.
+
+    """
+    found: dict[str, frozenset[str]] = {host: frozenset() for host in hosts}
+
+    def one(host: str) -> None:
+        found[host] = addresses(host)
+
+    threads = [threading.Thread(target=one, args=(host,), daemon=True) for host in found]
+    deadline = time.monotonic() + timeout
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(found)
+
+
+def own_addresses() -> frozenset[str]:
+    """Return the addresses of the network interfaces of this machine."""
+    families = (socket.AF_INET, socket.AF_INET6)
+    return frozenset(
+        _plain(each.address)
+        for interface in psutil.net_if_addrs().values()
+        for each in interface
+        if each.family in families
+    )
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine: one of its addresses is loopback or of an interface here."""
+    return are_here(addresses(host), own_addresses())
+
+
+def are_here(found: Iterable[str], own: frozenset[str]) -> bool:
+    """Whether one of some addresses is loopback, or among this machine's `own`."""
+    return any(each in own or ipaddress.ip_address(each).is_loopback for each in found)
+
+
+def _plain(address: str) -> str:
+    """Return an address without the zone of a link-local one, in one spelling."""
+    return str(ipaddress.ip_address(address.partition("%")[0]))

@@ -1,0 +1,81 @@
+"""Who uses a TCP port of this machine, as far as the system tells."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import psutil
+
+UNKNOWN: Final = "a process that the system does not name"
+
+
+def owner(port: int) -> str | None:
+    """Return "pid N (program)" of the process that listens on a port; None if the system does not tell."""
+    with contextlib.suppress(psutil.Error):
+        for each in psutil.net_connections(kind="tcp"):
+            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port and each.pid:
+                return f"pid {each.pid} ({program(each.pid)})"
+    return None
+
+
+def clients(port: int, server: int | None = None) -> list[str] | None:
+    """Return who is connected to a port of this machine.
+
+    Args:
+        port: The port.
+        server: Process that serves it, or started what does; connections of others to the same port of
+            another address are left out, as far as the system tells whose they are.
+
+    Returns:
+        "ADDRESS:PORT", with " (pid N: program)" for those on this machine where the system tells; None where
+        it tells nothing at all.
+
+    """
+    try:
+        every = psutil.net_connections(kind="tcp")
+    except psutil.Error:
+        return None
+    found = [
+        (_plain(*each.laddr), _plain(*each.raddr), each.pid)
+        for each in every
+        if each.status == psutil.CONN_ESTABLISHED and each.laddr and each.raddr
+    ]
+    whose = {local: pid for local, _, pid in found}
+    family = {each.pid for each in _family(server)} if server is not None else set()
+    connected = []
+    for (_, local_port), remote, pid in found:
+        if local_port == port and (not family or pid is None or pid in family):
+            host = f"[{remote[0]}]" if ":" in remote[0] else remote[0]
+            client = whose.get(remote)
+            known = f" (pid {client}: {program(client)})" if client else ""
+            connected.append(f"{host}:{remote[1]}{known}")
+    return connected
+
+
+def memory(pid: int) -> int:
+    """Return the resident memory of a process and its children, in bytes."""
+    total = 0
+    for process in _family(pid):
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _family(pid: int) -> Iterator[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        yield process
+        yield from process.children(recursive=True)
+
+
+def program(pid: int) -> str:
+    """Return the first words of a process's command line, "?" where the system does not tell."""
+    try:
+        return " ".join(psutil.Process(pid).cmdline()[:4]) or "?"
+    except psutil.Error:
+        return "?"
+
+
+def _plain(address: str, port: int) -> tuple[str, int]:
+    """Return address and port; an IPv4 address that an IPv6 socket has, as itself."""
+    return address.removeprefix("::ffff:"), port

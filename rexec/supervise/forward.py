@@ -1,0 +1,147 @@
+"""Forwards log records to the logging port of a master, as its stock controller manager does."""
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from typing import Final
+
+from rexec.wire.logs import BANNER, Record, message
+
+logger = logging.getLogger(__name__)
+
+RECONNECT: Final = 5.0
+"""Seconds between two attempts to reach the master."""
+
+SEND_TIMEOUT: Final = 10.0
+"""Seconds that a master may take to accept a connection or a record."""
+
+FAREWELL: Final = 2.0
+"""Seconds at the end for what is still kept."""
+
+
+class LogForwarder(logging.Handler):
+    """Sends records to a master from a thread of its own; whoever logs never waits for it.
+
+    Records of a controller's output (see `Output`) bear the controller's name, others that of this program.
+
+    Args:
+        host, port: Where the master listens.
+        source: Name of this program as the source of records.
+        keep: How many records are kept while the master cannot be reached; the oldest are dropped, and
+            counted.
+
+    """
+
+    def __init__(self, host: str, port: int, source: str, keep: int = 10_000) -> None:
+        super().__init__()
+        self._host, self._port = host, port
+        self._source: Final = source
+        self._keep: Final = keep
+        self._queue: deque[bytes] = deque()
+        self._some = threading.Condition()
+        self._ending = False
+        self.dropped = 0
+        """How many records were dropped so far."""
+        self._told_dropped = 0
+        self._is_missed = False
+        self._thread = threading.Thread(target=self._run, name="log forwarder", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record for sending."""
+        try:
+            name = getattr(record, "controller", None)
+            if name is not None:
+                line = message(f"controller({name})", Record(record.levelno, record.said_by, record.said))  # type: ignore[attr-defined]
+            else:
+                line = message(self._source, Record(record.levelno, record.name, self.format(record)))
+        except Exception:
+            self.handleError(record)
+            return
+        self._put(line)
+
+    def close(self) -> None:
+        """Send what is kept, for a few seconds at most, and end."""
+        with self._some:
+            self._ending = True
+            self._some.notify()
+        self._thread.join(2 * FAREWELL)
+        super().close()
+
+    def _put(self, line: bytes) -> None:
+        with self._some:
+            self._queue.append(line)
+            if len(self._queue) > self._keep:
+                self._queue.popleft()
+                self.dropped += 1
+            self._some.notify()
+
+    def _run(self) -> None:
+        until: float | None = None
+        while until is None or time.monotonic() < until:
+            try:
+                with socket.create_connection((self._host, self._port), SEND_TIMEOUT) as master:
+                    master.sendall(BANNER)
+                    self._reached()
+                    if self._feed(master):
+                        return
+            except OSError as error:
+                self._missed(error)
+            with self._some:
+                if not self._ending:
+                    self._some.wait_for(lambda: self._ending, RECONNECT)
+                if self._ending and until is None:
+                    if not self._queue:
+                        return
+                    until = time.monotonic() + FAREWELL
+                elif self._ending:
+                    self._some.wait(0.1)
+
+    def _feed(self, master: socket.socket) -> bool:
+        """Send records until the master is lost (an OSError), or all is sent at the end (True)."""
+        while True:
+            with self._some:
+                self._some.wait_for(lambda: self._queue or self._ending, 1.0)
+                line = self._queue[0] if self._queue else None
+                if line is None and self._ending:
+                    return True
+            if _has_ended(master):
+                raise ConnectionResetError("the master has closed the connection")
+            if line is None:
+                continue
+            master.sendall(line)
+            with self._some:
+                # While it was sent the queue may have overflowed, and this record with it.
+                if self._queue and self._queue[0] is line:
+                    self._queue.popleft()
+
+    def _reached(self) -> None:
+        if self._is_missed:
+            self._is_missed = False
+            lost = self.dropped - self._told_dropped
+            self._told_dropped = self.dropped
+            logger.warning("logs go to %s:%d again; %d records were dropped", self._host, self._port, lost)
+
+    def _missed(self, error: OSError) -> None:
+        if not self._is_missed:
+            self._is_missed = True
+            logger.warning(
+                "logs cannot be sent to the master at %s:%d: %s. Up to %d records are kept meanwhile",
+                self._host,
+                self._port,
+                error.strerror or error,
+                self._keep,
+            )
+
+
+def _has_ended(master: socket.socket) -> bool:
+    """Whether the other end has closed the connection; it never says anything."""
+    master.settimeout(0.0)
+    try:
+        return not master.recv(4096)
+    except BlockingIOError:
+        return False
+    finally:
+        master.settimeout(SEND_TIMEOUT)
