@@ -9,7 +9,9 @@ from typing import Final
 from tests.serving import free_port
 
 EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
-PRINTED: Final = ("3290", "3291", "3292", "3293", "3294", "6280", "6290")
+PRINTED: Final = (
+    "3290", "3291", "3292", "3293", "3294", "6280", "6290", "3250", "3251", "1066", "1067",
+)  # fmt: skip
 _WORD: Final = re.compile(rf"\b({'|'.join(PRINTED)})\b")
 
 

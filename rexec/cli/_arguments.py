@@ -69,6 +69,25 @@ def run_argparser() -> argparse.ArgumentParser:
         help="where the datasets of this run are served to remote code (default: %(default)s; anybody who "
         "reaches it can change them)",
     )
+    serving = parser.add_argument_group("serving")
+    serving.add_argument(
+        "--serve",
+        action="store_true",
+        help="serve the datasets and devices of this run as an ARTIQ master does, as long as it lasts: applets and "
+        "`artiq_client show datasets` follow it",
+    )
+    for name, what, port in (
+        ("notify", "notification", 3250),
+        ("control", "control", 3251),
+        ("broadcast", "log", 1067),
+    ):
+        serving.add_argument(
+            f"--port-{name}",
+            metavar="PORT",
+            type=int,
+            default=port,
+            help=f"{what} port of --serve (default: {port})",
+        )
     up = parser.add_argument_group("controllers")
     up.add_argument(
         "--connect-timeout",

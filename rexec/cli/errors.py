@@ -6,6 +6,7 @@ from devicedb import DeviceDBError
 from rexec.datasets import DatasetError
 from rexec.devices import DeviceError
 from rexec.experiment import ExperimentError
+from rexec.master import MasterError
 from rexec.results import ResultsError
 from rexec.wire.errors import WireError
 
@@ -20,6 +21,7 @@ EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = (
     DeviceDBError,
     DeviceError,
     ExperimentError,
+    MasterError,
     ResultsError,
     WireError,
 )

@@ -20,6 +20,7 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "run": "run an experiment and keep its results",
     "up": "keep the controllers of this machine running",
     "doctor": "find out why a device does not answer",
+    "master": "serve datasets and devices as an ARTIQ master does",
     "results": "show, compare, draw, verify and recover result files",
     "call": "call a method of a server",
     "shell": "talk to a server, line by line",

@@ -16,13 +16,15 @@ from rexec.cli._logging import log_to
 from rexec.cli._master import MasterDatasets
 from rexec.cli._progress import Progress
 from rexec.cli._table import print_datasets
-from rexec.cli.errors import EXPECTED_ERRORS, render
-from rexec.datasets import DatabaseInUse, Dataset, DatasetDB, DatasetError, DatasetStore, serve
+from rexec.cli.errors import EXPECTED_ERRORS, CommandError, render
+from rexec.common_args import LOCALHOST
+from rexec.datasets import DatabaseInUse, Dataset, DatasetDB, DatasetError, DatasetStore
 from rexec.devices import fetch_database
 from rexec.experiment.argument_manager import Ask, parse_arguments
 from rexec.experiment.lifecycle import Outcome
 from rexec.experiment.runner import Plan, Report, run
 from rexec.experiment.tracebacks import place, user_traceback
+from rexec.master import MasterThread, Ports
 from rexec.remote_exec import offer_dataset_db
 from rexec.supervise import OnDemand
 from rexec.wire.errors import WireError
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     database = device_database(options)
     with ExitStack() as stack:
-        datasets = stack.enter_context(dataset_store(options))
+        datasets = stack.enter_context(dataset_store(options, database))
         starter = None
         if options.up:
             folder = (
@@ -133,19 +135,29 @@ def device_database(options: argparse.Namespace) -> DeviceDatabase:
 
 
 @contextmanager
-def dataset_store(options: argparse.Namespace) -> Iterator[DatasetStore]:
+def dataset_store(options: argparse.Namespace, database: DeviceDatabase) -> Iterator[DatasetStore]:
     """Open the dataset database of the run, and serve it to remote code meanwhile; or connect to a master's."""
     if options.master is not None:
+        if options.serve:
+            raise CommandError("--serve serves this run's own datasets: it does not go with --master")
         with MasterDatasets(options.master, options.master_port) as store:
             with offer_dataset_db(options.master_port, options.master):
                 yield store
         return
     with ExitStack() as stack:
         db = stack.enter_context(open_datasets(options.dataset_db))
-        server = serve(db, options.bind, 0)
-        stack.callback(server.close)
+        server = stack.enter_context(serve_datasets(options, db, database))
         stack.enter_context(offer_dataset_db(server.port, offered_host(options.bind)))
         yield db
+
+
+def serve_datasets(options: argparse.Namespace, db: DatasetDB, database: DeviceDatabase) -> MasterThread:
+    """Serve the datasets of the run to remote code, and where it is asked for as a master does."""
+    if not options.serve:
+        return MasterThread(db, database, [options.bind])
+    ports = Ports(options.port_notify, options.port_control, options.port_broadcast, logging=None)
+    # Clients on this machine use either of its loopback addresses.
+    return MasterThread(db, database, list(dict.fromkeys([options.bind, *LOCALHOST])), ports)
 
 
 def open_datasets(path: Path | None) -> DatasetDB:

@@ -3,7 +3,6 @@
 from rexec.datasets.database import DatasetDB
 from rexec.datasets.errors import DatabaseInUse, DatabaseUnreadable, DatasetError, DatasetTooLarge
 from rexec.datasets.manager import DatasetManager
-from rexec.datasets.serving import ServedDatabase, serve
 from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Entry, Metadata, Mod, Origin
 
 __all__ = [
@@ -20,6 +19,4 @@ __all__ = [
     "Metadata",
     "Mod",
     "Origin",
-    "ServedDatabase",
-    "serve",
 ]

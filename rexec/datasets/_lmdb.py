@@ -1,16 +1,20 @@
 """Persistent datasets in ARTIQ's file: LMDB, one file, key UTF-8, value PYON of (value, metadata)."""
 
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import lmdb
 
-from rexec.datasets._locks import try_lock, used_by_artiq
+from rexec.datasets._locks import claim, release
 from rexec.datasets.errors import DatabaseInUse, DatabaseUnreadable, DatasetError, DatasetTooLarge
 from rexec.datasets.types import Metadata
 from rexec.wire import pyon, pyon_v1
+
+_log = logging.getLogger(__name__)
 
 MAP_SIZE: Final = 2**30
 """Size in bytes that the file can grow to: ARTIQ's."""
@@ -35,16 +39,19 @@ class PersistentStore:
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
-        self._claim = _claim(path)
+        self._real: Final = path.resolve()
+        self._claim = _claim(path, self._real)
         try:
             self._env = lmdb.open(str(path), subdir=False, map_size=MAP_SIZE, max_readers=32)
         except (lmdb.Error, OSError) as error:
-            os.close(self._claim)
+            self._let_go()
             raise DatabaseUnreadable(
                 f"cannot open the dataset database {path}: {error}; it is no LMDB file, or damaged. "
                 "Move it away to start with an empty one"
             ) from error
         self._closed = False
+        self._warned = False
+        self._last: int = self._env.info()["last_txnid"]
 
     def load(self) -> Iterator[tuple[str, Any, Metadata]]:
         """Yield (key, value, metadata) of everything in the file."""
@@ -68,7 +75,7 @@ class PersistentStore:
             )
         text = pyon.encode((value, metadata)).encode("ascii")
         try:
-            with self._env.begin(write=True) as transaction:
+            with self._transaction() as transaction:
                 transaction.put(name, text)
         except lmdb.MapFullError as error:
             raise DatasetTooLarge(
@@ -82,20 +89,39 @@ class PersistentStore:
     def remove(self, key: str) -> None:
         """Remove a dataset; one that is not there is no error."""
         try:
-            with self._env.begin(write=True) as transaction:
+            with self._transaction() as transaction:
                 transaction.delete(key.encode("utf-8"))
         except lmdb.Error as error:
             raise DatasetError(f"cannot remove dataset {key!r} from {self.path}: {error}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """Change the file, and say so once if somebody else has: an ARTIQ master asks for no lock."""
+        with self._env.begin(write=True) as transaction:
+            number = transaction.id()
+            if number != self._last + 1 and not self._warned:
+                self._warned = True
+                _log.error(
+                    "another process has changed the dataset database %s, which this one has open: each overwrites "
+                    "the other's datasets. End one of them",
+                    self.path,
+                )
+            yield transaction
+        self._last = number
 
     def close(self) -> None:
         """Close the file. Twice is no error."""
         if not self._closed:
             self._closed = True
             self._env.close()
-            os.close(self._claim)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        release(self._real)
+        os.close(self._claim)
 
 
-def _claim(path: Path) -> int:
+def _claim(path: Path, real: Path) -> int:
     """Return an open file that holds this process's claim on the database; closing it gives the claim up."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
@@ -104,12 +130,12 @@ def _claim(path: Path) -> int:
             f"cannot open the dataset database {path}: {error.strerror}; name one in a folder that you may "
             "write"
         ) from error
-    if not try_lock(descriptor) or used_by_artiq(path):
+    holder = claim(descriptor, real)
+    if holder is not None:
         os.close(descriptor)
         raise DatabaseInUse(
-            f"the dataset database {path} is open in another process (a master, or another run); two "
-            "writers would lose each other's datasets. Use --master to share the master's, or give this run "
-            "another file"
+            f"the dataset database {path} is open in {holder}; two writers would lose each other's datasets. "
+            "Use --master to share a master's, end the other one, or name another file with --dataset-db"
         )
     return descriptor
 

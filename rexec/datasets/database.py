@@ -70,6 +70,11 @@ class DatasetDB:
             persist, value, metadata = self._entries[key]
             return persist, own_copy(value), dict(metadata)
 
+    def count(self) -> tuple[int, int]:
+        """Return how many datasets there are, and how many of them persist."""
+        with self.lock:
+            return len(self._entries), sum(persist for persist, _, _ in self._entries.values())
+
     def snapshot(self) -> dict[str, Entry]:
         """Return a copy of everything, as a subscriber of an ARTIQ master gets it."""
         with self.lock:

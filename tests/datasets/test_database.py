@@ -1,5 +1,6 @@
 """The dataset database: ARTIQ's file, on the disk at once, one writer."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,27 +89,63 @@ def test_a_second_writer_is_refused_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "dataset_db.mdb"
     with DatasetDB(path) as db:
         db.set("x", 1, persist=True)
-        with pytest.raises(DatabaseInUse, match="open in another process"):
+        with pytest.raises(DatabaseInUse, match="open in this process itself"):
             DatasetDB(path)
+        code = "import sys; from rexec.datasets import DatasetDB; DatasetDB(sys.argv[1])"
+        other = subprocess.run(
+            [sys.executable, "-c", code, path], capture_output=True, text=True, check=False, timeout=40
+        )
+        assert f"dataset_db.mdb is open in process {os.getpid()} (" in other.stderr
     DatasetDB(path).close()
+
+
+OPENS_LMDB = """
+import lmdb, sys
+env = lmdb.open(sys.argv[1], subdir=False, map_size=2**30)
+print("open", flush=True)
+sys.stdin.readline()
+with env.begin(write=True) as transaction:
+    transaction.put(b"other", b'{"__jsonclass__":["tuple",[[1,{}]]]}')
+print("written", flush=True)
+sys.stdin.read()
+"""
 
 
 def test_a_master_that_knows_nothing_of_our_lock_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "dataset_db.mdb"
-    code = (
-        "import lmdb,sys\n"
-        "env=lmdb.open(sys.argv[1],subdir=False,map_size=2**30)\nprint('open',flush=True)\nsys.stdin.read()"
-    )
-    master = subprocess.Popen(
-        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with master:
+    with opens_lmdb(path) as master:
         assert master.stdout is not None
         assert master.stdout.readline() == b"open\n"
-        with pytest.raises(DatabaseInUse):
+        with pytest.raises(DatabaseInUse, match=rf"open in process {master.pid} \(.*lmdb"):
             DatasetDB(path)
         master.communicate(timeout=10)
     DatasetDB(path).close()
+
+
+def test_a_master_that_writes_into_our_database_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db, opens_lmdb(path) as master:
+        assert master.stdin is not None
+        assert master.stdout is not None
+        for number in range(3):
+            db.set("x", number, True)
+        assert not caplog.records
+        master.stdin.write(b"\n")
+        master.stdin.flush()
+        assert [master.stdout.readline() for _ in range(2)] == [b"open\n", b"written\n"]
+        for number in range(3):
+            db.set("x", number, True)
+        master.communicate(timeout=10)
+    (record,) = caplog.records
+    assert f"another process has changed the dataset database {path}" in record.getMessage()
+
+
+def opens_lmdb(path: Path) -> "subprocess.Popen[bytes]":
+    """Start a program that opens the database as ARTIQ's master does."""
+    command = [sys.executable, "-c", OPENS_LMDB, str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def test_a_value_that_does_not_fit_leaves_everything_as_it_was(tmp_path: Path) -> None:

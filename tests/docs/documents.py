@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import psutil
+
 from tests.ports import substituted
 
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^`]*)$")
@@ -90,6 +92,21 @@ def run(document: Path, folder: Path, ports: Mapping[str, str] = MappingProxyTyp
 
     `ports` take the place of those that the document prints, since a test has only ports of the system's choice.
     """
+    try:
+        _run(document, folder, ports)
+    finally:
+        end_what_runs_in(folder)
+
+
+def end_what_runs_in(folder: Path) -> None:
+    """End programs that a document has started in its folder, where it failed before it ended them itself."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                process.kill()
+
+
+def _run(document: Path, folder: Path, ports: Mapping[str, str]) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(substituted(document.read_text(encoding="utf-8"), ports)):
         where = f"{document.name}:{block.line}"

@@ -1,11 +1,12 @@
-"""The database as code on a controller sees it."""
+"""The database of a run as code on a controller sees it, and a master beside a run."""
 
 from pathlib import Path
 
 import h5py
 import pytest
 
-from rexec.datasets import DatasetDB, DatasetError, DatasetManager, serve
+from rexec.datasets import DatasetDB, DatasetManager
+from rexec.master import MasterError, MasterThread, Ports
 from rexec.results import ResultsWriter
 from rexec.wire.pc_rpc import Client
 from schemas import RunIdentity
@@ -14,7 +15,7 @@ from schemas import RunIdentity
 @pytest.mark.parametrize("target", ["dataset_db", "master_dataset_db"])
 def test_both_names_reach_the_database(target: str) -> None:
     db = DatasetDB()
-    with serve(db) as served, Client("127.0.0.1", served.port, target) as client:
+    with MasterThread(db) as served, Client("127.0.0.1", served.port, target) as client:
         client.set("x", [1], False, {"unit": "V"})
         client.update({"action": "append", "path": ["x", 1], "x": 2})
         assert client.get("x") == db.get("x") == [1, 2]
@@ -30,7 +31,7 @@ def test_remote_changes_are_in_the_runs_file(tmp_path: Path) -> None:
     writer = ResultsWriter.create(tmp_path / "r.h5", identity, refresh_interval=0)
     manager = DatasetManager(db, sink=writer)
     manager.set("fits", [], broadcast=True)
-    with serve(db) as served, Client("127.0.0.1", served.port, "dataset_db") as client:
+    with MasterThread(db) as served, Client("127.0.0.1", served.port, "dataset_db") as client:
         size = writer.journal_size
         client.update({"action": "append", "path": ["fits", 1], "x": 2.5})
         assert writer.journal_size > size
@@ -44,15 +45,15 @@ def test_remote_changes_are_in_the_runs_file(tmp_path: Path) -> None:
 
 
 def test_two_servers_never_collide_and_a_taken_port_is_named() -> None:
-    with serve(DatasetDB()) as one, serve(DatasetDB()) as other:
+    with MasterThread(DatasetDB()) as one, MasterThread(DatasetDB()) as other:
         assert one.port != other.port
-        with pytest.raises(DatasetError, match=f"port {one.port}"):
-            serve(DatasetDB(), port=one.port)
+        with pytest.raises(MasterError, match=f":{one.port}: .*--port-control"):
+            MasterThread(DatasetDB(), ports=Ports(None, one.port, None, None))
 
 
 def test_a_run_with_a_masters_database_broadcasts_there() -> None:
     master = DatasetDB()
-    with serve(master) as served, Client("127.0.0.1", served.port, "dataset_db") as client:
+    with MasterThread(master) as served, Client("127.0.0.1", served.port, "dataset_db") as client:
         manager = DatasetManager(client)
         manager.set("x", [], {"unit": "V"}, broadcast=True)
         manager.append_to("x", 1)

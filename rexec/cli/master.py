@@ -1,0 +1,174 @@
+"""`rexec master`: datasets and devices for everyone who expects an ARTIQ master."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rexec.cli._logging import log_to
+from rexec.common_args import bind_address_from_args, simple_network_args, verbosity_args
+from rexec.datasets import DatasetDB
+from rexec.master import DeviceFile, Master, Ports
+from rexec.wire.tls import SimpleSSLConfig
+
+logger = logging.getLogger(__name__)
+
+_WATCH = 1.0
+"""Seconds between two looks at the device database file."""
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `rexec master`."""
+    parser = argparse.ArgumentParser(
+        prog="rexec master",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Serve the datasets and the devices of a laboratory as an ARTIQ master does, to dashboards, "
+        "applets,\ncontroller managers, `rexec up --master` and `rexec run --master`. It runs no experiments itself.",
+        epilog="examples:\n"
+        "  rexec master                       datasets in dataset_db.mdb, devices of device_db.py, for this machine\n"
+        "  rexec master --bind 192.168.1.2    for the laboratory's network, too\n"
+        "  rexec call ::1 3251 -t master_management status    who follows what, and what was dropped\n\n"
+        "A persistent dataset is on the disk before whoever set it has the answer. `artiq_client scan-devices` or "
+        "SIGHUP\nreads the device database again; a bad file changes nothing. Ctrl-C or SIGTERM ends it, status 0.",
+    )
+    databases = parser.add_argument_group("databases")
+    databases.add_argument(
+        "--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s"
+    )
+    databases.add_argument(
+        "--dataset-db",
+        metavar="FILE",
+        type=Path,
+        default=Path("dataset_db.mdb"),
+        help="persistent datasets, an LMDB file as ARTIQ's (default: %(default)s, made if missing)",
+    )
+    databases.add_argument(
+        "--watch", action="store_true", help="read the device database again whenever its file has changed"
+    )
+    parser.add_argument("--name", help="name for people, as dashboards show it")
+    parser.add_argument(
+        "--backlog",
+        metavar="MIB",
+        type=_mebibytes,
+        default=16 << 20,
+        help="what may wait for a slow follower; of what goes beyond it, it gets the latest values (default: 16)",
+    )
+    parser.add_argument(
+        "--for-artiq",
+        metavar="RELEASE",
+        type=int,
+        choices=(7, 8, 9),
+        default=9,
+        help="release that dashboards, applets and controller managers are of: 9 (default), 8 or 7. The protocol "
+        "has no way to find out; control connections do without",
+    )
+    simple_network_args(
+        parser,
+        [
+            ("notify", "notification", 3250),
+            ("control", "control", 3251),
+            ("logging", "remote logging", 1066),
+            ("broadcast", "broadcast", 1067),
+        ],
+        ssl=True,
+    )
+    verbosity_args(parser)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until a signal or a client ends it; return the exit status."""
+    options = get_argparser().parse_args(argv)
+    console = Console(stderr=True)
+    log_to(console, options)
+    for handler in logging.getLogger().handlers:
+        # Messages that controller managers send say where they come from.
+        handler.setFormatter(
+            logging.Formatter("%(levelname)s:%(source)s:%(name)s:%(message)s", defaults={"source": "master"})
+        )
+    with DatasetDB(options.dataset_db) as datasets:
+        asyncio.run(serve(options, datasets))
+    return 0
+
+
+async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
+    """Serve the databases until the end."""
+    devices = await DeviceFile.open(options.device_db)
+    ports = Ports(options.port_notify, options.port_control, options.port_broadcast, options.port_logging)
+    master = Master(
+        datasets, devices, ports, name=options.name, artiq=options.for_artiq, backlog=options.backlog
+    )
+    tasks: set[asyncio.Task[None]] = set()
+
+    def scan() -> None:
+        task = asyncio.get_running_loop().create_task(devices.scan_and_log())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    try:
+        with signals(master.terminate, scan):
+            await master.start(
+                bind_address_from_args(options), SimpleSSLConfig(*options.ssl) if options.ssl else None
+            )
+            if options.watch:
+                tasks.add(asyncio.create_task(devices.watch(_WATCH)))
+            count, persistent = datasets.count()
+            print(f"{count} datasets, {persistent} of them persistent: {datasets.path}")
+            print(f"{len(devices.database)} devices: {options.device_db}")
+            for part, addresses in master.addresses.items():
+                print(f"{part}: {', '.join(shown(*address) for address in addresses)}")
+            print("rexec master is now ready.", flush=True)
+            await master.wait_terminate()
+    finally:
+        for task in list(tasks):
+            task.cancel()
+        await master.stop()
+
+
+@contextmanager
+def signals(terminate: Callable[[], None], scan: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the master, and SIGHUP read its device database again."""
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = {"SIGINT": terminate, "SIGTERM": terminate, "SIGBREAK": terminate, "SIGHUP": scan}
+
+    def handler(action: Callable[[], None]) -> Callable[[int, Any], None]:
+        def handle(number: int, frame: Any) -> None:
+            loop.call_soon_threadsafe(action)
+
+        return handle
+
+    before = {
+        number: signal.signal(number, handler(action))
+        for name, action in wanted.items()
+        if (number := getattr(signal, name, None)) is not None
+    }
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+
+def shown(address: str, port: int) -> str:
+    """Return an address as people write it."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _mebibytes(text: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1 << 20:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB above 0")
+    return int(number * (1 << 20))
