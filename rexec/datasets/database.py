@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from rexec.datasets._changes import apply_mod, check_appendable
 from rexec.datasets._lmdb import PersistentStore
+from rexec.datasets.changes import apply_mod, check_appendable
 from rexec.datasets.types import Entry, Metadata, Mod, Origin
 from rexec.datasets.values import own_copy
 

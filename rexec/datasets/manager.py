@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from rexec.datasets._changes import apply_index, check_appendable, client_change
+from rexec.datasets.changes import apply_index, check_appendable, client_change
 from rexec.datasets.database import DatasetDB
 from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Entry, Metadata, Mod, Origin
 from rexec.datasets.values import own_copy, same, slices

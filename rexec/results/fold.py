@@ -1,11 +1,16 @@
 """What a journal adds up to: the state of a run, as a pure fold over its records."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from rexec.results.records import Kind, Record
+
+if TYPE_CHECKING:
+    from rexec.results.history import History
+
+_CHANGES: Final = frozenset({Kind.SET, Kind.APPEND, Kind.MUTATE, Kind.DELETE})
 
 
 @dataclass
@@ -47,6 +52,7 @@ class RunState:
         records: How many records were folded.
         last_time: Time of the last record, seconds since the epoch.
         problems: Changes that could not be carried out, as text.
+        history: Of a recording: what keeps every change, not only the last value.
 
     """
 
@@ -58,13 +64,16 @@ class RunState:
     records: int = 0
     last_time: float = 0.0
     problems: list[str] = field(default_factory=list)
+    history: "History | None" = None
 
     def apply(self, record: Record) -> None:
         """Take in the next record."""
         self.records += 1
         self.last_time = max(self.last_time, record.time)
         kind = record.kind
-        if kind is Kind.APPEND:
+        if self.history is not None and kind in _CHANGES:
+            self.history.apply(self, record)
+        elif kind is Kind.APPEND:
             item = self.datasets.get(record.key)
             if item is not None:
                 self._append(item, record)
@@ -80,6 +89,12 @@ class RunState:
             self.archive[record.key] = self._item(record)
         elif kind is Kind.IDENTITY:
             self.identity |= record.value
+            if self.history is None and _keeps_history(self.identity):
+                from rexec.results.history import History
+
+                self.history = History()
+        elif kind is Kind.NOTE and record.key == "comparison":
+            self.notes.setdefault("comparisons", []).append(record.value | {"order": self.records})
         elif kind is Kind.NOTE:
             self.notes[record.key] = record.value
         elif kind is Kind.END:
@@ -127,6 +142,12 @@ class RunState:
             item.dirty = rows
         else:
             item.dirty = (min(item.dirty[0], rows[0]), max(item.dirty[1], rows[1]))
+
+
+def _keeps_history(identity: dict[str, Any]) -> bool:
+    """Return whether an identity is that of a recording: a bridge's, that keeps every change."""
+    recording = identity.get("recording")
+    return isinstance(recording, dict) and recording.get("mode") == "record"
 
 
 def _rows(value: Any, index: Any) -> tuple[int, int] | None:

@@ -115,6 +115,8 @@ def _write_ours(file: h5py.File, state: RunState, identifier: bytes) -> h5py.Gro
                     _set(ours, f"sources/{digest}", text)
             else:
                 _set(ours, name, value if isinstance(value, str | int | float) else pyon_text(value))
+    if "comparisons" in state.notes:
+        _set(ours, "comparisons", pyon_text(state.notes["comparisons"]))
     return ours
 
 

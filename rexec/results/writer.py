@@ -163,6 +163,10 @@ class ResultsWriter:
         """Say which dataset a viewer shows first, against which others (NeXus default plot)."""
         self._journal.put(Record(Kind.NOTE, "plot", value={"signal": signal, "axes": list(axes)}))
 
+    def note(self, name: str, value: Any) -> None:
+        """Keep a further fact about the results: a bridge's "comparison" of what it holds with what there is."""
+        self._journal.put(Record(Kind.NOTE, name, value=value))
+
     def sync(self) -> None:
         """Return when every change so far survives a loss of power."""
         self._journal.sync()
