@@ -39,19 +39,25 @@ class Teller:
         self._json = as_json
         self._console = console
         self._lock = threading.Lock()
+        self._told: dict[str, str] = {}
 
     def __call__(self, status: Status) -> None:
         """Tell of one change."""
         # One write a line, one at a time: each controller has a thread of its own.
         with self._lock:
-            STATES.log(logging.WARNING if status.state in TROUBLE else logging.INFO, "%s", line(status))
+            # A controller that fails every few seconds in the same way is not to bury the others.
+            is_news = self._told.get(status.name) != status.reason
+            if status.state in TROUBLE:
+                self._told[status.name] = status.reason
+            said = line(status) if is_news else line(status).partition("\n")[0]
+            STATES.log(logging.WARNING if status.state in TROUBLE else logging.INFO, "%s", said)
             if self._json:
                 print(json.dumps({"time": time.time(), **status.as_dict()}), flush=True)
             elif not self._console.is_terminal:
-                print(line(status), flush=True)
-            elif status.state in TROUBLE:
+                print(said, flush=True)
+            elif status.state in TROUBLE and is_news:
                 at = time.strftime("%H:%M:%S")
-                self._console.print(f"{at} {line(status)}", markup=False, highlight=False, soft_wrap=True)
+                self._console.print(f"{at} {said}", markup=False, highlight=False, soft_wrap=True)
 
 
 def line(status: Status) -> str:
@@ -76,13 +82,15 @@ def table(found: list[Status], left_out: Mapping[str, str]) -> Table:
     caption = f"not run here: {', '.join(left_out)}" if left_out else None
     made = Table(box=None, header_style="bold", pad_edge=False, caption=caption, caption_justify="left")
     for heading in ("controller", "state", "pid", "uptime", "restarts", "last ping", "memory", ""):
-        made.add_column(heading, no_wrap=True, overflow="ellipsis")
+        made.add_column(heading, no_wrap=heading != "")
     now = time.time()
     for status in found:
         loud = status.silent_since is not None and now - status.silent_since > _LOUD
         style = "bold red" if loud else _STYLES.get(status.state, "")
-        row = cells(status.as_dict(), now)
-        made.add_row(*(Text(cell, style if at == 1 else "") for at, cell in enumerate(row)))
+        *row, reason = cells(status.as_dict(), now)
+        shown = [Text(cell, style if at == 1 else "") for at, cell in enumerate(row)]
+        # What does not fit is above the table.
+        made.add_row(*shown, Text(reason, no_wrap=True, overflow="ellipsis"))
     return made
 
 
@@ -93,9 +101,10 @@ def cells(status: dict[str, Any], now: float) -> list[str]:
         f"{status['ping'] * 1e3:.0f} ms, {duration(now - status['pinged'])} ago" if status["pinged"] else ""
     )
     silence = f" {duration(now - status['silent_since'])}" if status["silent_since"] else ""
+    again = f", again in {duration(max(0, status['retry_at'] - now))}" if status["retry_at"] else ""
     return [
         status["name"],
-        status["state"] + silence,
+        status["state"] + silence + again,
         str(status["pid"] or ""),
         duration(up) if up is not None else "",
         str(status["restarts"]),

@@ -28,15 +28,15 @@ def get_argparser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rexec up",
         description="Start the controllers of this machine from their commands, ping them, restart those that "
-        "fail, and end them all on Ctrl-C or SIGTERM (a second one kills them). A change of the device database is "
-        "followed; controllers whose entries are as before are not touched.",
+        "fail, and end\nthem all on Ctrl-C or SIGTERM (a second one kills them). A change of the device database is "
+        "followed;\ncontrollers whose entries are as before are not touched.",
         epilog="examples:\n"
         "  rexec up                              all controllers of ./device_db.py that belong on this machine\n"
         "  rexec up camera --log-dir logs        one of them, its output kept in logs/camera.log\n"
         "  rexec up --master lab1 --forward-logs lab1\n"
         "                                        in the place of artiq_ctlmgr\n"
         "  rexec up --export systemd --output units\n"
-        "  rexec call 127.0.0.1 3249 restart camera\n"
+        "  rexec call 127.0.0.1 3249 restart '\"camera\"'\n"
         "                                        restart one while `rexec up` runs, even if it is busy\n\n"
         "A controller that answers no ping while a client is connected to it is taken for busy and left alone, for\n"
         "ever unless --busy-limit or busy_limit in its entry says otherwise.\n"
@@ -86,7 +86,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "control", "target ctlmgr: retry_now(name), restart(name), status(), terminate()"
     )
     add = control.add_argument
-    add("--bind", metavar="ADDRESS", action="append", help="where to listen (default: 127.0.0.1)")
+    add("--bind", metavar="ADDRESS", action="append", help="where to listen (default: localhost)")
     add("--port-control", metavar="PORT", type=int, default=3249, help="default: %(default)d")
     return parser
 
@@ -119,7 +119,7 @@ def main(argv: Sequence[str]) -> int:
         stack.enter_context(signals(end, supervisor))
         stack.enter_context(forwarded(options.forward_logs, options.master_port_logging))
         control = ControlServer(
-            Control(supervisor), options.bind or ["127.0.0.1"], options.port_control, end.set
+            Control(supervisor), options.bind or ["localhost"], options.port_control, end.set
         )
         stack.callback(control.close)
         follower = Follower(source, selector, supervisor, lambda it: log_files(options.log_dir, it.specs))
@@ -137,8 +137,8 @@ def main(argv: Sequence[str]) -> int:
         ending = threading.Thread(target=close, name="ends the controllers")
         ending.start()
         while ending.is_alive():
-            show(live, supervisor)
             ending.join(0.2)
+            show(live, supervisor)
     return 0
 
 

@@ -2,9 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import psutil
+
+_LONGEST: Final = 60
+"""Characters of a command line that are shown."""
 
 UNKNOWN: Final = "a process that the system does not name"
 
@@ -71,9 +75,12 @@ def _family(pid: int) -> Iterator[psutil.Process]:
 def program(pid: int) -> str:
     """Return the first words of a process's command line, "?" where the system does not tell."""
     try:
-        return " ".join(psutil.Process(pid).cmdline()[:4]) or "?"
+        first, *others = psutil.Process(pid).cmdline() or ["?"]
     except psutil.Error:
         return "?"
+    words = " ".join([Path(first).name, *others]).split()
+    said = " ".join(words)
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
 
 
 def _plain(address: str, port: int) -> tuple[str, int]:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rexec.supervise.errors import ControllerStartError
+from rexec.supervise.errors import ControlPortError
 from rexec.wire.pc_rpc import Server
 
 
@@ -19,7 +19,7 @@ class ControlServer:
         terminate: Called when a client asks to end.
 
     Raises:
-        ControllerStartError: The port cannot be had.
+        ControlPortError: The port cannot be had.
 
     """
 
@@ -31,7 +31,7 @@ class ControlServer:
             self._loop.run_until_complete(self._server.start(list(bind), port))
         except OSError as error:
             self._loop.close()
-            raise ControllerStartError(
+            raise ControlPortError(
                 f"control port {port} cannot be opened on {', '.join(bind)}: {error.strerror or error}. Does another "
                 "controller manager run here? Choose another one with --port-control"
             ) from error

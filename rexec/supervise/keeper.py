@@ -96,6 +96,8 @@ class Keeper:
                 self._hurry.clear()
                 self._restart.clear()
                 self._attempt()
+                with self._lock:
+                    self._status.retry_at = time.time() + self._delay
                 if not self._hurry.wait(self._delay):
                     longest = max(LONGEST_DELAY, self.spec.retry_timer)
                     self._delay = min(self._delay * self.spec.retry_timer_backoff, longest)
@@ -109,11 +111,13 @@ class Keeper:
         """Start the controller and watch it until it is to end, or something is wrong."""
         if not self._is_free():
             return
+        with self._lock:
+            self._status.retry_at = None
         self._set("starting")
         try:
             reason = self._run()
         except ControllerStartError as error:
-            reason = str(error)
+            reason = error.reason
         self._stop("waiting", reason)
 
     def _is_free(self) -> bool:

@@ -86,7 +86,7 @@ class ControllerProcess:
     ) -> None:
         self.name: Final = endpoint.controller
         self._endpoint = endpoint
-        self._what = f"controller {self.name!r} ({shlex.join(words)})"
+        self._command: Final = shlex.join(words)
         self._guardian = guardian
         try:
             self._process = subprocess.Popen(  # noqa: S603  # the command is the laboratory's own
@@ -98,11 +98,8 @@ class ControllerProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise ControllerStartError(
-                f"{self._what} cannot be started in {folder}: {error.strerror or error}. "
-                "Check the command in its entry"
-            ) from error
+        except (OSError, ValueError) as error:
+            raise ControllerStartError(self.name, _not_started(error, words, env, folder)) from error
         guardian.watch(self._process.pid)
         self._output = Output(self.name, cast(IO[bytes], self._process.stdout))
 
@@ -131,14 +128,14 @@ class ControllerProcess:
             if status is not None:
                 hint = " (a command must not go into the background)" if status == 0 else ""
                 raise ControllerStartError(
-                    f"{self._what} {_ended(status)} before it answered at {where}{hint}{self.last_lines()}"
+                    self.name, f"{_ended(status)} before it answered at {where}{hint}{self.last_lines()}"
                 )
             left = deadline - time.monotonic()
             if left <= 0:
                 why = "nobody listens there" if found.is_refused else found.reason
                 raise ControllerStartError(
-                    f"{self._what} runs, but did not answer at {where} within {timeout:g} s: {why}"
-                    f"{self.last_lines(0.0)}"
+                    self.name,
+                    f"runs, but did not answer at {where} within {timeout:g} s: {why}{self.last_lines(0.0)}",
                 )
             found = answer(self._endpoint, min(left, 2.0))
             if found.is_there:
@@ -160,7 +157,7 @@ class ControllerProcess:
         groups.signal_group(self._process, is_hard=True)
         self._guardian.forget(self._process.pid)
         self._output.close()
-        logger.debug("%s %s", self._what, _ended(status))
+        logger.debug("%s %s", self.name, _ended(status))
 
     def _ask_to_terminate(self, step: float) -> None:
         endpoint = self._endpoint
@@ -179,7 +176,7 @@ class ControllerProcess:
             finally:
                 client.close_rpc()
         except (WireError, OSError, AttributeError, IndexError) as error:
-            logger.debug("%s does not terminate when asked: %s", self._what, error)
+            logger.debug("%s does not terminate when asked: %s", self.name, error)
             groups.signal_group(self._process, is_hard=False)
 
     def _wait_or_signal(self, step: float) -> None:
@@ -189,15 +186,29 @@ class ControllerProcess:
                 return
             except subprocess.TimeoutExpired:
                 name = "SIGKILL" if is_hard else "SIGTERM"
-                logger.warning("%s still runs after %g s: %s", self._what, step, name)
+                logger.warning("controller %r still runs after %g s: %s", self.name, step, name)
                 groups.signal_group(self._process, is_hard=is_hard)
 
     def last_lines(self, wait: float = 1.0) -> str:
         """Return the last lines of its output for a message; waits up to `wait` seconds for its end."""
         lines = self._output.tail(wait)[-8:]
-        if not lines:
-            return ". It printed nothing"
-        return ". Its last lines:\n" + "\n".join(f"    {line}" for line in lines)
+        said = "".join(f"\n    {line}" for line in lines)
+        summary = f": {lines[-1].strip()}" if lines else ". It printed nothing"
+        return f"{summary}\n  command: {self._command}" + (f"\n  its last lines:{said}" if lines else "")
+
+
+def _not_started(error: Exception, words: list[str], env: Mapping[str, str], folder: Path) -> str:
+    """Return why a command cannot be run."""
+    where = f"\n  command: {shlex.join(words)}\n  folder: {folder}"
+    if not folder.is_dir():
+        return f"cannot be started: there is no folder {folder}{where}"
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"cannot be started: command not found: {words[0]!r}. Is it installed, and is it on PATH?"
+            f"{where}\n  PATH: {env.get('PATH', '')}"
+        )
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"cannot be started: {words[0]!r}: {reason}. Check the command in its entry{where}"
 
 
 def _ended(status: int) -> str:

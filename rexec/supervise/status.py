@@ -19,7 +19,7 @@ class Status:
 
     name: str
     address: str
-    state: State = "starting"
+    state: State = "waiting"
     pid: int | None = None
     since: float = 0.0
     """When the process was started, seconds since the epoch; 0: it is not."""
@@ -30,6 +30,8 @@ class Status:
     """How long that took, in seconds."""
     silent_since: float | None = None
     """When the first ping was sent that has not been answered, seconds since the epoch."""
+    retry_at: float | None = None
+    """When the next attempt to start it is due, seconds since the epoch."""
     reason: str = ""
     """Why it is not up."""
 

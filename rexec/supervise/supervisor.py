@@ -42,6 +42,8 @@ class Supervisor:
                 return
             old = [name for name, keeper in self._keepers.items() if selection.specs.get(name) != keeper.spec]
             self._end(old)
+            for name in old:
+                del self._keepers[name]
             for name, reason in selection.left_out.items():
                 if self.left_out.get(name) != reason:
                     logger.info("controller %r is not run here: %s", name, reason)
@@ -93,8 +95,6 @@ class Supervisor:
             keeper.end()
         for keeper in ending:
             keeper.join()
-        for name in names:
-            del self._keepers[name]
 
 
 class Control:

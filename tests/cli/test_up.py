@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rexec.wire.pc_rpc import Client, Server
 from rexec.wire.sync_struct import Notifier, Publisher
 from tests.serving import free_port, silent
-from tests.supervise.controllers import alive, within
+from tests.supervise.controllers import alive, within, write_controller
 
 CONTROLLER = """
 import os, sys, time
@@ -199,6 +200,42 @@ def test_a_busy_controller_is_left_alone(folder: Path) -> None:
         assert running.next("a", "up")["pid"] == first["pid"]
 
 
+def test_a_busy_one_is_restarted_after_its_limit_or_by_hand(folder: Path) -> None:
+    ports = free_port(), free_port()
+    write(folder, {"a": entry(ports[0], busy_limit=2.5), "b": entry(ports[1])})
+    with up(folder) as running:
+        assert within(20, lambda: states(running) == {"a": "up", "b": "up"})
+        before = pids(running)
+        calls = [threading.Thread(target=interrupted, args=(port,)) for port in ports]
+        for each in calls:
+            each.start()
+        assert within(10, lambda: states(running)["b"] == "busy")
+        assert "longer than its busy_limit of 2.5 s" in running.next("a", "waiting")["reason"]
+        assert pids(running)["b"] == before["b"]
+        call(running.control, "restart", "b")
+        for each in calls:
+            each.join(20)
+        assert within(15, lambda: states(running) == {"a": "up", "b": "up"})
+
+
+def interrupted(port: int) -> None:
+    """Make a long call that does not come to its end."""
+    with pytest.raises(ConnectionError):
+        call(port, "work", 60.0)
+
+
+def test_ctrl_c_does_not_wait_for_a_ping(folder: Path) -> None:
+    port = free_port()
+    write(folder, {"a": entry(port, ping_timeout=600.0, term_timeout=0.5)})
+    with up(folder) as running:
+        running.next("a", "up")
+        thread = threading.Thread(target=interrupted, args=(port,))
+        thread.start()
+        time.sleep(0.5)
+        assert running.end() == 0
+        thread.join(10)
+
+
 def test_one_that_hangs_without_a_client_is_restarted(folder: Path) -> None:
     port = free_port()
     write(folder, {"a": entry(port)})
@@ -254,6 +291,35 @@ def test_no_orphans_after_kill_9(folder: Path) -> None:
         assert within(10, lambda: not any(alive(pid) for pid in children))
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("python lamp.py {port} stubborn", id="ignores SIGTERM"),
+        pytest.param("sh -c 'python lamp.py {port} good; true'", id="grandchild of a shell"),
+        pytest.param("sh -c 'sleep 1000 & python lamp.py {port} stubborn; true'", id="several, stubborn"),
+    ],
+)
+def test_whatever_a_command_has_started_ends_with_a_killed_supervisor_and_its_port_is_free(
+    folder: Path, command: str
+) -> None:
+    write_controller(folder).rename(folder / "lamp.py")
+    write(folder, {"a": entry(free_port(), command=command, ping_timeout=5.0)})
+    with up(folder) as running:
+        first = running.next("a", "starting")
+        assert first["pid"] is None
+        assert within(20, lambda: "lamp is cold" in running.err() or states(running) == {"a": "up"})
+        started = [
+            each.pid
+            for each in psutil.Process(running.process.pid).children(recursive=True)
+            if "_guardian" not in " ".join(each.cmdline())
+        ]
+        assert len(started) == (1 if command.startswith("python") else 2 + ("sleep" in command))
+        running.end(signal.SIGKILL)
+        assert within(10, lambda: not any(alive(pid) for pid in started))
+    with up(folder) as again:
+        assert again.next("a", "starting")["restarts"] == 0
+
+
 def test_a_client_can_hurry_an_attempt_and_end_it_all(folder: Path) -> None:
     (folder / "controller.py").rename(folder / "later.py")
     write(folder, {"a": entry(free_port(), retry_timer=60.0)})
@@ -264,6 +330,11 @@ def test_a_client_can_hurry_an_attempt_and_end_it_all(folder: Path) -> None:
             call(running.control, "retry_now", "x")
         call(running.control, "retry_now", "a")
         running.next("a", "up")
+        pid = pids(running)["a"]
+        call(running.control, "retry_now", "a")  # it runs: nothing to do
+        call(running.control, "restart", "a")
+        assert "restarted as asked" in running.next("a", "waiting")["reason"]
+        assert running.next("a", "up")["pid"] != pid
         call(running.control, "terminate")
         assert running.process.wait(20) == 0
 

@@ -70,9 +70,12 @@ def test_a_controller_that_ends_at_once_shows_status_and_output(folder: Path) ->
     with starter, devices, pytest.raises(ControllerStartError) as caught:
         devices.get("lamp")
     said = str(caught.value)
-    assert f"controller 'lamp' (python controller.py {port} dies) ended with exit status 3" in said
-    assert f"before it answered at 127.0.0.1:{port}" in said
-    assert said.endswith("    no lamp found on the bus")
+    first, command, *lines = said.splitlines()
+    assert first == (
+        f"controller 'lamp' ended with exit status 3 before it answered at 127.0.0.1:{port}: no lamp found on the bus"
+    )
+    assert command == f"  command: python controller.py {port} dies"
+    assert lines == ["  its last lines:", "    ERROR:lamp:the lamp is cold", "    no lamp found on the bus"]
 
 
 def test_a_controller_that_never_answers_is_given_up(folder: Path) -> None:
@@ -94,7 +97,7 @@ def test_a_controller_that_will_not_end_is_killed(folder: Path, caplog: pytest.L
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"command": "absent_program {port}"}, ControllerStartError, "cannot be started in"),
+        ({"command": "absent_program {port}"}, ControllerStartError, "command not found: 'absent_program'"),
         ({"command": "python {prot}"}, CommandTemplateError, "Did you mean 'port'"),
         ({"command": None}, DeviceUnreachable, "has no command"),
         ({"host": "192.0.2.1", "command": None}, DeviceUnreachable, "192.0.2.1"),
