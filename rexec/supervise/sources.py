@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 SLOW: Final = 10.0
 """Seconds after which a device database file that does not end is complained of."""
 
+QUIET: Final = 1.0
+"""Seconds without a change after which what a master says is followed: it sends entries one by one."""
+
 RECONNECT: Final = 2.0
 """Seconds between attempts to reach a master again."""
 
@@ -34,16 +37,17 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         self._path: Final = path
-        self._seen = self._stamp()
+        self._loaded = self._looked = self._stamp()
         self.database: DeviceDatabase = load_file(path)
         self._loading: _Loading | None = None
 
     def poll(self) -> bool:
         """Return whether `database` is another one; read again if the file, or a Python file beside it, has changed."""
         if self._loading is None:
-            stamp = self._stamp()
-            if stamp != self._seen:
-                self._seen = stamp
+            before, self._looked = self._looked, self._stamp()
+            # What has changed since the last look may be half written.
+            if self._looked == before and self._looked != self._loaded:
+                self._loaded = self._looked
                 self._loading = _Loading(self._path)
             return False
         if not self._loading.has_ended():
@@ -103,7 +107,7 @@ class _Loading:
 
 
 class MasterSource:
-    """The devices of a running master. While it cannot be reached nothing changes.
+    """The devices of a running master. While it cannot be reached, or has none any more, nothing changes.
 
     Args:
         host: The master's.
@@ -119,6 +123,7 @@ class MasterSource:
         self._origin = f"master {host}:{port}"
         self.database: DeviceDatabase = fetch_database(host, port)
         self._new: DeviceDatabase | None = None
+        self._changed_at = 0.0
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
@@ -128,7 +133,13 @@ class MasterSource:
     def poll(self) -> bool:
         """Return whether `database` is another one than before."""
         with self._lock:
+            if time.monotonic() < self._changed_at + QUIET:
+                return False
             new, self._new = self._new, None
+        if new is not None and not new.raw and self.database.raw:
+            # What ARTIQ makes of a file that says `device_db = []`.
+            logger.error("the %s has no devices any more. The controllers go on as before", self._origin)
+            return False
         if new is None or new.raw == self.database.raw:
             return False
         self.database = new
@@ -176,7 +187,7 @@ class MasterSource:
             logger.error("%s. The controllers go on as before", error)
             return
         with self._lock:
-            self._new = database
+            self._new, self._changed_at = database, time.monotonic()
 
 
 async def _first(*events: asyncio.Event, timeout: float | None = None) -> None:  # noqa: ASYNC109
