@@ -4,16 +4,20 @@
     x = fit(guess)
 
 They are sent as source, with what they use, through `add_code` and `call`: stock controllers need nothing new.
+The package itself is a decorator too: `@rexec.remote` is `@rexec.remote.remote` (docs/decisions/0012-*.md).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+import types
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from rexec.remote._async import AsyncRemote, AsyncRemoteFunction
+from rexec.remote._definition import RemoteDefinition, remote
 from rexec.remote._errors import CannotTravel, JobExpired, RemoteFunctionError, StateLost
-from rexec.remote._fleet import Fleet, FleetError, FleetResults
-from rexec.remote._function import RemoteDefinition, RemoteFunction, remote
-from rexec.remote._jobs import Job, Stream
+from rexec.remote._fleet import Fleet, FleetError, FleetResults, fleet
+from rexec.remote._function import RemoteFunction
+from rexec.remote._jobs import Captured, Job
 from rexec.remote._provided import (
     CurrentJob,
     controller_driver,
@@ -21,12 +25,17 @@ from rexec.remote._provided import (
     job,
     provided,
 )
-from rexec.remote._remote import Remote
+from rexec.remote._remote import Remote, wrap
+from rexec.remote._streams import Stream
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 __all__ = [
     "AsyncRemote",
     "AsyncRemoteFunction",
     "CannotTravel",
+    "Captured",
     "CurrentJob",
     "Fleet",
     "FleetError",
@@ -49,30 +58,14 @@ __all__ = [
 ]
 
 
-def wrap(
-    client: Any,
-    name: str | None = None,
-    *,
-    lease: float = 30.0,
-    reconnect: Callable[[], Any] | None = None,
-) -> Remote:
-    """Return remote functions on any client that has `add_code` and `call`.
+class _Decorator(types.ModuleType):
+    """The package, which can be called: a function is marked by `@rexec.remote`."""
 
-    Args:
-        client: Of this or the reference library, as ARTIQ's own `get_device` returns it too.
-        name: Device, for messages and logs.
-        lease: Seconds without a word from here after which the controller ends the jobs of this client.
-        reconnect: Returns a new client after a broken connection; ours connects again by itself.
+    rexec_decorator = True
 
-    """
-    return client if isinstance(client, Remote) else Remote(client, name, lease=lease, reconnect=reconnect)
+    def __call__(self, function: Callable[P, R]) -> RemoteDefinition[P, R]:
+        """Mark a function as one for controllers; see `remote`."""
+        return remote(function)
 
 
-def fleet(devices: Mapping[str, Any]) -> Fleet:
-    """Return many controllers as one.
-
-    Args:
-        devices: A `Remote`, or any client with `add_code` and `call`, by name.
-
-    """
-    return Fleet({name: wrap(client, name) for name, client in devices.items()})
+sys.modules[__name__].__class__ = _Decorator

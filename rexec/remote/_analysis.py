@@ -3,7 +3,6 @@
 import ast
 import builtins
 import functools
-import hashlib
 import importlib.metadata
 import inspect
 import linecache
@@ -14,45 +13,15 @@ import sys
 import textwrap
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from rexec.remote._errors import CannotTravel
 from rexec.remote._provided import Placeholder
+from rexec.remote._shipment import Bundle, Shipment, digest
 from rexec.wire import pyon
 
 _BUILTIN = frozenset(vars(builtins)) | {"__name__", "__file__"}
 _OURS = frozenset({"rexec", "devicedb", "schemas"})
-
-
-@dataclass
-class Bundle:
-    """What is sent for one module: the definitions that a function uses of it."""
-
-    key: str
-    module: str
-    file: str
-    pieces: list[tuple[int, str]] = field(default_factory=list)
-    imports: list[tuple[str, str, str | None]] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
-    binds: list[tuple[str, str, str]] = field(default_factory=list)
-    provided: dict[str, str] = field(default_factory=dict)
-
-    def message(self) -> dict[str, Any]:
-        """Return the bundle as the controller takes it."""
-        return dict(vars(self))
-
-
-@dataclass
-class Shipment:
-    """All that a function needs: bundles in the order in which they are to be sent."""
-
-    function: str
-    key: str
-    bundles: list[Bundle]
-    modules: list[types.ModuleType]
-    wanted: dict[str, str]
-    """Names the controller must provide, and where each is used."""
 
 
 def analyse(function: Callable[..., Any]) -> Shipment:
@@ -98,9 +67,10 @@ class _Collector:
             scope = vars(sys.modules[thing.__module__])
         module = str(scope.get("__name__", "__main__"))
         key = module
-        if closure:
-            digest = hashlib.sha256(f"{text}{sorted(map(repr, closure.items()))}".encode()).hexdigest()
-            key = f"{module}#{digest[:12]}"
+        if "<locals>" in thing.__qualname__:
+            # Of the same text there may be many, each with other values.
+            told = f"{text}{[(name, _told(value)) for name, value in sorted(closure.items())]}"
+            key = f"{module}#{digest(told)[:12]}"
         bundle = self._bundles.setdefault(key, Bundle(key, module, file))
         if (key, thing.__name__) in self._seen:
             return key
@@ -115,7 +85,7 @@ class _Collector:
             elif name not in _BUILTIN and name != thing.__name__:
                 bundle.provided[name] = name
                 self.wanted[name] = where
-        bundle.pieces.append((line, text))
+        bundle.pieces.append((thing.__name__, line, text))
         # After whatever it binds names of.
         self._order = [*(each for each in self._order if each != key), key]
         return key
@@ -140,10 +110,11 @@ class _Collector:
             return
         elif isinstance(value, logging.Logger):
             self._seen.add((bundle.key, name))
-            bundle.pieces.append((1, f"import logging; {name} = logging.getLogger(__name__)"))
+            bundle.pieces.append((name, 1, f"import logging; {name} = logging.getLogger(__name__)"))
         elif isinstance(value, re.Pattern):
             self._seen.add((bundle.key, name))
-            bundle.pieces.append((1, f"import re; {name} = re.compile({value.pattern!r}, {value.flags})"))
+            text = f"import re; {name} = re.compile({value.pattern!r}, {value.flags})"
+            bundle.pieces.append((name, 1, text))
         elif (found := imported_from(scope, name, value)) is not None:
             bundle.imports.append((name, *found))
         else:
@@ -171,6 +142,14 @@ class _Collector:
         if key != bundle.key:
             bundle.binds.append((name, key, thing.__name__))
         return True
+
+
+def _told(value: Any) -> str:
+    """Return what tells a closed-over value from others."""
+    try:
+        return digest(value)
+    except (TypeError, ValueError):
+        return repr(value)
 
 
 def source_of(thing: Any) -> tuple[str, int, str]:

@@ -1,16 +1,24 @@
 """Remote functions from asyncio: the same code, waited for without blocking the event loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from rexec.remote._function import RemoteFunction
-from rexec.remote._jobs import Job
+from rexec.remote._jobs import Captured, Job
 from rexec.remote._remote import Remote
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_END = object()
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class _End:
+    """What comes after the last item."""
+
+
+_END = _End()
 
 
 class AsyncRemote:
@@ -39,7 +47,7 @@ class AsyncRemote:
         await self.close_rpc()
 
 
-class AsyncRemoteFunction(Generic[P, R]):
+class AsyncRemoteFunction(Generic[P, R_co]):
     """A function that runs on a controller: await its call, `submit` it, or `stream` its items.
 
     Args:
@@ -47,29 +55,38 @@ class AsyncRemoteFunction(Generic[P, R]):
 
     """
 
-    def __init__(self, function: RemoteFunction[P, R]) -> None:
+    def __init__(self, function: RemoteFunction[P, R_co]) -> None:
         self._function = function
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function there and return its value; cancelling the task cancels it."""
+        return await self._wait_for(await self.submit(*args, **kwargs))
+
+    async def captured(self, *args: P.args, **kwargs: P.kwargs) -> Captured[R_co]:
+        """Run the function there and return its value together with what it printed and logged; see `__call__`."""
         job = await self.submit(*args, **kwargs)
+        value = await self._wait_for(job)
+        return Captured(value, list(job.output))
+
+    async def _wait_for(self, job: Job[R_co]) -> R_co:
         try:
-            result: R = await asyncio.wrap_future(job)
+            return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
             # wrap_future has passed the cancellation on already; the request to the controller may wait.
             await asyncio.to_thread(job.cancel)
             raise
-        return result
 
-    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]:
         """Start the function as a job and return that; `asyncio.wrap_future(job)` awaits it."""
         return await asyncio.to_thread(self._function.submit, *args, **kwargs)
 
-    async def stream(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Any, None]:
+    async def stream(
+        self: "AsyncRemoteFunction[P, Iterator[T]]", *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
         """Yield the items of a generator function as they are made; `aclose` ends that."""
         items = await asyncio.to_thread(self._function.stream, *args, **kwargs)
         try:
-            while (item := await asyncio.to_thread(next, items, _END)) is not _END:
+            while not isinstance(item := await asyncio.to_thread(next, items, _END), _End):
                 yield item
         finally:
             await asyncio.to_thread(items.close)

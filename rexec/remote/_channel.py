@@ -1,50 +1,23 @@
 """Requests to the agent on a controller: puts it there, and connects again when the connection breaks."""
 
-import inspect
+import contextlib
 import logging
 import os
-import re
 import threading
-from collections.abc import Callable
-from hashlib import sha256
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from rexec.remote import _shipped_agent, _shipped_jobs
-from rexec.remote._errors import StateLost, remote_exception
+from rexec.remote._agent import SOURCE, STUB
+from rexec.remote._errors import RemoteFunctionError, StateLost, remote_exception
+from rexec.remote._pieces import steps, weight
+from rexec.wire.errors import MessageTooLong
 from rexec.wire.pc_rpc import Client
 
-_log = logging.getLogger(__name__)
 _ATTEMPTS: Final = 3
-_FAREWELL: Final = 1.0
+_FAREWELL: Final = 2.0
 """Seconds that a client which leaves gives a controller that may have gone."""
-
-
-def agent_source() -> str:
-    """Return the source of the agent as one module: two files, since either is long enough."""
-    texts = [inspect.getsource(_shipped_jobs), inspect.getsource(_shipped_agent)]
-    # In one module the names of the first are there for the second.
-    second = re.sub(r"(?m)^from (__future__|rexec\.remote\.[\w.]+) import .*$", "", texts[1])
-    return texts[0] + "\n\n" + second
-
-
-SOURCE: Final = agent_source()
-KEY: Final = "_rexec_agent_" + sha256(SOURCE.encode()).hexdigest()[:12]
-_STUB: Final = f'''
-def _rexec_boot(source):
-    agent = controller_initial_namespace.get("{KEY}")
-    if agent is None and source is not None:
-        import linecache, types
-        module = types.ModuleType("rexec_agent")
-        file = "{_shipped_jobs.SELF_FILE}"
-        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-        exec(compile(source, file, "exec"), module.__dict__)
-        agent = controller_initial_namespace["{KEY}"] = module.Agent(controller_initial_namespace)
-    return agent is not None
-
-
-def _rexec_request(session, action, payload):
-    return controller_initial_namespace["{KEY}"].request(globals(), session, action, payload)
-'''
+_STOCK_REQUEST: Final = 3 << 20
+"""Bytes of arguments that a stock server surely takes in one request: it reads 4 MiB."""
 
 
 class Channel:
@@ -54,28 +27,49 @@ class Channel:
         client: Of this or the reference library.
         where: Device, for messages.
         lease: Seconds without a word from here after which the controller ends this client's jobs.
-        level: Of the log records that are wanted.
         reconnect: Returns a new client; for clients that do not connect again by themselves.
 
     """
 
-    def __init__(
-        self, client: Any, where: str, lease: float, level: int, reconnect: Callable[[], Any] | None
-    ) -> None:
+    def __init__(self, client: Any, where: str, lease: float, reconnect: Callable[[], Any] | None) -> None:
         self.client = client
         self.where = where
-        self.lock = threading.RLock()
+        self.lease = lease
         self.session = os.urandom(8).hex()
-        self._hello = {"lease": lease, "level": level}
+        self.closed = False
+        self.log = logging.getLogger(f"rexec.remote.{where}")
+        self._hello = {"lease": lease, "level": self.log.getEffectiveLevel()}
         self._reconnect = reconnect
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._when_lost: list[Callable[[StateLost], None]] = []
         self._ready = False
         self._leaving = False
         self._agent: str | None = None
 
-    @property
-    def was_used(self) -> bool:
-        """Whether the agent of the controller knows of this client."""
-        return self._agent is not None
+    def when_state_is_lost(self, do: Callable[[StateLost], None]) -> None:
+        """Have something called whenever the controller turns out to have been restarted."""
+        self._when_lost.append(do)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[Any]:
+        """Have the client for one exchange; a second one inside it would take the first one's answer.
+
+        Yields:
+            The client.
+
+        Raises:
+            RemoteFunctionError: This thread has it already: the caller is a signal handler or a finalizer.
+
+        """
+        if self._owner == threading.get_ident():
+            raise RemoteFunctionError(f"{self.where}: asked for something from within a request of its own")
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                yield self.client
+            finally:
+                self._owner = None
 
     def request(self, action: str, payload: Any = None) -> Any:
         """Ask the agent; every request may be repeated, so a broken connection is made again.
@@ -83,67 +77,117 @@ class Channel:
         Raises:
             StateLost: The controller has been restarted since; the next request works.
             ConnectionError: It cannot be reached.
+            RemoteFunctionError: The channel is closed.
             TypeError: A value cannot travel.
             Exception: What the agent met while it did as asked.
 
         """
-        with self.lock:
-            for attempt in range(_ATTEMPTS):
-                try:
-                    if not self._ready:
-                        self._boot()
-                    answer = self._call("call", "_rexec_request", self.session, action, payload)
-                except KeyError as error:
-                    if "_rexec_" not in str(error) or attempt == _ATTEMPTS - 1:
-                        raise
-                    self._ready = False  # a new connection: its namespace is empty
-                    continue
-                except StateLost:
+        with self._telling_of_loss(), self.turn():
+            return self._exchange(lambda: self._ask(action, payload))
+
+    def call(self, function: str, args: Any, kwargs: Any) -> Any:
+        """Call a function that `add_code` has put there, its arguments in pieces; raises what it raises."""
+        value = [function, list(args), dict(kwargs)]
+        with self._telling_of_loss(), self.turn():
+            self._exchange(lambda: self._in_pieces(value) or {"ok": None})
+            # Never twice, whatever comes of it.
+            return self._call("call", "_rexec_call", self.session)
+
+    @contextlib.contextmanager
+    def _telling_of_loss(self) -> Iterator[None]:
+        try:
+            yield
+        except StateLost as error:
+            for do in self._when_lost:
+                do(error)
+            raise
+
+    def _exchange(self, ask: Callable[[], Any]) -> Any:
+        """Put the agent there unless it is, ask, and do that again after a broken connection."""
+        if self.closed:
+            raise RemoteFunctionError(f"{self.where}: the remote is closed")
+        for attempt in range(_ATTEMPTS):
+            last = attempt == _ATTEMPTS - 1
+            try:
+                if not self._ready:
+                    self._boot()
+                answer = ask()
+            except KeyError as error:
+                if "_rexec_" not in str(error) or last:
                     raise
-                except (OSError, EOFError) as error:
-                    self._broken(error, last=attempt == _ATTEMPTS - 1)
-                    continue
-                if answer is None:
-                    self._broken(ConnectionError("no answer"), last=attempt == _ATTEMPTS - 1)
-                elif "unknown" in answer:
-                    self._ready = False
-                elif "error" in answer:
-                    raise remote_exception(answer["error"], self.where)
-                else:
-                    return answer["ok"]
-            raise ConnectionError(f"{self.where}: the controller forgets the agent as soon as it has it")
+                self._ready = False  # a new connection: its namespace is empty
+                continue
+            except StateLost:
+                raise
+            except (OSError, EOFError) as error:
+                self._broken(error, last=last)
+                continue
+            if answer is None:
+                self._broken(ConnectionError("no answer"), last=last)
+            elif "unknown" in answer:
+                self._ready = False
+            elif "error" in answer:
+                raise remote_exception(answer["error"], self.where)
+            else:
+                return answer["ok"]
+        raise ConnectionError(f"{self.where}: the controller forgets the agent as soon as it has it")
 
     def leave(self) -> None:
-        """Have this client's jobs ended; a controller that has gone is asked once.
-
-        Raises:
-            ConnectionError: It cannot be told.
-
-        """
+        """Have this client's jobs ended, and close; a controller that has gone, or hangs, is asked once and briefly."""
         self._leaving = True
-        self.request("close")
+        if self._agent is not None:
+            # Not every client has a timeout, and another thread may be in the middle of a request.
+            farewell = threading.Thread(
+                target=self._say_farewell, name=f"rexec {self.where} end", daemon=True
+            )
+            farewell.start()
+            farewell.join(_FAREWELL)
+        self.closed = True
+        self.client.close_rpc()
+
+    def _say_farewell(self) -> None:
+        try:
+            with self.turn():
+                self._exchange(lambda: self._ask("close", None))
+        except Exception as error:
+            self.log.debug("%s: gone before it was told: %s", self.where, error)
+
+    def _ask(self, action: str, payload: Any) -> Any:
+        # A client of ours knows what its server takes; nothing is known of others'.
+        if isinstance(self.client, Client) or weight(payload, _STOCK_REQUEST) <= _STOCK_REQUEST:
+            try:
+                return self._call("call", "_rexec_request", self.session, action, payload)
+            except MessageTooLong:
+                self.log.debug("%s: more than the controller reads at once: %s in pieces", self.where, action)
+        return self._in_pieces(payload) or self._call("call", "_rexec_request", self.session, "whole", action)
+
+    def _in_pieces(self, value: Any) -> Any:
+        """Send a value to the agent; return nothing, or an answer that says why that failed."""
+        for number, step in enumerate(steps(value)):
+            answer = self._call("call", "_rexec_request", self.session, "piece", [number == 0, step])
+            if answer is None or "ok" not in answer:
+                return answer or {"unknown": "session"}
+        return None
 
     def _call(self, method: str, *args: Any) -> Any:
-        if self._leaving and isinstance(self.client, Client):
-            return self.client.rpc_call(method, args, timeout=_FAREWELL)
         return getattr(self.client, method)(*args)
 
     def _broken(self, error: Exception, *, last: bool) -> None:
         self._ready = False
         if last or (self._leaving and self._reconnect is None):
             raise error
-        _log.info("%s: the connection broke (%s): trying again", self.where, error)
+        self.log.info("%s: the connection broke (%s): trying again", self.where, error)
         if self._reconnect is not None:
             self.client = self._reconnect()
 
     def _boot(self) -> None:
         """Put the agent there unless it is, and make this client known to it."""
-        self._call("add_code", _STUB)
-        if not self._call("call", "_rexec_boot", None):
-            self._call("call", "_rexec_boot", SOURCE)
-        answer = self._call("call", "_rexec_request", self.session, "hello", self._hello)["ok"]
+        self._call("add_code", STUB)
+        answer = self._call("call", "_rexec_boot", None, self.session, self._hello)
+        if answer is None:
+            answer = self._call("call", "_rexec_boot", SOURCE, self.session, self._hello)
         self._ready = True
-        state = f"{answer['agent']} {answer['since']}"
+        state = f"{answer['ok']['agent']} {answer['ok']['since']}"
         if self._agent not in (None, state):
             self._agent = state
             raise StateLost(
@@ -152,7 +196,3 @@ class Channel:
                 "declare them stateless=True"
             )
         self._agent = state
-
-    def heartbeat(self) -> None:
-        """Tell the controller that this client lives."""
-        self.request("jobs_alive")

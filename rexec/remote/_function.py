@@ -1,51 +1,65 @@
 """A function that runs on a controller, as the caller sees it."""
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
-from rexec.remote._analysis import Shipment
 from rexec.remote._errors import StateLost
-from rexec.remote._jobs import Job, Stream
-
-if TYPE_CHECKING:
-    from rexec.remote._remote import Remote
+from rexec.remote._follower import Follower
+from rexec.remote._jobs import Captured, Job, News
+from rexec.remote._shipment import Shipment
+from rexec.remote._streams import Stream
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+_WINDOW: Final = 8
+"""Items that a stream makes in advance of its consumer."""
+_NOT_YET: Final = math.inf
 
 
-class RemoteFunction(Generic[P, R]):
+@dataclass(frozen=True)
+class Options:
+    """How a function is run.
+
+    Args:
+        parallel: Run beside other remote functions, instead of having the driver in turns.
+        stateless: Nothing it needs is kept on the controller between calls: no `StateLost` after a restart.
+        deadline: Seconds after which a call is to end.
+        detached: Jobs go on when their client has gone.
+
+    """
+
+    parallel: bool = False
+    stateless: bool = False
+    deadline: float | None = None
+    detached: bool = False
+
+
+class RemoteFunction(Generic[P, R_co]):
     """A function that runs on a controller: call it, `submit` it as a job, or `stream` its items.
 
-    Made by `Remote.function`, whose documentation has the options.
+    Made by `Remote.function`.
+
+    Args:
+        follower: Of the controller.
+        function: The function here.
+        shipment: What it needs there.
+        options: How it is run.
+
     """
 
     def __init__(
-        self,
-        remote: "Remote",
-        function: Callable[P, R],
-        shipment: Shipment,
-        parallel: bool,
-        stateless: bool,
-        deadline: float | None,
-        detached: bool,
+        self, follower: Follower, function: Callable[P, R_co], shipment: Shipment, options: Options
     ) -> None:
-        self._remote = remote
+        self._follower = follower
         self._shipment = shipment
-        self._stateless = stateless
-        self._spec = {
-            "key": shipment.key,
-            "function": shipment.function,
-            "parallel": parallel,
-            "deadline": deadline,
-            "detached": detached,
-            "start_at": None,
-            "window": 0,
-        }
+        self._options = options
         functools.update_wrapper(self, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function there and return its value.
 
         Raises:
@@ -54,77 +68,65 @@ class RemoteFunction(Generic[P, R]):
             Exception: What the function raised, with its traceback there as a note.
 
         """
-        job = self.submit(*args, **kwargs)
+        return self._wait_for(self.submit(*args, **kwargs), Job.result)
+
+    def captured(self, *args: P.args, **kwargs: P.kwargs) -> Captured[R_co]:
+        """Run the function there and return its value together with what it printed and logged; see `__call__`."""
+        return self._wait_for(self.submit(*args, **kwargs), Job.captured)
+
+    def _wait_for(self, job: Job[R_co], result: Callable[[Job[R_co]], T]) -> T:
         try:
-            result: R = job.result()
+            return result(job)
         except BaseException:
             if not job.done():
                 job.cancel()  # the caller was interrupted: so is the function
             raise
-        return result
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]:
         """Start the function as a job and return that."""
-        job, news = self._start(0, args, kwargs, None)
-        self._remote.follow(job, news)
+        job, news = self._start(args, kwargs)
+        self._follower.follow(job, news)
         return job
 
-    def submit_at(self, start_at: float, *args: P.args, **kwargs: P.kwargs) -> Job:
-        """Start the function at a time of the controller's clock, in seconds since the epoch."""
-        job, news = self._start(0, args, kwargs, start_at)
-        self._remote.follow(job, news)
-        return job
+    def arm(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[float], tuple[Job[R_co], float]]:
+        """Send and start the function as a job that waits; return what lets it go.
 
-    def stream(self, *args: P.args, **kwargs: P.kwargs) -> Stream:
-        """Start a generator function and return the iterator of its items; it makes 8 at most in advance."""
-        job, news = self._start(8, args, kwargs, None)
-        self._remote.follow_stream(job)
-        return Stream(self._remote, job, news)
-
-    def _start(
-        self, window: int, args: Any, kwargs: Any, start_at: float | None
-    ) -> tuple[Job, dict[str, Any]]:
-        spec = {**self._spec, "args": list(args), "kwargs": kwargs, "window": window, "start_at": start_at}
-        try:
-            return self._remote.start(self._shipment, spec)
-        except StateLost:
-            if not self._stateless:
-                raise
-            return self._remote.start(self._shipment, spec)
-
-
-class RemoteDefinition(Generic[P, R]):
-    """A function that is meant for controllers; made by the decorator `remote`."""
-
-    def __init__(self, function: Callable[P, R]) -> None:
-        self.rexec_function = function
-        functools.update_wrapper(self, function)
-
-    def on(self, where: Any, **options: Any) -> RemoteFunction[P, R]:
-        """Return the function on a controller.
-
-        Args:
-            where: A `Remote`, or any client with `add_code` and `call`.
-            options: See `Remote.function`.
+        Returns:
+            Takes the time of the start by the controller's clock, in seconds since the epoch; returns the job, and
+            how many seconds before that time the controller had heard of it.
 
         """
-        from rexec.remote import wrap
+        job, news = self._start(args, kwargs, start_at=_NOT_YET)
 
-        return wrap(where).function(self.rexec_function, **options)
+        def go(at: float) -> tuple[Job[R_co], float]:
+            early: float = self._follower.channel.request("start", [job.id, at])
+            self._follower.follow(job, news)
+            return job, early
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here."""
-        return self.rexec_function(*args, **kwargs)
+        return go
 
+    def stream(self: "RemoteFunction[P, Iterator[T]]", *args: P.args, **kwargs: P.kwargs) -> Stream[T]:
+        """Start a generator function and return the iterator of its items; it makes 8 at most in advance."""
+        job, news = self._start(args, kwargs, window=_WINDOW)
+        return Stream(self._follower, job, news)
 
-def remote(function: Callable[P, R]) -> RemoteDefinition[P, R]:
-    """Mark a function as one for controllers: `function.on(device)` is the remote one.
-
-    Args:
-        function: Defined with `def` (decorator).
-
-    """
-    return RemoteDefinition(function)
-
-
-remote.rexec_decorator = True  # type: ignore[attr-defined]
+    def _start(
+        self, args: Any, kwargs: Any, *, window: int = 0, start_at: float | None = None
+    ) -> tuple[Job[Any], News]:
+        spec = {
+            "key": self._shipment.key,
+            "function": self._shipment.function,
+            "parallel": self._options.parallel,
+            "deadline": self._options.deadline,
+            "detached": self._options.detached,
+            "args": list(args),
+            "kwargs": kwargs,
+            "window": window,
+            "start_at": start_at,
+        }
+        try:
+            return self._follower.start(self._shipment, spec)
+        except StateLost:
+            if not self._options.stateless:
+                raise
+            return self._follower.start(self._shipment, spec)

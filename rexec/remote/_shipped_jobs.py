@@ -1,30 +1,23 @@
-"""Runs on the controller, of any make: jobs and streams, their output and their errors.
+"""Runs on the controller, of any make: jobs and streams, on threads of their own.
 
-Its source is sent by `rexec.remote` together with that of `_shipped_agent`. Only the standard library is imported,
-and only values that the protocol can carry go in and out.
+The sources of the modules `_shipped_*` are sent by `rexec.remote` as one. They import nothing beyond the standard
+library at their top, and only values that the protocol can carry go in and out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import builtins
-import contextlib
 import inspect
-import logging
-import sys
 import threading
 import time
-import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from rexec.remote._shipped_agent import Session
+from rexec.remote._shipped_errors import pack
+from rexec.remote._shipped_output import LOCAL
 
-SELF_FILE = "<rexec agent>"
-PREFIX = "rexec_shipped_"
 MOST_EVENTS = 10_000
-LOCAL = threading.local()
 
 
 class Cancelled(BaseException):
@@ -62,11 +55,14 @@ class Turns:
 class Job:
     """A function that runs on a thread; shipped code sees its own as `job`."""
 
-    def __init__(self, session: Session, spec: dict[str, Any]) -> None:
+    def __init__(
+        self, spec: dict[str, Any], turns: Turns, lost: Callable[[], bool], files: dict[str, str]
+    ) -> None:
         self.id: str = spec["id"]
         self.name: str = spec["function"]
-        self.session = session
-        self.turns = None if spec["parallel"] else session.agent.turns
+        self.turns = None if spec["parallel"] else turns
+        self.lost = lost
+        self.files = files
         self.deadline = None if spec["deadline"] is None else time.monotonic() + spec["deadline"]
         self.start_at: float | None = spec["start_at"]
         self.window: int = spec["window"]
@@ -94,7 +90,7 @@ class Job:
         if not self.reason:
             if self.deadline is not None and time.monotonic() > self.deadline:
                 self.reason = "deadline"
-            elif not self.detached and self.session.lost():
+            elif not self.detached and self.lost():
                 self.reason = "client gone"
         return self.reason
 
@@ -145,9 +141,7 @@ class Job:
         outcome: dict[str, Any]
         try:
             try:
-                while self.start_at is not None and (rest := self.start_at - time.time()) > 0:
-                    self.check()
-                    time.sleep(min(rest, 0.05))
+                self.wait_for_start()
                 self.take_turn()
                 value = function(*args, **kwargs)
                 if inspect.iscoroutine(value):
@@ -163,12 +157,30 @@ class Job:
         except Cancelled as error:
             outcome = {"cancelled": self.reason or str(error)}
         except BaseException as error:
-            outcome = {"error": pack(error, self.session.files)}
+            outcome = {"error": pack(error, self.files)}
+        self.finish(outcome)
+
+    def finish(self, outcome: dict[str, Any]) -> None:
+        """Note how the job ended."""
         with self.condition:
             self.ended = time.monotonic()
             self.state = "done"
             self.outcome = outcome
             self.condition.notify_all()
+
+    def wait_for_start(self) -> None:
+        """Wait for the common start of a fleet, which comes once all of it are ready."""
+        while self.start_at is not None and (rest := self.start_at - time.time()) > 0:
+            self.check()
+            with self.condition:
+                self.condition.wait(min(rest, 0.05))
+
+    def start_together(self, at: float) -> float:
+        """Take the time of the common start; return by how many seconds it is still to come."""
+        with self.condition:
+            self.start_at = at
+            self.condition.notify_all()
+        return at - time.time()
 
     def produce(self, iterable: Any) -> None:
         """Hand out the items of a generator, no more of them in advance than the window is wide."""
@@ -212,92 +224,3 @@ class Job:
         with self.condition:
             self.items.clear()
             self.outcome = {"error": pack(TypeError(message), {})}
-
-
-class Current:
-    """What shipped code calls `job`: that of the thread it runs on."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(LOCAL.job, name)
-
-
-class Forward(logging.Handler):
-    """Gives the log records of jobs to their callers."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record for the caller."""
-        job = getattr(LOCAL, "job", None)
-        if job is not None:
-            job.event(record.levelno, record.name.replace(PREFIX, "", 1), self.format(record))
-
-
-class Lines:
-    """A text file of which each line becomes an event."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, text: str) -> int:
-        """Take text."""
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
-def show(*values: Any, file: Any = None, **keywords: Any) -> None:
-    """Print, for shipped code: to the caller."""
-    job = getattr(LOCAL, "job", None)
-    if job is None or (file is not None and file not in (sys.stdout, sys.stderr)):
-        builtins.print(*values, file=file, **keywords)
-        return
-    lines = Lines()
-    builtins.print(*values, file=lines, **keywords)
-    job.event(0, "stderr" if file is sys.stderr else "stdout", lines.text.rstrip("\n"))
-
-
-def pack(error: BaseException, files: dict[str, str]) -> dict[str, Any]:
-    """Return an exception as a value: class, message, arguments, and its traceback as text."""
-    kind = type(error)
-    with contextlib.suppress(Exception):
-        told = traceback.TracebackException.from_exception(error)
-        rename(told, files, 0)
-        text = "".join(told.format())
-        frames = told.stack.format()
-        notes = [str(note) for note in getattr(error, "__notes__", [])]
-        arguments = (
-            list(error.args) if all(isinstance(a, str | int | float | bool) for a in error.args) else None
-        )
-        return {
-            "class": kind.__qualname__,
-            "builtin": getattr(builtins, kind.__name__, None) is kind,
-            "message": str(error),
-            "args": arguments,
-            "frames": frames,
-            "text": text,
-            "notes": notes,
-        }
-    return {
-        "class": kind.__qualname__,
-        "builtin": False,
-        "message": "<its message could not be made>",
-        "args": None,
-        "frames": [],
-        "text": "",
-        "notes": [],
-    }
-
-
-def rename(told: Any, files: dict[str, str], depth: int) -> None:
-    """Give frames of shipped code their real file names, and leave out those of this module."""
-    stack = [frame for frame in told.stack if frame.filename != SELF_FILE]
-    for frame in stack:
-        frame.filename = files.get(frame.filename, frame.filename)
-    told.stack = traceback.StackSummary.from_list(stack)
-    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
-        if other is not None and depth < 50:
-            rename(other, files, depth + 1)
-
-
-CURRENT = Current()

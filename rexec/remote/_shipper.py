@@ -1,101 +1,130 @@
-"""Sends what functions need to a controller, each thing once."""
+"""Sends what functions need to a controller: each thing once, and again when it has changed."""
 
 import inspect
 import sys
+import threading
 import types
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from rexec.remote._analysis import Shipment, is_local
+from rexec.remote._analysis import is_local
+from rexec.remote._channel import Channel
 from rexec.remote._errors import CannotTravel
-from rexec.wire import pyon
+from rexec.remote._shipment import Name, Shipment
 
 
 class Shipper:
-    """Knows what has been sent on behalf of one client.
+    """Knows what is on a controller on behalf of one client.
 
     Args:
-        request: Asks the controller's agent.
-        name: Device, for messages.
+        channel: To the controller's agent.
 
     """
 
-    def __init__(self, request: Callable[[str, Any], Any], name: str) -> None:
-        self._request = request
-        self._name = name
-        self._shipped: set[str] = set()
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._there: dict[Name, str] = {}
+        self._lock = threading.Lock()
+        channel.when_state_is_lost(lambda error: self._there.clear())
 
-    def clear(self) -> None:
-        """Take note that nothing is there any more."""
-        self._shipped.clear()
-
-    def ship(self, shipment: Shipment) -> None:
-        """Send of a shipment what is not there yet.
+    def submit(self, shipment: Shipment, spec: dict[str, Any]) -> dict[str, Any]:
+        """Send, with the request that starts a job, what of its shipment is not there yet; return the job's news.
 
         Raises:
             CannotTravel: The controller lacks what the function expects of it.
+            Exception: See `Channel.request`.
 
         """
-        for module in shipment.modules:
-            self.ship_module(module)
-        new = []
-        seen: set[str] = set()
-        for bundle in shipment.bundles:
-            message = bundle.message()
-            for part in ("pieces", "imports", "binds"):
-                message[part] = [each for each in message[part] if self._is_new(bundle.key, part, each, seen)]
-            for part in ("values", "provided"):
-                message[part] = {
-                    name: each
-                    for name, each in message[part].items()
-                    if self._is_new(bundle.key, part, (name, each), seen)
-                }
-            if any(message[part] for part in ("pieces", "imports", "binds", "values", "provided")):
-                new.append(message)
-        if not new:
-            return
-        missing = self._request("missing", list(shipment.wanted))
-        if missing:
-            raise CannotTravel(
-                "; ".join(
-                    f"{shipment.wanted[name]}: {name} is neither defined here nor by {self._name}"
-                    for name in missing
-                )
+        # One at a time, so that a function finds the version of things that it was sent with.
+        with self._lock:
+            bundles, digests = self._news(shipment)
+            wanted = list(shipment.wanted) if bundles else []
+            news: dict[str, Any] = self._channel.request(
+                "submit", {**spec, "bundles": bundles, "wanted": wanted}
             )
-        self._request("ship", new)
-        self._shipped |= seen
+            if "missing" in news:
+                where = self._channel.where
+                raise CannotTravel(
+                    "; ".join(
+                        f"{shipment.wanted[name]}: {name} is neither defined here nor by {where}"
+                        for name in news["missing"]
+                    )
+                )
+            self._there |= digests
+        return news
 
-    def _is_new(self, key: str, part: str, thing: Any, seen: set[str]) -> bool:
-        digest = sha256(f"{key} {part} {pyon.encode(thing)}".encode()).hexdigest()
-        if digest in self._shipped:
-            return False
-        seen.add(digest)
-        return True
-
-    def ship_module(self, module: types.ModuleType, above: frozenset[str] = frozenset()) -> None:
+    def ship_module(self, module: types.ModuleType) -> None:
         """Send a whole module, those of its folder that it imports before it.
 
         Raises:
             CannotTravel: It has no source, or is a package.
 
         """
-        if hasattr(module, "__path__"):
-            raise CannotTravel(
-                f"{module.__name__} is a package: install it on the controller, or send its modules"
-            )
-        for value in list(vars(module).values()):
-            name = (
-                value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-            )
-            other = sys.modules.get(name) if isinstance(name, str) else None
-            if other is not None and other is not module and is_local(other) and other.__name__ not in above:
-                self.ship_module(other, above | {module.__name__})
-        try:
-            text, file = inspect.getsource(module), inspect.getsourcefile(module) or module.__name__
-        except (OSError, TypeError) as error:
-            raise CannotTravel(f"the source of {module.__name__} cannot be found: {error}") from None
+        with self._lock:
+            digests: dict[Name, str] = {}
+            bundles = self._modules([module], digests)
+            if bundles:
+                self._channel.request("ship", bundles)
+                self._there |= digests
+
+    def _news(self, shipment: Shipment) -> tuple[list[dict[str, Any]], dict[Name, str]]:
+        """Return what of a shipment is not there yet, or is there in another version; with its digests."""
+        digests: dict[Name, str] = {}
+        bundles = self._modules(shipment.modules, digests)
+        code = [part for bundle in shipment.bundles for part in bundle.code]
+        values = [part for bundle in shipment.bundles for part in bundle.data()]
+        digests |= {part.name: part.digest for part in (*code, *values)}
+        # What refers to a changed thing (by `from … import`, as a base class, in a default) is made again, too.
+        changed = any(self._there.get(name, digest) != digest for name, digest in digests.items())
+        new = {name for name, digest in digests.items() if self._there.get(name) != digest}
+        for bundle in shipment.bundles:
+            parts = [part for part in bundle.code if changed or part.name in new]
+            parts += [part for part in bundle.data() if part.name in new]
+            if parts:
+                bundles.append(bundle.message(parts))
+        return bundles, digests
+
+    def _modules(self, modules: list[types.ModuleType], digests: dict[Name, str]) -> list[dict[str, Any]]:
+        """Return whole modules that are not there yet, each after those of its folder that it imports."""
+        found: list[dict[str, Any]] = []
         seen: set[str] = set()
-        if self._is_new(module.__name__, "module", text, seen):
-            self._request("ship", [{"module": module.__name__, "file": file, "text": text}])
-            self._shipped |= seen
+
+        def add(module: types.ModuleType) -> None:
+            if module.__name__ in seen:
+                return
+            seen.add(module.__name__)
+            for value in list(vars(module).values()):
+                name = (
+                    value.__name__
+                    if isinstance(value, types.ModuleType)
+                    else getattr(value, "__module__", None)
+                )
+                other = sys.modules.get(name) if isinstance(name, str) else None
+                if other is not None and other is not module and is_local(other):
+                    add(other)
+            text, file = module_source(module)
+            key: Name = (module.__name__, "module")
+            digests[key] = sha256(text.encode("utf-8", "replace")).hexdigest()
+            if self._there.get(key) != digests[key]:
+                found.append({"module": module.__name__, "file": file, "text": text})
+
+        for module in modules:
+            add(module)
+        return found
+
+
+def module_source(module: types.ModuleType) -> tuple[str, str]:
+    """Return source text and file of a module.
+
+    Raises:
+        CannotTravel: It has no source, or is a package.
+
+    """
+    if hasattr(module, "__path__"):
+        raise CannotTravel(
+            f"{module.__name__} is a package: install it on the controller, or send its modules"
+        )
+    try:
+        return inspect.getsource(module), inspect.getsourcefile(module) or module.__name__
+    except (OSError, TypeError) as error:
+        raise CannotTravel(f"the source of {module.__name__} cannot be found: {error}") from None

@@ -1,0 +1,63 @@
+"""What is put on a controller before anything else: the agent's source, and the few lines that make it an agent."""
+
+import inspect
+import re
+from hashlib import sha256
+from typing import Final
+
+from rexec.remote import (
+    _shipped_agent,
+    _shipped_errors,
+    _shipped_jobs,
+    _shipped_output,
+    _shipped_pieces,
+    _shipped_session,
+)
+
+_MODULES: Final = (
+    _shipped_errors,
+    _shipped_output,
+    _shipped_pieces,
+    _shipped_jobs,
+    _shipped_session,
+    _shipped_agent,
+)
+
+
+def agent_source() -> str:
+    """Return the modules of the agent as one, in which the names of the earlier are there for the later."""
+    texts = "\n\n".join(inspect.getsource(module) for module in _MODULES)
+    imports = r"(?m)^from (?:__future__|rexec\.remote\.\w+) import (?:\([^)]*\)|.*)$"
+    return "from __future__ import annotations\n" + re.sub(imports, "", texts)
+
+
+SOURCE: Final = agent_source()
+KEY: Final = "_rexec_agent_" + sha256(SOURCE.encode()).hexdigest()[:12]
+
+STUB: Final = f'''
+def _rexec_boot(source, session, hello):
+    agent = controller_initial_namespace.get("{KEY}")
+    if agent is None:
+        import linecache, sys, types
+        module = sys.modules.get("{KEY}")  # of another controller in this process
+        if module is None:
+            if source is None:
+                return None
+            module = types.ModuleType("{KEY}")
+            file = "{_shipped_errors.SELF_FILE}"
+            linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+            exec(compile(source, file, "exec"), module.__dict__)
+            sys.modules["{KEY}"] = module
+        agent = controller_initial_namespace["{KEY}"] = module.Agent(controller_initial_namespace)
+    return agent.request(globals(), session, "hello", hello)
+
+
+def _rexec_request(session, action, payload):
+    return controller_initial_namespace["{KEY}"].request(globals(), session, action, payload)
+
+
+def _rexec_call(session):
+    name, args, kwargs = controller_initial_namespace["{KEY}"].whole_call(session)
+    return globals()[name](*args, **kwargs)
+'''
+"""For `add_code`: afterwards `_rexec_boot` makes the agent, unless it is there, and the client known to it."""
