@@ -14,7 +14,7 @@ from rexec.wire.errors import MessageTooLong
 from rexec.wire.pc_rpc import Client
 
 _ATTEMPTS: Final = 3
-_FAREWELL: Final = 2.0
+_FAREWELL: Final = 1.0
 """Seconds that a client which leaves gives a controller that may have gone."""
 _STOCK_REQUEST: Final = 3 << 20
 """Bytes of arguments that a stock server surely takes in one request: it reads 4 MiB."""
@@ -102,10 +102,13 @@ class Channel:
                 do(error)
             raise
 
-    def _exchange(self, ask: Callable[[], Any]) -> Any:
-        """Put the agent there unless it is, ask, and do that again after a broken connection."""
+    def _refuse_if_closed(self) -> None:
         if self.closed:
             raise RemoteFunctionError(f"{self.where}: the remote is closed")
+
+    def _exchange(self, ask: Callable[[], Any]) -> Any:
+        """Put the agent there unless it is, ask, and do that again after a broken connection."""
+        self._refuse_if_closed()
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             try:
@@ -174,11 +177,15 @@ class Channel:
 
     def _broken(self, error: Exception, *, last: bool) -> None:
         self._ready = False
+        self._refuse_if_closed()
         if last or (self._leaving and self._reconnect is None):
             raise error
         self.log.info("%s: the connection broke (%s): trying again", self.where, error)
         if self._reconnect is not None:
             self.client = self._reconnect()
+            if self.closed:
+                self.client.close_rpc()  # `leave` may have seen the old one only
+                self._refuse_if_closed()
 
     def _boot(self) -> None:
         """Put the agent there unless it is, and make this client known to it."""

@@ -6,6 +6,7 @@ A value is told to the agent as steps that build it there: ["open"] begins a con
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -20,18 +21,15 @@ _RAW: Final = PIECE * 3 // 4 - 1024
 _TAG: Final = 64
 """Bytes around a value that is no JSON: its name, brackets."""
 _FLOAT: Final = 26
-_KINDS: Final[dict[type, str]] = {
-    list: "list",
-    tuple: "tuple",
-    set: "set",
-    frozenset: "set",
-    dict: "dict",
-    OrderedDict: "OrderedDict",
-    str: "str",
-    bytes: "bytes",
-    bytearray: "bytes",
-    memoryview: "bytes",
-    np.ndarray: "array",
+_KINDS: Final[dict[str, Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set | frozenset,
+    "OrderedDict": OrderedDict,
+    "dict": dict,
+    "str": str,
+    "bytes": bytes | bytearray | memoryview,
+    "array": np.ndarray,
 }
 
 
@@ -58,6 +56,8 @@ def weight(value: Any, most: float = float("inf")) -> int:
         if value and set(map(type, value)) == {float}:
             return len(value) * _FLOAT + _TAG
         return _sum(value, _TAG, most)
+    if isinstance(value, Fraction):
+        return weight(value.numerator) + weight(value.denominator) + _TAG
     return 2 * _TAG
 
 
@@ -79,7 +79,7 @@ def steps(value: Any) -> Iterator[list[Any]]:
     if weight(value, PIECE) <= PIECE:
         yield ["items", [value]]
         return
-    kind = _KINDS.get(type(value))
+    kind = next((kind for kind, types in _KINDS.items() if isinstance(value, types)), None)
     if kind is None:
         raise MessageTooLong(
             f"a {type(value).__qualname__} of over {PIECE} bytes cannot be sent in pieces, which this server needs: "

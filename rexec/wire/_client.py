@@ -192,10 +192,14 @@ class Client:
         if session is not None:
             session.close()
 
+    def __refuse_if_closed(self) -> None:
+        if self.__closed:
+            self.__drop()
+            raise ConnectionFailed(f"the client of {self.__where()} is closed")
+
     def __usable(self, deadline: float | None) -> Session:
         """Return a session that can be used: the present one, else a new one."""
-        if self.__closed:
-            raise ConnectionFailed(f"the client of {self.__where()} is closed")
+        self.__refuse_if_closed()
         session = self.__session
         if session is not None:
             if session.quiet():
@@ -204,6 +208,7 @@ class Client:
             self.__drop()
         session = self.__reconnect(deadline)
         self.__greeted = self.__session = session
+        self.__refuse_if_closed()  # by another thread meanwhile, which may have seen the old session only
         self.__connections += 1
         if self.__on_connect is not None:
             try:

@@ -85,6 +85,11 @@ def speaks() -> int:
     return 7
 
 
+def tells() -> float:
+    rexec.remote.job.progress(0.25)
+    return float(rexec.remote.controller_driver.measure())
+
+
 def slow(seconds: float) -> str:
     job.progress(0.5, "half way")
     job.sleep(seconds)
@@ -132,6 +137,11 @@ def overlaps(seconds: float) -> tuple[float, float]:
     return began, time.monotonic()
 
 
+@rexec.remote  # type: ignore[operator]  # a package that can be called: mypy knows the form below
+def marked(x: float) -> float:
+    return scaled(x) + 2
+
+
 @rexec.remote.remote
 def decorated(x: float) -> float:
     return scaled(x) + 1
@@ -152,3 +162,41 @@ def deaf(seconds: float) -> str:
     finally:
         controller_driver.ended = True
     return "done"
+
+
+def unchanged(value: Any) -> Any:
+    return value
+
+
+def size_of(array: Any) -> int:
+    size: int = array.nbytes
+    return size
+
+
+def holder(array: Any) -> Any:
+    def held() -> int:
+        size: int = array.nbytes
+        return size
+
+    return held
+
+
+def version(number: int) -> Any:
+    """Two functions of one name in one module."""
+    if number == 1:
+
+        def same_name() -> int:
+            return 1
+
+    else:
+
+        def same_name() -> int:
+            return 2
+
+    return same_name
+
+
+def says(number: int) -> Iterator[int]:
+    for index in range(number):
+        print("item", index)
+        yield index

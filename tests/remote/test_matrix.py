@@ -51,6 +51,27 @@ def test_a_decorated_function_runs_here_and_there(remote: Remote) -> None:
     assert code.decorated(1) == code.decorated.on(remote)(1) == 4
 
 
+def test_the_package_itself_is_a_decorator(remote: Remote) -> None:
+    assert code.marked(1) == code.marked.on(remote)(1) == 5
+    job = remote.function(code.tells).submit()
+    assert job.result(10) > 0
+    assert job.progress == (0.25, "")
+
+
+def test_the_version_of_a_function_that_was_asked_for_runs(remote: Remote) -> None:
+    old, new = code.version(1), code.version(2)
+    calls = [remote.function(each) for each in (old, new)]
+    assert [call() for call in (*calls, *calls)] == [1, 2, 1, 2]
+    factor = code.FACTOR
+    scaled = remote.function(code.scaled)
+    try:
+        code.FACTOR = 5
+        other = remote.function(code.scaled)
+        assert (scaled(1), other(1), scaled(1)) == (3, 5, 3)
+    finally:
+        code.FACTOR = factor
+
+
 def test_closed_over_values_travel(remote: Remote) -> None:
     three, ten = remote.function(code.adder(3)), remote.function(code.adder(10))
     assert (three(1), ten(1), three(2)) == (4, 11, 5)
@@ -104,6 +125,16 @@ def test_output_arrives_labelled_with_the_device(remote: Remote, caplog: pytest.
     assert job.output == ["printed 1", "logged 2"]
     assert "[camera] stdout: printed 1" in caplog.text
     assert "[camera] tests.remote.code: logged 2" in caplog.text
+
+
+def test_output_is_captured_with_the_result(remote: Remote) -> None:
+    captured = remote.function(code.speaks).captured()
+    assert (captured.value, captured.output) == (7, ["printed 1", "logged 2"])
+    job = remote.function(code.speaks).submit()
+    assert job.captured(10) == captured
+    with remote.function(code.says).stream(3) as stream:
+        assert list(stream) == [0, 1, 2]
+    assert stream.output == ["item 0", "item 1", "item 2"]
 
 
 def test_pings_are_answered_while_a_job_runs(remote: Remote, port: int) -> None:

@@ -1,0 +1,211 @@
+"""Values that are larger than what a stock server reads in one request."""
+
+import tracemalloc
+from collections import OrderedDict
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rexec.remote
+from rexec.remote import Remote, _pieces
+from rexec.remote._pieces import PIECE, steps, weight
+from rexec.remote._shipped_pieces import Builder
+from rexec.wire import pyon, pyon_v1
+from rexec.wire.errors import MessageTooLong
+from rexec.wire.pc_rpc import Client
+from tests.remote import code
+from tests.remote_exec.peers import MAKES, controller
+
+STOCK_LINE = 4 << 20
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.complex_numbers(allow_nan=False)
+    | st.builds(Fraction, st.integers(), st.integers(min_value=1))
+)
+KEYS = st.text(max_size=5) | st.integers() | st.tuples(st.integers(), st.text(max_size=2))
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(KEYS, inner)
+        | st.sets(st.integers() | st.text())
+    ),
+    max_leaves=30,
+)
+
+
+def built(value: Any) -> Any:
+    builder = Builder()
+    for step in steps(value):
+        assert len(pyon.encode(step)) <= _pieces.PIECE + 1024
+        builder.take(pyon.decode(pyon.encode(step)))
+    return builder.value()
+
+
+@settings(max_examples=60)
+@given(value=VALUES)
+def test_a_value_comes_together_as_it_was(value: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        # So that there is something to take apart.
+        patch.setattr(_pieces, "PIECE", 400)
+        made = built(value)
+    assert made == value
+    assert type(made) is type(value)
+
+
+@settings(max_examples=60)
+@given(value=VALUES)
+def test_the_weight_of_a_value_is_no_less_than_its_length_on_the_wire(value: Any) -> None:
+    most = weight(value)
+    try:
+        old = pyon_v1.encode(value)
+    except (TypeError, ValueError):
+        old = ""
+    assert max(len(pyon.encode(value)), len(old)) <= most
+
+
+def test_arrays_of_any_type_and_order_come_together() -> None:
+    for array in (
+        np.arange(1 << 20, dtype=np.int32).reshape(1024, 1024).T,
+        np.linspace(0, 1, 1 << 18).astype(">f8"),
+        np.full(1 << 20, np.datetime64("2020-01-01", "ms")),
+        np.ones((1 << 18, 3), np.complex64)[::2],
+    ):
+        made = built(array)
+        assert made.dtype == array.dtype
+        assert np.array_equal(made, array)
+        made[...] = array  # may be written to
+    with pytest.raises(TypeError, match="objects"):
+        list(steps(np.array([None] * PIECE)))
+
+
+def test_kinds_derived_from_others_go_as_those() -> None:
+    class Text(str):
+        pass
+
+    assert built([Text("x" * PIECE), OrderedDict.fromkeys(range(PIECE // 8))]) == [
+        "x" * PIECE,
+        dict.fromkeys(range(PIECE // 8)),
+    ]
+
+
+def test_what_cannot_be_taken_apart_is_named() -> None:
+    with pytest.raises(MessageTooLong, match="a int of over"):
+        list(steps({"number": 1 << (4 * PIECE)}))
+
+
+class Foreign:
+    """A client as the reference library's: it knows no limits, and its server drops a line that is too long."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.longest = 0
+
+    def add_code(self, code: str) -> None:
+        self._client.add_code(code)
+
+    def call(self, *args: Any) -> Any:
+        size = len(pyon.encode(args))
+        self.longest = max(self.longest, size)
+        if size > STOCK_LINE:
+            raise ConnectionResetError("a line of over 4 MiB")
+        return self._client.call(*args)
+
+    def close_rpc(self) -> None:
+        self._client.close_rpc()
+
+
+LARGE = {
+    "array": np.arange(9 << 17, dtype=np.float64).reshape(-1, 2),
+    "text": "ä" + "x" * (5 << 20),
+    "bytes": b"x" * (5 << 20),
+    "list": [index / 3 for index in range(250_000)],
+    "dict": {index: ("x" * 4000, index) for index in range(1200)},
+    "nested": [{"frames": [np.full(1 << 20, index, np.uint8) for index in range(6)], "names": {"a", "b"}}],
+}
+
+
+def same(a: Any, b: Any) -> bool:
+    return bool(pyon.encode(a) == pyon.encode(b))
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_large_arguments_reach_every_make_of_controller(make: str) -> None:
+    with (
+        controller(make) as port,
+        rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as remote,
+    ):
+        for name, value in LARGE.items():
+            assert same(remote.function(code.unchanged)(value), value), name
+
+
+def test_a_client_that_knows_no_limits_sends_pieces() -> None:
+    with controller("ours") as port:
+        foreign = Foreign(Client("127.0.0.1", port, "camera_rexec"))
+        with rexec.remote.wrap(foreign, "camera") as remote:
+            value = LARGE["nested"]
+            assert same(remote.function(code.unchanged)(value), value)
+            large = np.zeros(2 << 20)
+            held = remote.function(code.adder(0), parallel=True)  # nothing large before
+            assert held(1) == 1
+            assert remote.function(code.holder(large))() == large.nbytes
+    assert foreign.longest <= STOCK_LINE
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_code_in_strings_is_called_with_large_arguments_too(make: str) -> None:
+    with (
+        controller(make) as port,
+        rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as remote,
+    ):
+        remote.add_code(
+            "calls = []\n"
+            "def total(array, *, factor): calls.append(1); return factor * float(array.sum()), len(calls)\n"
+            "def fails(array): raise ConnectionError('of the function')\n"
+        )
+        large = np.ones(1 << 20)
+        assert remote.call("total", large, factor=2) == (float(2 << 20), 1)
+        with pytest.raises(ConnectionError, match="of the function"):
+            remote.call("fails", large)
+        assert remote.call("total", large, factor=1) == (float(1 << 20), 2)
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_64_mebibytes_go_both_ways(make: str) -> None:
+    with (
+        controller(make) as port,
+        rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as remote,
+    ):
+        array: Any = np.arange(8 << 20, dtype=np.int64)
+        assert np.array_equal(remote.function(code.scaled)(array), 3 * array)
+
+
+def test_sending_pieces_takes_little_memory_beyond_the_value(remote_through_pieces: Remote) -> None:
+    array = np.zeros(8 << 20)  # 64 MiB
+    size = remote_through_pieces.function(code.size_of)
+    assert size(array[:10]) == 80
+    tracemalloc.start()
+    try:
+        # The controller is in this process: the array there, its pieces, and little else.
+        assert size(array) == array.nbytes
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * array.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def remote_through_pieces() -> Any:
+    with controller("ours") as port:
+        foreign = Foreign(Client("127.0.0.1", port, "camera_rexec"))
+        with rexec.remote.wrap(foreign, "camera") as remote:
+            yield remote
