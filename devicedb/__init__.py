@@ -1,7 +1,7 @@
 """What is written down: reads a `device_db.py`, resolves its names, checks it. No network, no arrays."""
 
 from devicedb.command import command_line
-from devicedb.database import DeviceDatabase, from_dict, load_file
+from devicedb.database import SIMULATED, DeviceDatabase, from_dict, load_file
 from devicedb.errors import (
     AliasLoopError,
     CommandTemplateError,
@@ -15,6 +15,7 @@ from devicedb.errors import (
 from devicedb.resolve import Endpoint, Resolution, TLSFiles
 
 __all__ = [
+    "SIMULATED",
     "AliasLoopError",
     "CommandTemplateError",
     "DatabaseLoadError",

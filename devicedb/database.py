@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from devicedb import resolve as _resolve
 from devicedb.load import checked_dict, execute
 from devicedb.resolve import Endpoint, Resolution
+
+SIMULATED: Final = "simulated"
+"""Key that an entry has, with the value True, where something stands in for its device."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,14 @@ class DeviceDatabase:
 
     def __contains__(self, name: object) -> bool:
         return name in self.raw
+
+    def simulated(self) -> list[str]:
+        """Return the names of the entries for whose devices something stands in."""
+        return [
+            name
+            for name, entry in self.raw.items()
+            if isinstance(entry, dict) and entry.get(SIMULATED) is True
+        ]
 
     def resolve(self, name: str) -> Resolution:
         """Return the entry that a name stands for, aliases walked.

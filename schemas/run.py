@@ -49,6 +49,10 @@ class RunIdentity(BaseModel):
     device_db_sha256: str | None = Field(
         default=None, description="SHA-256 of the database's PYON, to compare runs by."
     )
+    simulated: list[str] = Field(
+        default_factory=list,
+        description="Entries of the device database for which something stood in: such a run measured nothing.",
+    )
     versions: dict[str, str] = Field(
         default_factory=dict, description="Versions of Python, this toolkit and the libraries that matter."
     )

@@ -3,13 +3,17 @@
 import ast
 import os
 import shlex
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from devicedb.drivers.sources import ClassSource, Source, SourceFinder, read
 
-LOOPS: Final = frozenset({"simple_server_loop", "simple_rexec_server_loop", "Server"})
+REXEC_LOOP: Final = "simple_rexec_server_loop"
+"""Serves remote execution beside the driver, as NAME_rexec."""
+
+LOOPS: Final = frozenset({"simple_server_loop", REXEC_LOOP, "Server"})
 
 ALWAYS: Final = frozenset(
     {
@@ -90,11 +94,36 @@ def installed_scripts() -> dict[str, str]:
     return {each.name: each.module for each in entry_points(group="console_scripts")}
 
 
+def served_names(tree: ast.Module) -> tuple[str, ...]:
+    """Return the names of the targets that a server program serves, none where it does not say them plainly."""
+    for call in _server_calls(tree):
+        names = [name for name, _ in _served(call)]
+        if _last_name(call.func) == REXEC_LOOP:
+            names += [f"{name}_rexec" for name in names]
+        if names:
+            return tuple(names)
+    return ()
+
+
+def _server_calls(tree: ast.Module) -> Iterator[ast.Call]:
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and _last_name(call.func) in LOOPS and call.args:
+            yield call
+
+
+def offers_option(tree: ast.Module, option: str) -> bool:
+    """Return whether a program's command line has an option: `add_argument("--simulation", ...)`."""
+    return any(
+        isinstance(call, ast.Call)
+        and _last_name(call.func) == "add_argument"
+        and any(isinstance(each, ast.Constant) and each.value == option for each in call.args)
+        for call in ast.walk(tree)
+    )
+
+
 def target_class(tree: ast.Module, target_name: str | None) -> str | None:
     """Return the class of which a server program serves an instance under a target's name."""
-    for call in ast.walk(tree):
-        if not isinstance(call, ast.Call) or _last_name(call.func) not in LOOPS or not call.args:
-            continue
+    for call in _server_calls(tree):
         served = dict(_served(call))
         if target_name is None:
             values = list(served.values())

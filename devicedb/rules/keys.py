@@ -9,7 +9,7 @@ from devicedb.rules.fields import FORMS, REQUIRED
 from devicedb.rules.registry import Hit, Severity, entry_rule
 from devicedb.suggest import is_one_edit
 
-EVERYWHERE: Final = frozenset({"type", "comment", "comments", "mockmodule", "mockclass"})
+EVERYWHERE: Final = frozenset({"type", "comment", "comments", "mockmodule", "mockclass", "simulated"})
 READ: Final[dict[str, frozenset[str]]] = {
     "local": EVERYWHERE | set(FORMS["local"]) | {"satellite_cpu_targets"},
     "controller": EVERYWHERE | set(FORMS["controller"]) | {"command", "target", "port_control"},

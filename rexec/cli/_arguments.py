@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from rexec.cli._simulation import add_simulation_arguments
+
 
 def run_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec run`."""
@@ -96,7 +98,8 @@ def run_argparser() -> argparse.ArgumentParser:
         default=10.0,
         help="how long a controller may take for each step of connecting (default: %(default)g)",
     )
-    up.add_argument(
+    start = up.add_mutually_exclusive_group()
+    start.add_argument(
         "--up",
         action="store_true",
         help="start the controllers on this host that the experiment's devices need, from their command, with "
@@ -110,6 +113,13 @@ def run_argparser() -> argparse.ArgumentParser:
         default=30.0,
         help="how long a controller may take to answer (default: %(default)g)",
     )
+    start.add_argument(
+        "--simulate",
+        action="store_true",
+        help="use simulations of all controllers, and stand-ins for the local devices of the core (kernels run on this "
+        "computer); where ARTIQ is not installed, stand-ins for its language, too. The result file says so",
+    )
+    add_simulation_arguments(parser.add_argument_group("simulation, with --simulate"))
     level = parser.add_argument_group("verbosity")
     level.add_argument("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
     level.add_argument("-q", "--quiet", action="count", default=0, help="log less, and show no progress")

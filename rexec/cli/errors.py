@@ -8,6 +8,7 @@ from rexec.devices import DeviceError
 from rexec.experiment import ExperimentError
 from rexec.master import MasterError
 from rexec.results import ResultsError
+from rexec.simulate.errors import SimulationError
 from rexec.wire.errors import WireError
 
 
@@ -23,6 +24,7 @@ EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = (
     ExperimentError,
     MasterError,
     ResultsError,
+    SimulationError,
     WireError,
 )
 """Base classes of every error that bad input or a bad peer can cause; their text is the whole message."""

@@ -21,6 +21,8 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "up": "keep the controllers of this machine running",
     "doctor": "find out why a device does not answer",
     "master": "serve datasets and devices as an ARTIQ master does",
+    "simulate": "serve the controllers without their instruments",
+    "record": "keep a session with real controllers, for `simulate` to replay",
     "results": "show, compare, draw, verify and recover result files",
     "call": "call a method of a server",
     "shell": "talk to a server, line by line",

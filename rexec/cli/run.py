@@ -15,17 +15,20 @@ from rexec.cli._arguments import run_argparser as get_argparser
 from rexec.cli._logging import log_to
 from rexec.cli._master import MasterDatasets
 from rexec.cli._progress import Progress
+from rexec.cli._simulation import simulation_order
 from rexec.cli._table import print_datasets
 from rexec.cli.errors import EXPECTED_ERRORS, CommandError, render
 from rexec.common_args import LOCALHOST
 from rexec.datasets import DatabaseInUse, Dataset, DatasetDB, DatasetError, DatasetStore
 from rexec.devices import fetch_database
 from rexec.experiment.argument_manager import Ask, parse_arguments
+from rexec.experiment.artiq_language import provide_artiq_language
 from rexec.experiment.lifecycle import Outcome
 from rexec.experiment.runner import Plan, Report, run
 from rexec.experiment.tracebacks import place, user_traceback
 from rexec.master import MasterThread, Ports
 from rexec.remote_exec import offer_dataset_db
+from rexec.simulate.process import SimulationProcess
 from rexec.supervise import OnDemand
 from rexec.wire.errors import WireError
 
@@ -51,6 +54,11 @@ def main(argv: Sequence[str]) -> int:
     with ExitStack() as stack:
         datasets = stack.enter_context(dataset_store(options, database))
         starter = None
+        if options.simulate:
+            order = {**simulation_order(options), "experiments": [str(options.file.absolute())]}
+            database = stack.enter_context(SimulationProcess(database, order))
+        if database.simulated():
+            provide_artiq_language()
         if options.up:
             folder = (
                 Path(database.origin).absolute().parent if Path(database.origin).is_file() else Path.cwd()
@@ -71,7 +79,11 @@ def main(argv: Sequence[str]) -> int:
         )
         watcher = stack.enter_context(Watcher(console, quiet=options.quiet > 0))
         report = run(plan, watcher)
-    return tell(report, options, console)
+    status = tell(report, options, console)
+    simulated = database.simulated()
+    if simulated and report.path is not None:
+        tell_simulated(simulated, console)
+    return status
 
 
 class Watcher:
@@ -194,6 +206,15 @@ def tell(report: Report, options: argparse.Namespace, console: Console) -> int:
             print_datasets(Console(soft_wrap=True), report.datasets)
         print(f"run {report.rid} of {report.class_name}: {report.path}")
     return status
+
+
+def tell_simulated(names: Sequence[str], console: Console) -> None:
+    """Warn that the data of a run were made up."""
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    console.print(
+        f"rexec run: warning: SIMULATED: {shown} took part; these data were not measured, and the result file says so",
+        markup=False, highlight=False, soft_wrap=True, emoji=False,
+    )  # fmt: skip
 
 
 def tell_error(outcome: Outcome, file: Path, console: Console) -> int:

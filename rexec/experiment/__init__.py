@@ -17,11 +17,21 @@ from rexec.experiment.errors import (
     NoDefault,
     TerminationRequested,
 )
+from rexec.experiment.scan import (
+    CenterScan,
+    ExplicitScan,
+    MultiScanManager,
+    NoScan,
+    RangeScan,
+    Scannable,
+    ScanObject,
+)
 
 __all__ = [
     "ArgumentError",
     "BooleanValue",
     "CancelledArgsError",
+    "CenterScan",
     "DefaultMissing",
     "EnumerationValue",
     "EnvExperiment",
@@ -30,11 +40,17 @@ __all__ = [
     "ExperimentError",
     "ExperimentFileError",
     "ExperimentImportError",
+    "ExplicitScan",
     "HasEnvironment",
+    "MultiScanManager",
     "NeedsMasterError",
     "NoDefault",
+    "NoScan",
     "NumberValue",
     "PYONValue",
+    "RangeScan",
+    "ScanObject",
+    "Scannable",
     "StringValue",
     "TerminationRequested",
 ]

@@ -52,7 +52,7 @@ def termination_exception() -> type[Exception]:
     """
     core: Any = sys.modules.get("artiq.language.core")
     theirs = getattr(core, "TerminationRequested", None)
-    if not isinstance(theirs, type) or not issubclass(theirs, Exception):
+    if theirs is TerminationRequested or not isinstance(theirs, type) or not issubclass(theirs, Exception):
         return TerminationRequested
     return type(
         "TerminationRequested", (TerminationRequested, theirs), {"__doc__": TerminationRequested.__doc__}

@@ -62,6 +62,7 @@ def identity(
         device_db=snapshot,
         device_db_origin=database.origin,
         device_db_sha256=hashlib.sha256(pyon.encode(snapshot).encode()).hexdigest(),
+        simulated=database.simulated(),
         versions=versions(),
         sources={hashlib.sha256(source.encode()).hexdigest(): source},
         host=socket.gethostname(),

@@ -61,12 +61,17 @@ class RemoteExecServer:
         return self.namespace[function](*args, **kwargs)
 
 
-def rexec_targets(target_name: str, target: Any) -> dict[str, Any]:
+def rexec_targets(
+    target_name: str,
+    target: Any,
+    connection: Callable[[dict[str, Any]], RemoteExecServer] = RemoteExecServer,
+) -> dict[str, Any]:
     """Return the targets of a controller with remote execution, for `rexec.wire.pc_rpc.Server`.
 
     Args:
         target_name: Name of the driver's target.
         target: The driver.
+        connection: Makes the target of one connection from the controller-wide namespace.
 
     Returns:
         The driver under its name, and under that name with `_rexec` a factory of one namespace a connection.
@@ -78,7 +83,7 @@ def rexec_targets(target_name: str, target: Any) -> dict[str, Any]:
     # Copying a dict does not touch the driver: new connections are accepted while it is busy.
     @while_busy
     def new_connection() -> RemoteExecServer:
-        return RemoteExecServer(controller_wide)
+        return connection(controller_wide)
 
     return {target_name: target, f"{target_name}_rexec": new_connection}
 

@@ -89,6 +89,8 @@ def write_groups(file: h5py.File, state: RunState) -> None:
 
 
 def _write_identity(file: h5py.File, identity: Mapping[str, Any]) -> None:
+    if identity.get("simulated"):
+        file.attrs["simulated"] = True  # where every viewer of such files shows it
     _set(file, "rid", np.int64(identity.get("rid", 0)))
     for name in ("start_time", "run_time"):
         if identity.get(name) is not None:

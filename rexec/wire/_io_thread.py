@@ -103,6 +103,12 @@ class IOThread:
         """End the thread once what is left has been sent, within a second. From any thread."""
         self._command(self._begin_stop)
 
+    def abort(self) -> None:
+        """End the thread and close all sockets, whatever is left: they are closed at the return. For any thread."""
+        self._command(self._begin_abort)
+        if not self.is_current():
+            self._thread.join()
+
     def join(self) -> None:
         """Wait for the end of the thread."""
         self._thread.join()
@@ -171,6 +177,10 @@ class IOThread:
         for listener in self._listeners:
             listener.close()
         self._stop_at = time.monotonic() + _FLUSH_TIME
+
+    def _begin_abort(self) -> None:
+        self._begin_stop()
+        self._stop_at = time.monotonic()
 
     def _finished(self) -> bool:
         if self._stop_at is None:

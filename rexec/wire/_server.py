@@ -131,6 +131,14 @@ class Server:
         await self._io_ended.wait()
         io.join()
 
+    def abort(self) -> None:
+        """Close all sockets at once, running calls unanswered, as if the process had died. From any thread.
+
+        `stop` is still to be awaited.
+        """
+        if self._io is not None:
+            self._io.abort()
+
     async def wait_terminate(self) -> None:
         """Wait until a client calls `terminate`, or a method raises SystemExit."""
         await self._terminate.wait()

@@ -7,7 +7,7 @@ from rexec.wire._io_thread import Limits
 from rexec.wire._loop import simple_server_loop
 from rexec.wire._protocol import AutoTarget
 from rexec.wire._server import Server
-from rexec.wire._targets import while_busy
+from rexec.wire._targets import is_marked, while_busy
 from rexec.wire.errors import IncompatibleServer
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "IncompatibleServer",
     "Limits",
     "Server",
+    "is_marked",
     "simple_server_loop",
     "while_busy",
 ]

@@ -80,6 +80,7 @@ def test_from_a_device_database_to_a_result_file(lab: Lab) -> None:
         attributes = dict(file["datasets/total"].attrs)
         assert (attributes["unit"], attributes["scale"], attributes["precision"]) == ("mV", 1e-3, 2)
         assert file["rid"][()] == 0
+        assert "simulated" not in file.attrs
         assert file["run_time"][()] >= file["start_time"][()] > 1e9
         expid = json.loads(file["expid"][()])
     assert expid["class_name"] == "Remote"

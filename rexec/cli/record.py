@@ -1,0 +1,128 @@
+"""`rexec record`: keeps a session with real controllers."""
+
+import argparse
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from devicedb import load_file
+from rexec.cli._logging import log_to
+from rexec.cli.simulate import signals
+from rexec.devices import fetch_database
+from rexec.simulate.database import through_proxies, write_database
+from rexec.simulate.proxy import Recorder, ask
+from rexec.simulate.recording import RecordingWriter
+from rexec.wire.tls import SimpleSSLConfig
+
+logger = logging.getLogger(__name__)
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `rexec record`."""
+    parser = argparse.ArgumentParser(
+        prog="rexec record",
+        description="Listen between clients and real controllers, and keep what they say in a file that `rexec "
+        "simulate --recording FILE` answers from. Clients connect to the proxy: through the database that --write-db "
+        "writes, or by --port. Every byte is passed on as it came; the file is good up to the last answered call, "
+        "whatever happens.",
+        epilog="examples:\n"
+        "  rexec record camera -o monday.rec --write-db recorded.py\n"
+        "  rexec run experiment.py --device-db recorded.py        meanwhile\n"
+        "  rexec simulate camera --recording monday.rec --write-db simulated.py\n\n"
+        "What code of remote execution asks of the driver passes no wire and is not recorded; its own answers are.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", metavar="NAME", nargs="+", help="controllers, aliases or targets")
+    add("-o", "--output", metavar="FILE", type=Path, required=True, help="the recording")
+    add("--overwrite", action="store_true", help="replace the recording, if there is one of that name")
+    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
+    add("--master", metavar="HOST", help="the database of the ARTIQ master on HOST instead of a file")
+    add(
+        "--master-port",
+        metavar="PORT",
+        type=int,
+        default=3251,
+        help="its control port (default: %(default)d)",
+    )
+    add(
+        "--write-db",
+        metavar="FILE",
+        type=Path,
+        help="write a device database that leads through the proxies; the other devices are as they were",
+    )
+    add(
+        "--bind",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="where the proxies listen (default: %(default)s; without --ssl anybody who reaches it can use the "
+        "controllers)",
+    )
+    add(
+        "--port", metavar="PORT", type=int, default=0, help="of the proxy, where there is one controller only"
+    )
+    add(
+        "--ssl",
+        nargs=3,
+        metavar=("CERT", "KEY", "PEER"),
+        help="let clients speak TLS to the proxy: its certificate and key, and the clients' certificates. Between the "
+        "proxy and the controller it is as in the device database",
+    )
+    level = parser.add_argument_group("verbosity")
+    level.add_argument("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
+    level.add_argument("-q", "--quiet", action="count", default=0, help="log less, and show no progress")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Record until a signal ends it; return the exit status."""
+    parser = get_argparser()
+    options = parser.parse_args(argv)
+    console = Console(stderr=True)
+    log_to(console, options)
+    end = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(signals(end))
+        database = (
+            fetch_database(options.master, options.master_port)
+            if options.master
+            else load_file(options.device_db)
+        )
+        names = dict.fromkeys(database.endpoint(name).controller for name in options.names)
+        if options.port and len(names) > 1:
+            parser.error("--port is for one controller; with several use --write-db")
+        sources = [ask(database, name) for name in names]
+        writer = RecordingWriter(options.output, overwrite=options.overwrite)
+        recorder = stack.enter_context(
+            Recorder(
+                sources,
+                writer,
+                options.bind,
+                dict.fromkeys(names, options.port),
+                SimpleSSLConfig(*options.ssl) if options.ssl else None,
+            )
+        )
+        if options.write_db is not None:
+            raw = through_proxies(database, recorder.addresses, keep_tls=options.ssl is not None)
+            write_database(
+                options.write_db, raw, f"Devices of {database.origin}, through the proxies of rexec record."
+            )
+        for name, (host, port) in recorder.addresses.items():
+            print(f"recording {name}: clients connect to {f'[{host}]' if ':' in host else host}:{port}")
+        print(f"into {options.output}; Ctrl-C ends it", flush=True)
+        began, told = time.monotonic(), 0
+        while not end.wait(0.2) and not recorder.wait(0.0):
+            total = sum(recorder.calls.values())
+            if total != told and options.quiet == 0 and console.is_terminal:
+                console.print(f"{total} calls", end="\r", highlight=False)
+            told = total
+        if recorder.failure is not None:
+            raise recorder.failure
+    kept = ", ".join(f"{count} of {name}" for name, count in recorder.calls.items())
+    print(f"kept {kept} in {time.monotonic() - began:.1f} s: {options.output}")
+    return 0

@@ -1,0 +1,223 @@
+"""`rexec simulate`: the controllers of a device database, without their instruments."""
+
+import argparse
+import json
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from devicedb import DeviceDatabase, from_dict, load_file
+from rexec.cli._logging import log_to
+from rexec.cli._simulation import add_simulation_arguments
+from rexec.devices import fetch_database
+from rexec.simulate.behaviours import Behaviours, load_behaviours
+from rexec.simulate.driver import origins
+from rexec.simulate.errors import SimulationError
+from rexec.simulate.laboratory import LOOPBACK, Laboratory
+from rexec.simulate.plan import ServerPlan, folder_of, make_plan
+from rexec.simulate.recording import load_recordings
+from rexec.supervise import OnDemand
+from rexec.wire.tls import SimpleSSLConfig
+
+logger = logging.getLogger(__name__)
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of `rexec simulate`."""
+    parser = argparse.ArgumentParser(
+        prog="rexec simulate",
+        description="Serve a simulation of every controller of a device database (or of those named): its targets, "
+        "remote execution included, with the methods of the real driver. These come from a recording, from the "
+        "source of the driver that the controller's command starts, or from behaviours; a method of which nothing "
+        "more is known returns the plainest value of its type. Every server says of itself that it is simulated.",
+        epilog="examples:\n"
+        "  rexec simulate --write-db simulated.py          all on loopback; experiments use simulated.py\n"
+        "  rexec simulate camera --behaviours lab.py       on the camera's own host and port\n"
+        "  rexec simulate --fault camera:delay=0.5 --fault camera.get_frame:error=0.1 --write-db simulated.py\n"
+        "  rexec call simulation die camera --device-db simulated.py        while it runs\n\n"
+        "The device `simulation` of the written database has fault, clear, die, revive, calls and status.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", metavar="NAME", nargs="*", help="controllers, aliases or targets (default: all)")
+    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
+    add("--master", metavar="HOST", help="the database of the ARTIQ master on HOST instead of a file")
+    add(
+        "--master-port",
+        metavar="PORT",
+        type=int,
+        default=3251,
+        help="its control port (default: %(default)d)",
+    )
+    add(
+        "--loopback",
+        action="store_true",
+        help="listen on loopback, at ports that the system gives (default: on the real hosts and ports)",
+    )
+    add(
+        "--write-db",
+        metavar="FILE",
+        type=Path,
+        help="write a device database that leads to the simulation, in which stand-ins take the place of the core's "
+        "local devices; implies --loopback",
+    )
+    add_simulation_arguments(parser)
+    add(
+        "--experiments",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        help="file or folder of experiments: methods that they call are there where no driver is found; repeatable",
+    )
+    add(
+        "--own-simulation",
+        action="store_true",
+        help="start the controllers whose own program has the option --simulation with it, instead of ours",
+    )
+    add(
+        "--ssl",
+        nargs=3,
+        metavar=("CERT", "KEY", "PEER"),
+        help="the servers' side of controllers that speak TLS; on loopback they do not",
+    )
+    add(
+        "--port-control",
+        metavar="PORT",
+        type=int,
+        default=0,
+        help="of the target `simulation`, on loopback (default: one that the system gives)",
+    )
+    add("--json", action="store_true", help="print what was started as one line of JSON")
+    level = parser.add_argument_group("verbosity")
+    level.add_argument("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
+    level.add_argument("-q", "--quiet", action="count", default=0, help="log less")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Simulate until a signal ends it; return the exit status."""
+    options = get_argparser().parse_args(argv)
+    log_to(Console(stderr=True), options)
+    end = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(signals(end))
+        database = (
+            fetch_database(options.master, options.master_port)
+            if options.master
+            else load_file(options.device_db)
+        )
+        loopback = options.loopback or options.write_db is not None
+        others: dict[str, tuple[str, int]] = {}
+        able = [plan for plan in make_plan(database, options.names) if plan.simulates_itself]
+        if options.own_simulation:
+            others = stack.enter_context(own_simulations(database, able, loopback))
+        laboratory = Laboratory(
+            database,
+            options.names,
+            behaviours=load_behaviours(options.behaviours)
+            if options.behaviours is not None
+            else Behaviours(),
+            recordings=load_recordings(options.recording, timing=options.timing),
+            faults=options.fault,
+            seed=options.seed,
+            experiments=options.experiments,
+            loopback=loopback,
+            tls=SimpleSSLConfig(*options.ssl) if options.ssl else None,
+            control_port=options.port_control,
+            others=others,
+        )
+        if not (laboratory.servers or others or options.write_db):
+            raise SimulationError(f"{database.origin} has no controller to simulate")
+        stack.enter_context(laboratory)
+        if options.write_db is not None:
+            laboratory.write(options.write_db)
+        tell(laboratory, others, options)
+        if able and not options.own_simulation:
+            names = ", ".join(name for plan in able for name in plan.controllers)
+            logger.info("%s: the own program has --simulation; --own-simulation starts that instead", names)
+        end.wait()
+    return 0
+
+
+def tell(laboratory: Laboratory, others: Mapping[str, tuple[str, int]], options: argparse.Namespace) -> None:
+    """Print what is simulated, where, and from where each method comes."""
+    status = laboratory.status()
+    if options.json:
+        found: dict[str, Any] = {
+            "controllers": status,
+            "own_simulations": {name: list(address) for name, address in others.items()},
+            "methods": {
+                server.name: {
+                    name: origins(each.methods.values()) for name, each in server.performers.items()
+                }
+                for server in laboratory.servers
+            },
+            "control": [LOOPBACK, laboratory.control_port],
+        }
+        print(json.dumps(found), flush=True)
+        return
+    for server in laboratory.servers:
+        where = status[server.plan.controllers[0]]
+        host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
+        print(f"SIMULATED {server.name} at {host}:{where['port']}, targets {', '.join(where['targets'])}")
+        for name, performer in server.performers.items():
+            print(f"    {name}: {origins(performer.methods.values())}")
+    for name, (host, port) in others.items():
+        print(f"{name} at {host}:{port}: its own program with --simulation")
+    print(f"simulation (fault, clear, die, revive, calls, status) at {LOOPBACK}:{laboratory.control_port}")
+    if options.write_db is not None:
+        print(f"device database of the simulation: {options.write_db}")
+    print("Ctrl-C ends it", flush=True)
+
+
+@contextmanager
+def own_simulations(
+    database: DeviceDatabase, plans: Sequence[ServerPlan], loopback: bool
+) -> Iterator[dict[str, tuple[str, int]]]:
+    """Start controllers from their commands with --simulation; yields where, by controller."""
+    raw = dict(database.raw)
+    addresses: dict[str, tuple[str, int]] = {}
+    for plan in plans:
+        for name in plan.controllers:
+            entry = dict(raw[name])
+            if entry.get("command") is None:
+                continue
+            if loopback:
+                entry |= {"host": LOOPBACK, "port": free_port()}
+            raw[name] = {**entry, "command": f"{entry['command']} --simulation"}
+            addresses[name] = (entry["host"], entry["port"])
+    changed = from_dict(raw, database.origin)
+    with OnDemand(changed, folder_of(database)) as starter:
+        for name in addresses:
+            starter.ensure(changed.endpoint(name))
+        yield addresses
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago: a program that takes a number has to be given one."""
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def signals(end: threading.Event) -> Iterator[None]:
+    """Let signals end the simulation."""
+    numbers = [
+        number
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+        if (number := getattr(signal, name, None)) is not None
+    ]
+    previous = {number: signal.signal(number, lambda *_: end.set()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,276 @@
+"""Recordings of sessions with real controllers: the file, and the answers in it.
+
+The file (docs/reference/recording.md) is a first line and records, appended one by one, each with its length and a
+checksum. After a kill at any moment it is good up to its last whole record.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rexec._version import __version__
+from rexec.simulate.errors import RecordingError
+from rexec.simulate.methods import DriverFacts, facts_of_list
+from rexec.wire import pyon
+from rexec.wire.packed_exceptions import exception_from
+from rexec.wire.tap import dump_raw, load_raw
+
+logger = logging.getLogger(__name__)
+
+MAGIC: Final = b"REXEC RECORDING 1\n"
+_HEAD: Final = 64
+"""Most bytes of the line before a record."""
+
+
+class RecordingWriter:
+    """Appends records to a new recording. For one thread.
+
+    Args:
+        path: The file.
+        overwrite: Whether a file of that name may be replaced.
+
+    Raises:
+        RecordingError: It exists, or cannot be written.
+
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        self.path = path
+        self.records = 0
+        self.began = time.monotonic()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        try:
+            if overwrite:
+                path.unlink(missing_ok=True)
+            self._descriptor = os.open(path, flags | os.O_EXCL, 0o664)
+        except FileExistsError:
+            raise RecordingError(f"{path} exists: give another name, or --overwrite") from None
+        except OSError as error:
+            raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from error
+        head = {"kind": "recording", "version": 1, "began": time.time(), "by": f"artiq-rexec {__version__}"}
+        self._put(MAGIC + framed(head))
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append a record; it survives the end of this process from then on.
+
+        Raises:
+            RecordingError: The file cannot be written.
+            TypeError: It holds a value that cannot travel.
+
+        """
+        self._put(framed(dict(record)))
+        self.records += 1
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            raise RecordingError(f"cannot record into {self.path}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Bring the file to the disk and close it."""
+        try:
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+
+
+def framed(record: dict[str, Any]) -> bytes:
+    """Return a record as it stands in the file: checksum and length, line end, contents."""
+    body = dump_raw(record)
+    return b"%08x %d\n%b" % (zlib.crc32(body), len(body), body)
+
+
+def read_records(data: bytes, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the records of a recording up to the last whole one; a warning says how much is left over.
+
+    Args:
+        data: Contents of the file.
+        name: The file, for messages.
+
+    Raises:
+        RecordingError: It is no recording.
+
+    """
+    if not data.startswith(MAGIC):
+        raise RecordingError(f"{name} is no recording: it does not begin with {MAGIC.decode().strip()!r}")
+    at = len(MAGIC)
+    while at < len(data):
+        end = data.find(b"\n", at, at + _HEAD)
+        head = data[at:end].split(b" ") if end >= 0 else []
+        try:
+            checksum, length = int(head[0], 16), int(head[1])
+            body = data[end + 1 : end + 1 + length]
+            if length < 1 or len(body) != length or zlib.crc32(body) != checksum:
+                raise ValueError("it is not whole")
+            record = load_raw(body)
+        except (IndexError, ValueError, TypeError) as error:
+            logger.warning(
+                "%s: %d of %d bytes are left over after the last whole record: %s",
+                name, len(data) - at, len(data), error,
+            )  # fmt: skip
+            return
+        if isinstance(record, dict):
+            yield record
+        at = end + 1 + length
+
+
+@dataclass
+class Recording:
+    """What a recording says.
+
+    Attributes:
+        path: The file.
+        targets: Facts of the targets of each controller.
+        calls: The calls of each target of each controller, in the order of their answers.
+        timing: Whether answers take as long as they took.
+
+    """
+
+    path: Path
+    targets: dict[str, dict[str, DriverFacts]] = field(default_factory=dict)
+    calls: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    timing: bool = False
+
+    def facts(self, controllers: Iterable[str]) -> dict[str, DriverFacts]:
+        """Return the targets that were there on some controllers of one server."""
+        return {
+            name: each
+            for controller in controllers
+            for name, each in self.targets.get(controller, {}).items()
+        }
+
+    def replays(self, controllers: Iterable[str]) -> dict[str, "Replayer"]:
+        """Return new players of the recorded answers, by target, of some controllers of one server."""
+        return {
+            target: Replayer(facts, self.calls.get((controller, target), ()), timing=self.timing)
+            for controller in controllers
+            for target, facts in self.targets.get(controller, {}).items()
+        }
+
+
+def load_recording(path: Path, *, timing: bool = False) -> Recording:
+    """Return what a file made by `rexec record` says.
+
+    Args:
+        path: The file.
+        timing: Whether answers are to take as long as they took.
+
+    Raises:
+        RecordingError: It cannot be read, or is no recording.
+
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"recording {path}: {error.strerror or error}") from None
+    found = Recording(path, timing=timing)
+    for record in read_records(data, str(path)):
+        try:
+            _take(found, record)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RecordingError(f"{path}: a record of kind {record.get('kind')!r} lacks {error}") from None
+    if not found.targets:
+        raise RecordingError(f"{path} knows no controller: it was ended before one answered")
+    return found
+
+
+def load_recordings(paths: Sequence[Path], *, timing: bool = False) -> list[Recording]:
+    """Return what several files say; see `load_recording`."""
+    return [load_recording(path, timing=timing) for path in paths]
+
+
+def _take(found: Recording, record: dict[str, Any]) -> None:
+    kind = record["kind"]
+    if kind == "target":
+        facts = facts_of_list(record["list"], frozenset(record["methods"]), found.path.name)
+        found.targets.setdefault(record["controller"], {})[record["target"]] = facts
+    elif kind == "call":
+        found.calls.setdefault((record["controller"], record["target"]), []).append(record)
+
+
+class Replayer:
+    """Gives recorded answers: to the same call the next one each time, and the last one from then on. For any thread.
+
+    Args:
+        facts: Methods of the target when it was recorded.
+        calls: Records of calls, in order.
+        timing: Whether answers take as long as they took.
+
+    """
+
+    def __init__(
+        self, facts: DriverFacts, calls: Iterable[Mapping[str, Any]], *, timing: bool = False
+    ) -> None:
+        self._methods = facts.methods
+        self._timing = timing
+        self._lock = threading.Lock()
+        self._answers: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        self._next: dict[tuple[str, str], int] = {}
+        for call in calls:
+            key = self._key(call["name"], call["args"], call["kwargs"])
+            if key is not None:
+                self._answers.setdefault(key, []).append(call)
+        self._answered = {name for name, _ in self._answers}
+
+    def has(self, method: str) -> bool:
+        """Whether there is any answer of a method."""
+        return method in self._answered
+
+    def answer(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bool, Any]:
+        """Return whether a call was recorded, and what it returned.
+
+        Args:
+            method: Name.
+            args: Positional arguments. It does not matter which are given so and which by keyword.
+            kwargs: Keyword arguments.
+
+        Raises:
+            Exception: What the call raised when it was recorded.
+
+        """
+        key = self._key(method, args, kwargs)
+        with self._lock:
+            answers = self._answers.get(key) if key is not None else None
+            if key is None or answers is None:
+                return False, None
+            index = self._next.get(key, 0)
+            self._next[key] = min(index + 1, len(answers) - 1)
+            record = answers[index]
+        if self._timing:
+            time.sleep(max(float(record["seconds"]), 0.0))
+        if "exception" in record:
+            raise exception_from(record["exception"], "the recorded controller")
+        return True, record["ret"]
+
+    def _key(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, str] | None:
+        """What makes two calls the same one; None where an argument cannot travel, so that it never did."""
+        known = self._methods.get(method)
+        given: dict[str, Any] = {"args": tuple(args), "kwargs": dict(kwargs)}
+        if known is not None:
+            with contextlib.suppress(
+                TypeError
+            ):  # it was called as the signature does not say: as it is, then
+                bound = known.signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                given = dict(bound.arguments)
+        try:
+            return method, pyon.encode([[name, _plain(value)] for name, value in sorted(given.items())])
+        except (TypeError, ValueError):
+            return None
+
+
+def _plain(value: Any) -> Any:
+    """A value with the keys of its dicts in order: keyword arguments have none of their own."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    return value
