@@ -1,6 +1,8 @@
 """Files that appear whole or not at all, and locks between processes."""
 
+import glob
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,13 +60,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Put the finished file `temporary` in the place of `path`: whole, and on the disk, or not at all."""
-    descriptor = os.open(temporary, os.O_RDWR)
+def sync_file(path: Path) -> None:
+    """Make the content of a file survive a loss of power."""
+    descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Put the finished file `temporary` in the place of `path`: whole, and on the disk, or not at all."""
+    sync_file(temporary)
     temporary.replace(path)
     sync_folder(path.parent)
 
@@ -72,6 +79,14 @@ def publish(temporary: Path, path: Path) -> None:
 def temporary_beside(path: Path) -> Path:
     """Return the name of a temporary file in the folder of `path` that belongs to this process alone."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what was written beside the result file `path` on the way to it."""
+    ours = re.compile(re.escape(f".{path.name}.") + r"(working|previous|\d+\.tmp)")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if ours.fullmatch(left.name):
+            left.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rexec.results.history import History
 
 _CHANGES: Final = frozenset({Kind.SET, Kind.APPEND, Kind.MUTATE, Kind.DELETE})
+_EDITS: Final = 4
 
 
 @dataclass
@@ -24,8 +25,8 @@ class Item:
         broadcast: Whether a database shows it.
         persist: Whether a database keeps it.
         time: When it was changed last, seconds since the epoch.
-        generation: A number that changes when it is set anew, or in a way that `dirty` does not cover.
-        dirty: Rows [from, to) that were changed in place since somebody set this to None.
+        generation: A number that changes when it is set anew, or in a way that `edits` do not cover.
+        edits: Rows that were changed in place, as (epoch, from, to): for files that hold older rows.
 
     """
 
@@ -36,7 +37,24 @@ class Item:
     persist: bool = False
     time: float = 0.0
     generation: int = 0
-    dirty: tuple[int, int] | None = None
+    edits: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def edited_since(self, epoch: int) -> tuple[int, int] | None:
+        """Return the rows [from, to) that were changed in place in `epoch` or later, or None."""
+        rows = [(first, last) for when, first, last in self.edits if when >= epoch]
+        return (min(first for first, _ in rows), max(last for _, last in rows)) if rows else None
+
+    def edit(self, epoch: int, first: int, last: int) -> None:
+        """Take note that rows were changed in place."""
+        if self.edits and self.edits[-1][0] == epoch:
+            _, start, end = self.edits[-1]
+            self.edits[-1] = (epoch, min(first, start), max(last, end))
+            return
+        self.edits.append((epoch, first, last))
+        if len(self.edits) > _EDITS:
+            # Of old epochs few ranges are kept, at the price of writing some rows twice.
+            (_, start, end), (later, first, last) = self.edits[:2]
+            self.edits[:2] = [(later, min(first, start), max(last, end))]
 
 
 @dataclass
@@ -53,6 +71,7 @@ class RunState:
         last_time: Time of the last record, seconds since the epoch.
         problems: Changes that could not be carried out, as text.
         history: Of a recording: what keeps every change, not only the last value.
+        epoch: How often a file was brought up to date; changes in place are dated by it.
 
     """
 
@@ -65,6 +84,7 @@ class RunState:
     last_time: float = 0.0
     problems: list[str] = field(default_factory=list)
     history: "History | None" = None
+    epoch: int = 0
 
     def apply(self, record: Record) -> None:
         """Take in the next record."""
@@ -137,11 +157,9 @@ class RunState:
         rows = _rows(item.value, record.index)
         if rows is None or (before is not None and before != len(item.value)):
             item.generation = -self.records
-            item.dirty = None
-        elif item.dirty is None:
-            item.dirty = rows
+            item.edits.clear()
         else:
-            item.dirty = (min(item.dirty[0], rows[0]), max(item.dirty[1], rows[1]))
+            item.edit(self.epoch, *rows)
 
 
 def _keeps_history(identity: dict[str, Any]) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 
 from rexec.results.checksums import checksum
 from rexec.results.fold import Item
-from rexec.results.forms import Form, form_of, opaque_form, row_of, rows_array
+from rexec.results.forms import Form, row_of, rows_array
 from rexec.results.names import hdf5_names
+from rexec.results.storage import form_in_file, stored
 from rexec.wire import pyon
 
 COMPRESS_FROM: Final = 4096
@@ -45,7 +46,6 @@ class GroupWriter:
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
-        self.wasted = 0
         self._written: dict[str, _Written] = {}
         self._names: dict[str, str] = {}
 
@@ -54,16 +54,18 @@ class GroupWriter:
         file: h5py.File,
         items: Mapping[str, Item],
         settings: Mapping[str, Mapping[str, Any]] = _NO_SETTINGS,
+        since: int = 0,
     ) -> list[str]:
         """Bring the group up to date.
 
         Args:
             file: The open file.
-            items: What it should hold; `dirty` of each is taken note of and cleared.
-            settings: Storage settings by key: `compression` ("gzip", "lzf", None), `level`, `shuffle`, `chunks`.
+            items: What it should hold.
+            settings: Storage settings by key, as returned by `rexec.results.storage.checked_settings`.
+            since: Epoch of the state when this was last called for the same file.
 
         Returns:
-            What HDF5 refused, as text; the value is then kept as opaque bytes.
+            What HDF5 refused, as text; the value is then kept without its settings, or as opaque bytes.
 
         """
         problems: list[str] = []
@@ -73,51 +75,68 @@ class GroupWriter:
         for key in [key for key, old in self._written.items() if self._names.get(key) != old.name]:
             self._remove(group, key)
         for key, item in items.items():
-            self._update_item(group, key, item, settings.get(key, _NO_SETTINGS), problems)
+            wanted = settings.get(key, _NO_SETTINGS)
+            old = self._written.get(key)
+            if old is not None and old.generation == item.generation and old.settings == wanted:
+                edited = item.edited_since(since)
+                if old.time == item.time and edited is None:
+                    continue
+                if self._patch(group, old, item, edited):
+                    _mark(group[old.name], item, old.crc)
+                    old.time = item.time
+                    continue
+            self._write_somehow(group, key, item, wanted, problems)
         return problems
 
-    def _update_item(
+    def _write_somehow(
         self, group: h5py.Group, key: str, item: Item, settings: Mapping[str, Any], problems: list[str]
     ) -> None:
-        old = self._written.get(key)
-        if old is not None and old.generation == item.generation and old.settings == settings:
-            if old.time == item.time and item.dirty is None:
-                return
-            if self._patch(group, old, item):
-                _mark(group[old.name], item, old.crc)
-                old.time = item.time
-                item.dirty = None
-                return
-        for form in (form_of(item.value), opaque_form(item.value)):
+        """Write a whole dataset: as it should be, else without its settings, else as opaque bytes."""
+        type_only = {"dtype": settings["dtype"]} if "dtype" in settings else _NO_SETTINGS
+        for used, opaque in ((settings, False), (type_only, False), (_NO_SETTINGS, True)):
+            form = form_in_file(item.value, used, opaque=opaque)
             try:
-                self._write(group, key, item, form, settings)
+                self._write(group, key, item, form, used)
             except (TypeError, ValueError, OverflowError, RuntimeError, UnicodeError) as error:
-                # Not known to happen; but one dataset that HDF5 refuses must never cost another.
+                # One dataset that HDF5 refuses, or whose settings do not fit it, must never cost another.
                 self._forget(group, key)
-                problems.append(f"{self.name}/{key}: HDF5 refused it as it stands ({error})")
-            else:
-                break
-        item.dirty = None
+                problem = (
+                    f"{self.name}/{key}: HDF5 refused it as it stands, or its storage settings ({error})"
+                )
+                problems += [problem] if problem not in problems else []
+                continue
+            # What was asked for is what the next call compares with.
+            self._written[key].settings = settings
+            dtype = used.get("dtype")
+            if dtype is not None and group[self._names[key]].dtype != np.dtype(dtype):
+                problems.append(
+                    f"{self.name}/{key}: its values do not fit into {dtype}, it is kept as it was given"
+                )
+            return
 
-    def _patch(self, group: h5py.Group, old: _Written, item: Item) -> bool:
+    def _patch(self, group: h5py.Group, old: _Written, item: Item, edited: tuple[int, int] | None) -> bool:
         """Write only the rows that are new or changed; return False where the whole has to be written."""
         dataset = group[old.name]
         value = item.value
         if isinstance(value, np.ndarray):
-            if item.dirty is None or dataset.shape != value.shape or old.row is None:
+            if edited is None or dataset.shape != value.shape or old.row is None:
                 return False
-            first, last = item.dirty
-            dataset[first:last] = value[first:last]
-            old.crc = checksum(value)
+            data = stored(value, old.settings)
+            if data is None or data.dtype != dataset.dtype:
+                return False
+            dataset[edited[0] : edited[1]] = data[edited[0] : edited[1]]
+            old.crc = checksum(data)
             return True
         if not isinstance(value, list) or not old.grows or not old.row:
             return False
         if any(row_of(part) != old.row for part in value[old.rows :]):
             return False
-        if item.dirty is not None and not self._patch_rows(dataset, old, value, item.dirty):
+        if edited is not None and not self._patch_rows(dataset, old, value, edited):
             return False
         if len(value) > old.rows:
-            data, _ = rows_array(old.row, value[old.rows :])
+            data = _rows(dataset, old, value[old.rows :])
+            if data is None:
+                return False
             dataset.resize(len(value), axis=0)
             dataset[old.rows :] = data
             old.crc = checksum(data, old.crc)
@@ -125,14 +144,17 @@ class GroupWriter:
         return True
 
     def _patch_rows(
-        self, dataset: h5py.Dataset, old: _Written, value: list[Any], dirty: tuple[int, int]
+        self, dataset: h5py.Dataset, old: _Written, value: list[Any], edited: tuple[int, int]
     ) -> bool:
-        first, last = dirty[0], min(dirty[1], old.rows)
+        first, last = edited[0], min(edited[1], old.rows)
         if old.row is None or any(row_of(part) != old.row for part in value[first:last]):
             return False
         if first < last:
-            dataset[first:last] = rows_array(old.row, value[first:last])[0]
-            old.crc = checksum(rows_array(old.row, value[: old.rows])[0])
+            rows = _rows(dataset, old, value[: old.rows])
+            if rows is None:
+                return False
+            dataset[first:last] = rows[first:last]
+            old.crc = checksum(rows)
         return True
 
     def _write(
@@ -157,8 +179,9 @@ class GroupWriter:
         _write_metadata(dataset, item.metadata)
         rows = len(item.value) if form.row is not None else 0
         patchable = form.row
-        if isinstance(item.value, np.ndarray) and item.value.ndim and form.dtype is None:
-            patchable = "ndarray" if form.data.dtype == item.value.dtype else None
+        if isinstance(item.value, np.ndarray):
+            numeric = item.value.ndim and form.dtype is None and "rexec_form" not in form.attributes
+            patchable = "ndarray" if numeric and item.value.dtype.kind in "biufcV" else None
         self._written[key] = _Written(
             name, item.generation, rows, patchable, "maxshape" in storage, crc, item.time, settings
         )
@@ -171,12 +194,22 @@ class GroupWriter:
 
     def _remove(self, group: h5py.Group, key: str) -> None:
         old = self._written.pop(key)
-        self.wasted += int(group[old.name].id.get_storage_size()) + 512
         del group[old.name]
         parent, _, _ = old.name.rpartition("/")
         while parent and not group[parent]:
             del group[parent]
             parent, _, _ = parent.rpartition("/")
+
+
+def _rows(dataset: h5py.Dataset, old: _Written, items: list[Any]) -> Any:
+    """Return rows as the file has them, or None where its type cannot hold them."""
+    if old.row is None:
+        return None
+    data, dtype = rows_array(old.row, items)
+    if dtype is not None:
+        return data
+    data = stored(data, old.settings)
+    return data if data is not None and data.dtype == dataset.dtype else None
 
 
 def _overwrite(dataset: h5py.Dataset, form: Form) -> bool:

@@ -1,7 +1,7 @@
 """The result file as a whole: identity first, ARTIQ's two groups, and what is ours under `/rexec`."""
 
+import copy
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +23,7 @@ LAYOUT_VERSION: Final = 1
 
 _AT_ROOT: Final = frozenset({"rid", "start_time", "run_time", "artiq_version", "expid"})
 _TOO_WASTEFUL: Final = 2**20
+_SMALL_HOLES: Final = 2**16
 
 
 class FoldedFile:
@@ -37,55 +38,80 @@ class FoldedFile:
     """
 
     def __init__(self, path: Path, identifier: bytes) -> None:
-        self.path: Final = path
+        self.path = path
         self._identifier: Final = identifier
         self._begun = False
+        self._lost = 0
         self._datasets = GroupWriter("datasets")
         self._archive = GroupWriter("archive")
         self._refused: list[str] = []
+        self._epoch = 0
+
+    @property
+    def problems(self) -> list[str]:
+        """What HDF5 refused so far, as text."""
+        return list(self._refused)
+
+    def twin(self, path: Path) -> "FoldedFile":
+        """Return the same for a copy of the file at another path."""
+        twin = copy.deepcopy(self)
+        twin.path = path
+        return twin
 
     def update(self, state: RunState, *, compact: bool = False) -> None:
         """Bring the file up to date with `state`.
 
         Args:
-            state: The state; the `dirty` of its items are cleared.
-            compact: Write the file anew if changes have left holes in it.
+            state: The state; a new epoch of it begins.
+            compact: Write the file anew if changes have left holes in it that are worth it.
 
         Raises:
             OSError: The file cannot be written; it is then of no use, and the next update starts over.
 
         """
-        wasted = self._datasets.wasted + self._archive.wasted
-        if self._begun and wasted > (0 if compact else max(_TOO_WASTEFUL, self.path.stat().st_size // 2)):
+        if self._begun and not self.path.exists():
             self._start_over()
-        mode = "a" if self._begun else "w"
+        if self._begun and self._lost > _worth_compacting(self.path.stat().st_size, compact):
+            self._start_over()
+        mode = "r+" if self._begun else "w"
         try:
             with h5py.File(self.path, mode) as file:
                 self._begun = True
                 _write_identity(file, state.identity)
                 ours = _write_ours(file, state, self._identifier)
                 storage = state.notes.get("storage", {})
-                refused = self._datasets.update(file, state.datasets, storage)
-                refused += self._archive.update(file, state.archive, storage)
+                refused = self._datasets.update(file, state.datasets, storage, self._epoch)
+                refused += self._archive.update(file, state.archive, storage, self._epoch)
                 self._refused += [problem for problem in refused if problem not in self._refused]
                 _write_problems(ours, state.problems + self._refused)
                 _write_plot(file, state)
+                file.flush()
+                # HDF5 forgets the holes of a file when it is closed.
+                self._lost += int(file.id.get_freespace())
         except BaseException:
-            self._begun = False
             self._start_over()
             raise
+        state.epoch += 1
+        self._epoch = state.epoch
 
     def _start_over(self) -> None:
         self._begun = False
+        self._lost = 0
+        self._epoch = 0
         self._datasets = GroupWriter("datasets")
         self._archive = GroupWriter("archive")
         self._refused = []
 
 
+def _worth_compacting(size: int, final: bool) -> int:
+    return max(_SMALL_HOLES, size // 10) if final else max(_TOO_WASTEFUL, size // 2)
+
+
 def write_groups(file: h5py.File, state: RunState) -> None:
     """Write the groups `datasets` and `archive` into an open file, as ARTIQ's manager does."""
-    GroupWriter("datasets").update(file, state.datasets)
-    GroupWriter("archive").update(file, state.archive)
+    storage = state.notes.get("storage", {})
+    GroupWriter("datasets").update(file, state.datasets, storage)
+    GroupWriter("archive").update(file, state.archive, storage)
 
 
 def _write_identity(file: h5py.File, identity: Mapping[str, Any]) -> None:
@@ -183,36 +209,3 @@ def _readable(value: Any, depth: int = 0) -> Any:
     except (TypeError, ValueError):
         return repr(value)
     return value
-
-
-def copy_of(source: Path, target: Path) -> None:
-    """Copy a file; on file systems that share blocks between files (btrfs, XFS) at no cost."""
-    with source.open("rb") as old, target.open("wb") as new:
-        if not _clone(old.fileno(), new.fileno()):
-            _copy_bytes(old.fileno(), new.fileno(), source.stat().st_size)
-
-
-def _copy_bytes(old: int, new: int, size: int) -> None:
-    if not hasattr(os, "copy_file_range"):
-        while data := os.read(old, 2**22):
-            while data:
-                data = data[os.write(new, data) :]
-        return
-    while size > 0:
-        copied = os.copy_file_range(old, new, size)
-        if copied == 0:
-            break
-        size -= copied
-
-
-_FICLONE: Final = 0x40049409
-
-
-def _clone(old: int, new: int) -> bool:
-    try:
-        import fcntl
-
-        fcntl.ioctl(new, _FICLONE, old)
-    except (ImportError, OSError):
-        return False
-    return True

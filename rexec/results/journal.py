@@ -5,6 +5,7 @@ synced to the disk on a timer and on demand, so that what was synced survives a 
 """
 
 import errno
+import logging
 import os
 import secrets
 import threading
@@ -16,6 +17,8 @@ from rexec.results._codec import Buffer
 from rexec.results._files import sync_folder, try_lock
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.records import Kind, Origin, Record, append_bytes, change_parts, frame, header, key_parts
+
+_log = logging.getLogger(__name__)
 
 _WRITEV: Final = hasattr(os, "writev")
 _MAX_PARTS: Final = 512
@@ -67,6 +70,11 @@ class Journal:
         """Bytes known to be on the disk."""
         return self._synced
 
+    @property
+    def claim(self) -> int:
+        """The open file that holds this run's claim: as long as it is open anywhere, nobody recovers the journal."""
+        return self._descriptor
+
     def append(self, key: str, value: Any, *, origin: Origin = "run") -> None:
         """Keep that `value` was appended to the list `key`."""
         now = time.time()
@@ -116,19 +124,36 @@ class Journal:
         self._synced = max(self._synced, size)
 
     def close(self) -> None:
-        """Sync and close the file, and give up the claim on it. Twice is no error."""
+        """Sync and close the file, and give up the claim on it. Twice is no error.
+
+        Raises:
+            ResultsError: The disk reports a failure; the file is closed all the same.
+
+        """
+        descriptor = self._stop_writing()
+        if descriptor < 0:
+            return
+        try:
+            os.fsync(descriptor)
+            self._synced = self._size
+        except OSError as error:
+            raise ResultsError(f"the disk failed to keep {self.path}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+
+    def abandon(self) -> None:
+        """Close a file that is not needed any more, and give up the claim on it. Twice is no error."""
+        descriptor = self._stop_writing()
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _stop_writing(self) -> int:
         self._stop.set()
         if self._timer.is_alive():
             self._timer.join(timeout=30.0)
         with self._lock:
-            if self._descriptor < 0:
-                return
             descriptor, self._descriptor = self._descriptor, -1
-        try:
-            os.fsync(descriptor)
-            self._synced = self._size
-        finally:
-            os.close(descriptor)
+        return descriptor
 
     def _define(self, key: str) -> int:
         number = len(self._numbers)
@@ -176,6 +201,10 @@ class Journal:
 
     def _take_back(self, error: OSError) -> "None":
         """Cut off a record that was not written whole, and say so."""
+        if self._descriptor < 0:
+            raise ResultsError(
+                f"{self.path} is closed: the run has ended, this change came too late"
+            ) from error
         try:
             os.ftruncate(self._descriptor, self._size)
         except OSError as second:
@@ -187,8 +216,9 @@ class Journal:
         while not self._stop.wait(interval):
             try:
                 self.sync()
-            except ResultsError:
-                return  # the next change reports it: `_failure` is set
+            except ResultsError as error:
+                _log.error("%s; no further change can be kept", error)
+                return
 
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}

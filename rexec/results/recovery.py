@@ -1,7 +1,7 @@
 """Makes result files of the journals that runs left behind when they were killed."""
 
-import glob
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import h5py
 
-from rexec.results._files import publish, sync_folder, temporary_beside, try_lock
+from rexec.results._files import publish, remove_leftovers, sync_folder, temporary_beside, try_lock
 from rexec.results.errors import JournalDamaged, ResultsError
 from rexec.results.fold import RunState
 from rexec.results.h5file import FoldedFile
@@ -20,6 +20,8 @@ from rexec.results.verify import verify_against
 
 DAMAGED_SUFFIX: Final = ".damaged"
 """What the name of a journal gets that could not be read to its end, when what was readable is in the file."""
+
+_MOMENT: Final = 0.3
 
 Outcome: TypeAlias = Literal["recovered", "damaged", "empty", "running", "failed"]
 
@@ -85,13 +87,23 @@ def recover(journal: Path) -> Recovery:
     except OSError as error:
         return Recovery(journal, "failed", detail=f"{error.strerror}; copy the folder to where you may write")
     try:
-        if not try_lock(descriptor):
+        if not _claimed(descriptor):
             return Recovery(journal, "running")
         return _recover(journal)
     except (OSError, ResultsError) as error:
         return Recovery(journal, "failed", detail=str(error))
     finally:
         os.close(descriptor)
+
+
+def _claimed(descriptor: int) -> bool:
+    """Claim an open journal; a process that a killed run has left behind has a moment to end."""
+    deadline = time.monotonic() + _MOMENT
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _recover(journal: Path) -> Recovery:
@@ -116,7 +128,7 @@ def _recover(journal: Path) -> Recovery:
         path = _target(journal, state, reader.identifier)
         if path is not None:
             _fold_into(path, state, reader.identifier)
-    _tidy(journal)
+    remove_leftovers(journal.with_name(journal.name.removesuffix(JOURNAL_SUFFIX)))
     if damaged:
         kept = journal.with_name(journal.name + DAMAGED_SUFFIX)
         journal.rename(kept)
@@ -164,11 +176,3 @@ def _fold_into(path: Path, state: RunState, identifier: bytes) -> None:
         verify_against(path, state)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _tidy(journal: Path) -> None:
-    """Remove what the run and killed recoveries left of their temporary files."""
-    name = journal.name.removesuffix(JOURNAL_SUFFIX)
-    for left in journal.parent.glob(f".{glob.escape(name)}.*"):
-        if left.suffix in {".tmp", ".working"}:
-            left.unlink(missing_ok=True)

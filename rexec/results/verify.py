@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from rexec.results.checksums import checksum
 from rexec.results.errors import ResultsError, ResultsMismatch
 from rexec.results.fold import Item, RunState
-from rexec.results.forms import form_of, opaque_form
 from rexec.results.names import hdf5_names
+from rexec.results.storage import form_in_file
 
 
 def verify_against(path: Path, state: RunState) -> None:
@@ -25,21 +26,23 @@ def verify_against(path: Path, state: RunState) -> None:
         with h5py.File(path, "r") as file:
             problems += [f"{name} is missing" for name in ("rid", "expid", "rexec") if name not in file]
             for group, items in (("datasets", state.datasets), ("archive", state.archive)):
-                problems += _compare(file, group, items)
+                problems += _compare(file, group, items, state.notes.get("storage", {}))
     except OSError as error:
         problems.append(str(error))
     if problems:
         raise ResultsMismatch(f"{path} does not hold what the run has kept: {'; '.join(problems[:5])}")
 
 
-def _compare(file: h5py.File, group: str, items: Mapping[str, Item]) -> Iterator[str]:
+def _compare(
+    file: h5py.File, group: str, items: Mapping[str, Item], settings: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
     for key, name in hdf5_names(items).items():
         dataset = file.get(f"{group}/{name}")
         if not isinstance(dataset, h5py.Dataset):
             yield f"{group}/{name} is missing"
             continue
-        value = items[key].value
-        form = opaque_form(value) if dataset.attrs.get("rexec_form") == "journal" else form_of(value)
+        opaque = dataset.attrs.get("rexec_form") == "journal"
+        form = form_in_file(items[key].value, settings.get(key, {}), opaque=opaque)
         if np.shape(form.data) != dataset.shape:
             yield f"{group}/{name} has shape {dataset.shape}, not {np.shape(form.data)}"
         elif not checksum(dataset[()]) == checksum(form.data) == dataset.attrs["rexec_crc32"]:

@@ -9,7 +9,6 @@ How a runner uses it:
 """
 
 import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,21 +17,17 @@ from typing import Any, Final
 
 import h5py
 
-from rexec.results._files import publish, temporary_beside
-from rexec.results.errors import JournalDamaged, ResultsError, ResultsNotWritable
-from rexec.results.fold import RunState
-from rexec.results.h5file import FoldedFile, copy_of, write_groups
+from rexec.results.errors import ResultsError, ResultsNotWritable
+from rexec.results.folder import state_of
+from rexec.results.h5file import write_groups
 from rexec.results.journal import Journal
 from rexec.results.layout import journal_path
-from rexec.results.reader import JournalReader
 from rexec.results.records import Kind, Origin, Record
-from rexec.results.verify import verify_against
+from rexec.results.refresher import PROCESS_FROM, Refresher
+from rexec.results.storage import checked_settings
 from schemas.run import RunIdentity
 
 _log = logging.getLogger(__name__)
-
-_SHARE: Final = 9.0
-"""A refresh that takes t seconds is followed by at least 9 t without one: folding costs a tenth of the time at most."""
 
 
 class ResultsWriter:
@@ -43,25 +38,16 @@ class ResultsWriter:
     Args:
         path: The result file.
         journal: Its journal, new.
-        refresh_interval: Seconds between two refreshes of the file; 0: only by `snapshot` and `close`.
+        refresher: Keeps the file equal to the journal.
 
     """
 
-    def __init__(self, path: Path, journal: Journal, *, refresh_interval: float) -> None:
+    def __init__(self, path: Path, journal: Journal, refresher: Refresher) -> None:
         self.path: Final = path
         self._journal: Final = journal
-        self._reader: Final = JournalReader(journal.path)
-        self._state: Final = RunState()
-        self._working: Final = FoldedFile(path.with_name(f".{path.name}.working"), journal.identifier)
-        self._fold_lock = threading.Lock()
-        self._replaces: Final = path.exists()
-        self._published = False
+        self._refresher: Final = refresher
+        self._storage: dict[str, dict[str, Any]] = {}
         self._closed = False
-        self._stop = threading.Event()
-        self._refresher = threading.Thread(
-            target=self._refresh_regularly, args=(refresh_interval,), name="rexec-results", daemon=True
-        )
-        self._interval: Final = refresh_interval
 
     @classmethod
     def create(
@@ -72,6 +58,7 @@ class ResultsWriter:
         overwrite: bool = False,
         refresh_interval: float = 5.0,
         sync_interval: float = 0.5,
+        process_from: int | None = PROCESS_FROM,
     ) -> "ResultsWriter":
         """Claim a result file, and write the identity of the run into it.
 
@@ -81,6 +68,8 @@ class ResultsWriter:
             overwrite: Whether a file of that name may be replaced.
             refresh_interval: Seconds between two refreshes of the file while the run goes on; 0: none.
             sync_interval: Seconds between two syncs of the journal to the disk.
+            process_from: Bytes of changes between two refreshes from which on a process of its own keeps the file, so
+                that this takes nothing from the run's own loop; None: a thread of the run always does.
 
         Raises:
             ResultsNotWritable: The file cannot be written, exists already, or is another run's.
@@ -92,17 +81,21 @@ class ResultsWriter:
         if path.exists() and not overwrite:
             raise ResultsNotWritable(f"the result file {path} exists already; name another, or move it away")
         journal = Journal(journal_path(path), sync_interval=sync_interval)
-        writer = cls(path, journal, refresh_interval=refresh_interval)
         try:
-            journal.put(Record(Kind.IDENTITY, value=identity.model_dump()))
-            journal.sync()
-            writer.snapshot()
+            refresher = Refresher(path, journal, interval=refresh_interval, process_from=process_from)
+            writer = cls(path, journal, refresher)
+            try:
+                journal.put(Record(Kind.IDENTITY, value=identity.model_dump()))
+                journal.sync()
+                refresher.refresh()
+            except BaseException:
+                refresher.close()
+                raise
         except (OSError, ResultsError) as error:
             journal.path.unlink(missing_ok=True)
-            writer._let_go()
+            journal.abandon()
             raise ResultsNotWritable(f"cannot write the result file {path}: {error}") from error
-        if refresh_interval > 0:
-            writer._refresher.start()
+        refresher.start()
         return writer
 
     @property
@@ -167,6 +160,16 @@ class ResultsWriter:
         """Keep a further fact about the results: a bridge's "comparison" of what it holds with what there is."""
         self._journal.put(Record(Kind.NOTE, name, value=value))
 
+    def set_storage(self, key: str, **settings: Any) -> None:
+        """Say how a dataset is stored in the HDF5 file (`rexec.results.storage.checked_settings`).
+
+        Raises:
+            ValueError: There is no such setting, or it has no such value.
+
+        """
+        self._storage[key] = checked_settings(key, settings)
+        self._journal.put(Record(Kind.NOTE, "storage", value=dict(self._storage)))
+
     def sync(self) -> None:
         """Return when every change so far survives a loss of power."""
         self._journal.sync()
@@ -178,15 +181,11 @@ class ResultsWriter:
             ResultsError: The file cannot be written. The journal still has everything.
 
         """
-        with self._fold_lock:
-            self._catch_up()
-            self._publish()
+        self._refresher.refresh()
 
     def write_hdf5(self, file: h5py.File) -> None:
         """Write the groups `datasets` and `archive` into an open HDF5 file, as ARTIQ's manager does."""
-        with self._fold_lock:
-            self._catch_up()
-            write_groups(file, self._state)
+        write_groups(file, state_of(self._journal.path, self._journal.size))
 
     def close(self, status: str = "completed", *, error: BaseException | str | None = None) -> Path:
         """Finish the file, verify it, and remove the journal. Call it once.
@@ -203,18 +202,15 @@ class ResultsWriter:
                 and the text says what to do.
 
         """
-        self._stop.set()
-        if self._refresher.is_alive():
-            self._refresher.join()
+        self._refresher.stop()
         self._closed = True
         text = error if isinstance(error, str) or error is None else f"{type(error).__name__}: {error}"
+        end = {"status": status, "error": text, "time": time.time()}
         try:
-            self._journal.put(Record(Kind.END, value={"status": status, "error": text, "time": time.time()}))
-            self._journal.sync()
-            with self._fold_lock:
-                self._catch_up()
-                self._publish(compact=True)
-                verify_against(self.path, self._state)
+            self._end_journal(end)
+            self._refresher.finish(end)
+            for problem in self._refresher.problems:
+                _log.warning("%s: %s", self.path.name, problem)
             self._journal.path.unlink()
         except (OSError, ResultsError) as failure:
             raise ResultsError(
@@ -227,56 +223,31 @@ class ResultsWriter:
 
     def discard(self) -> None:
         """End without a result, for a run that never began: no file, no journal; a replaced file is as it was."""
-        self._stop.set()
-        if self._refresher.is_alive():
-            self._refresher.join()
+        self._refresher.stop()
         self._closed = True
-        if self._published:
+        if self._refresher.shown:
             self.path.unlink(missing_ok=True)
         self._journal.path.unlink(missing_ok=True)
         self._let_go()
 
-    def _let_go(self) -> None:
-        self._reader.close()
-        self._working.path.unlink(missing_ok=True)
-        # Last: until then the journal is claimed, and no recovery takes the run for a dead one.
-        self._journal.close()
-
-    def _catch_up(self) -> None:
-        for record in self._reader.records():
-            self._state.apply(record)
-        if self._reader.offset < self._journal.size and self._reader.damage is not None:
-            raise JournalDamaged(self._reader.damage)
-
-    def _publish(self, *, compact: bool = False) -> None:
-        temporary = temporary_beside(self.path)
-        state = self._state
+    def _end_journal(self, end: Mapping[str, Any]) -> None:
+        """Write into the journal how the run ended; where the disk fails, the file may still be finished."""
         try:
-            self._working.update(state, compact=compact)
-            copy_of(self._working.path, temporary)
-            # A file that is to be replaced stays until there is something to put in its place.
-            if not self._replaces or state.datasets or state.archive or state.end is not None:
-                self._published = True
-                publish(temporary, self.path)
-        except OSError as error:
-            raise ResultsError(f"cannot refresh {self.path}: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            self._journal.put(Record(Kind.END, value=end))
+            self._journal.sync()
+        except ResultsError as error:
+            _log.error("%s; trying to finish the result file from what is there", error)
 
-    def _refresh_regularly(self, interval: float) -> None:
-        pause, warned, folded = interval, False, -1
-        while not self._stop.wait(pause):
-            if self._journal.size == folded:
-                continue
-            folded = self._journal.size
-            begun = time.monotonic()
-            try:
-                self.snapshot()
-            except ResultsError as error:
-                if not warned:
-                    _log.warning("%s; the journal has everything, trying again", error)
-                warned, folded = True, -1
-            pause = max(interval, _SHARE * (time.monotonic() - begun))
+    def _let_go(self) -> None:
+        self._refresher.close()
+        # Last: until then the journal is claimed, and no recovery takes the run for a dead one.
+        if not self._journal.path.exists():
+            self._journal.abandon()
+            return
+        try:
+            self._journal.close()
+        except ResultsError as error:
+            _log.error("%s", error)
 
 
 def write_results(

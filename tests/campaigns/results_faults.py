@@ -1,7 +1,11 @@
-"""Kills runs and recoveries at random instants, fills the disk, and checks what is left.
+"""Does to runs and recoveries what may befall them, at random instants, and checks what is left.
 
-    python -m tests.campaigns.results_faults kill9 --count 1000
-    python -m tests.campaigns.results_faults diskfull --count 200        (needs the right to mount a tmpfs)
+    python -m tests.campaigns.results_faults kill9 --count 1000       the run, the process that folds, recoveries
+    python -m tests.campaigns.results_faults diskfull --count 200     (needs the right to mount a tmpfs)
+    python -m tests.campaigns.results_faults cut --count 20           journals, cut at every byte
+    python -m tests.campaigns.results_faults flip --count 20          journals, a bit flipped in every byte
+    python -m tests.campaigns.results_faults readonly --count 20      (needs the right to mount, too)
+    python -m tests.campaigns.results_faults held --count 100         readers that hold each file they have opened
 
 Each round runs a child process that changes datasets by a fixed plan and reports every acknowledged change through a
 pipe. After the fault, what is recovered must be the plan up to some change that is not before the last acknowledged
@@ -10,6 +14,7 @@ fails.
 """
 
 import argparse
+import copy
 import os
 import random
 import shutil
@@ -18,7 +23,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,11 +35,19 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from rexec import results
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.datasets.values import same
-from rexec.results import ResultsError, ResultsWriter, recover_folder, verify
+from rexec.results import ResultsError, ResultsWriter, journal_path, recover, recover_folder, verify
+from rexec.results._codec import encode
+from rexec.results._decode import decode
+from rexec.results.fold import RunState
+from rexec.results.reader import JournalReader
 from rexec.results.values import value_of
 from schemas import RunIdentity
+
+BYTES: Final = 2000
+"""Bytes of a journal that are cut off or changed, one after another."""
 
 _REPORT: Final = struct.Struct("<cI")
 _H5DUMP: Final = shutil.which("h5dump")
@@ -74,13 +89,25 @@ def state_after(seed: int, changes: int) -> dict[str, Any]:
     return {key: dataset.value for key, dataset in manager.local.items()}
 
 
-def run(folder: Path, seed: int, report: int) -> None:
+def run(folder: Path, seed: int, report: int, folded_by: str = "thread") -> None:
     """Carry out the plan, telling after each change that it was acknowledged (a) or refused (r), at last the end."""
     identity = RunIdentity(rid=seed, class_name="Campaign", start_time=time.time())
     writer = ResultsWriter.create(
-        folder / f"{seed:09}-Campaign.h5", identity, refresh_interval=0.02, sync_interval=0.01
+        folder / f"{seed:09}-Campaign.h5",
+        identity,
+        refresh_interval=0.02,
+        sync_interval=0.01,
+        process_from=None if folded_by == "thread" else 1,
     )
     manager = DatasetManager(DatasetDB(), sink=writer)
+    if folded_by != "thread":
+        # Two refreshes, that the process has begun and the faults meet it at work.
+        for _ in range(2):
+            manager.set("list", [])
+            while (process := writer._refresher.process) is None:
+                time.sleep(0.001)
+        if folded_by == "killed process":
+            threading.Timer(random.uniform(0, 0.2), os.kill, (process, signal.SIGKILL)).start()
     for number, (method, arguments) in enumerate(plan(seed), start=1):
         try:
             getattr(writer if method in {"snapshot", "sync"} else manager, method)(*arguments)
@@ -177,11 +204,15 @@ def equal(found: dict[str, Any], expected: dict[str, Any]) -> bool:
 def round_kill(folder: Path, seed: int) -> tuple[str, str]:
     """Kill a run, and half of the time the recovery after it; return what happened and what is wrong."""
     chance = random.Random(seed * 7919 + 1)
+    folded_by = "killed process" if seed % 10 == 3 else "process" if seed % 10 == 7 else "thread"
+    start = 0.0 if folded_by == "thread" else 0.7
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, True)
     try:
         # A pipe holds 64 KiB, 13,000 reports: more than a plan has.
-        in_child(run, folder, seed, write_end, kill_after=chance.uniform(0.0, 0.35))
+        in_child(
+            run, folder, seed, write_end, folded_by, kill_after=start + chance.uniform(0.0, 0.35 + 2 * start)
+        )
         os.close(write_end)
         acknowledged, marks = reports(read_end)
     finally:
@@ -190,9 +221,10 @@ def round_kill(folder: Path, seed: int) -> tuple[str, str]:
     while chance.random() < 0.5:
         in_child(recover_all, folder, kill_after=chance.uniform(0.0, 0.03))
         what = "killed in the run and in recovery"
+    what += "" if folded_by == "thread" else f", folded by a {folded_by}"
     outcomes = recover_all(folder)
-    if recover_all(folder):
-        return what, f"a second recovery found something to do after {outcomes}"
+    if again := recover_all(folder):
+        return what, f"a second recovery found something to do after {outcomes}: {again}"
     return what, check(folder, seed, acknowledged, marks)
 
 
@@ -232,20 +264,145 @@ def round_full(seed: int) -> tuple[str, str]:
         return f"disk full: {what}", check(copy, seed, acknowledged, marks)
 
 
+def killed_journal(folder: Path, seed: int) -> tuple[Path, bytes]:
+    """Leave the journal of a killed run of 60 changes in a folder; return its path and content."""
+    alive = folder / "alive"
+    alive.mkdir()
+    writer = ResultsWriter.create(
+        alive / "r.h5", RunIdentity(rid=seed, class_name="Campaign", start_time=1.0), refresh_interval=0
+    )
+    manager = DatasetManager(DatasetDB(), sink=writer)
+    for method, arguments in plan(seed * 4):
+        if method not in {"snapshot", "sync"}:
+            getattr(manager, method)(*arguments)
+    data = journal_path(writer.path).read_bytes()
+    writer.close()
+    shutil.rmtree(alive)
+    # The large arrays of a plan would make most bytes alike.
+    return folder / "r.h5.journal", data[:BYTES]
+
+
+def round_bytes(folder: Path, seed: int, fault: str) -> tuple[str, str, int]:
+    """Cut a journal at every byte, or flip a bit in each; return what was done, what is wrong, how often."""
+    journal, data = killed_journal(folder, seed)
+    states = []
+    with JournalReader(_put(journal, data)) as reader:
+        state = RunState()
+        for record in reader.records():
+            state.apply(record)
+            # A copy of the values, by the way of their bytes.
+            values = {key: decode(encode(item.value))[0] for key, item in state.datasets.items()}
+            states.append((reader.offset, values))
+    for position in range(len(data)):
+        changed = bytearray(data[:position] if fault == "cut" else data)
+        if fault == "flip":
+            changed[position] ^= 1 << random.Random(position).randrange(8)
+        for left in folder.iterdir():
+            left.unlink()
+        recovery = recover(_put(journal, changed))
+        whole = [values for end, values in states if end <= position]
+        if recovery.path is None:
+            if whole and fault == "cut":
+                return fault, f"nothing is left of {len(whole)} records when cut at byte {position}", position
+            continue
+        if problems := verify(recovery.path):
+            return fault, f"byte {position}: {problems}", position
+        with results.open(recovery.path) as found:
+            if not equal(dict(found), whole[-1] if whole else {}):
+                return fault, f"byte {position}: not the state after {len(whole)} records", position
+    return f"journals {fault} at every byte: bytes", "", len(data)
+
+
+def _put(path: Path, data: bytes | bytearray) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def round_readonly(seed: int) -> tuple[str, str]:
+    """Make a run's folder read-only in its midst, then writable again, and recover it."""
+    chance = random.Random(seed)
+    with small_disk(60_000) as disk:
+        journal, data = killed_journal(disk, seed)
+        journal.write_bytes(data[: chance.randrange(len(data))])
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True, capture_output=True)
+        try:
+            ResultsWriter.create(disk / "n.h5", RunIdentity(rid=1, class_name="A", start_time=1.0))
+        except ResultsError as error:
+            if "Read-only file system" not in str(error):
+                return "readonly", f"a run was refused without the reason: {error}"
+        else:
+            return "readonly", "a run began in a read-only folder"
+        outcomes = recover_all(disk)
+        if outcomes != ["failed"]:
+            return "readonly", f"recovery in a read-only folder: {outcomes}"
+        before = journal.read_bytes()
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True, capture_output=True)
+        outcomes = recover_all(disk)
+        if outcomes not in (["recovered"], ["empty"]):
+            return "readonly", f"afterwards, {len(before)} bytes: {outcomes}"
+        wrong = [problem for path in disk.glob("*.h5") for problem in verify(path)]
+        return "read-only folder: refused, left alone, recovered later", "; ".join(wrong)
+
+
+def round_held(folder: Path, seed: int) -> tuple[str, str]:
+    """Hold every file that a run shows, some in h5py, some as plain files; none of them may ever change."""
+    path = folder / f"{seed:09}-Campaign.h5"
+    writer = ResultsWriter.create(
+        path, RunIdentity(rid=seed, class_name="Campaign", start_time=1.0), refresh_interval=0
+    )
+    manager = DatasetManager(DatasetDB(), sink=writer)
+    manager.set("bulk", np.random.default_rng(seed).random(1_200_000))
+    held: list[tuple[h5py.File, dict[str, Any]]] = []
+    plain: list[tuple[Any, int]] = []
+    chance = random.Random(seed)
+    for number, (method, arguments) in enumerate(plan(seed * 4)):
+        if method not in {"snapshot", "sync"}:
+            getattr(manager, method)(*arguments)
+        if number % 6 == 0:
+            writer.snapshot()
+            expected = {key: dataset.value for key, dataset in manager.local.items() if key != "bulk"}
+            if chance.random() < 0.3:
+                held.append((h5py.File(path, "r"), copy.deepcopy(expected)))
+            if chance.random() < 0.3:
+                file = path.open("rb")
+                plain.append((file, zlib.crc32(file.read())))
+    writer.close()
+    for opened, expected in held:
+        for key, value in expected.items():
+            if not same(value_of(opened["datasets"][key]), value):
+                return "held", f"a file that was held has changed in {key}"
+        opened.close()
+    for file, crc in plain:
+        file.seek(0)
+        if zlib.crc32(file.read()) != crc:
+            return "held", "the bytes of a file that was held have changed"
+        file.close()
+    return "readers held the file while it was refreshed", "; ".join(verify(path))
+
+
+def one_round(fault: str, seed: int) -> tuple[str, str, int]:
+    """Do one round; return what happened, what is wrong, and how often it was done."""
+    if fault == "diskfull":
+        return *round_full(seed), 1
+    if fault == "readonly":
+        return *round_readonly(seed), 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if fault in {"cut", "flip"}:
+            return round_bytes(folder, seed, fault)
+        return *(round_kill if fault == "kill9" else round_held)(folder, seed), 1
+
+
 def campaign(fault: str, count: int, first: int) -> Counter[str]:
     """Run so many rounds and return how often what happened; failures begin with FAILED."""
-    results: Counter[str] = Counter()
+    happened: Counter[str] = Counter()
     for seed in range(first, first + count):
-        if fault == "kill9":
-            with tempfile.TemporaryDirectory() as folder:
-                what, wrong = round_kill(Path(folder), seed)
-        else:
-            what, wrong = round_full(seed)
-        results[what] += 1
+        what, wrong, times = one_round(fault, seed)
+        happened[what] += times
         if wrong:
-            results["FAILED"] += 1
+            happened["FAILED"] += 1
             print(f"FAILED round {seed} ({what}): {wrong}", flush=True)
-    return results
+    return happened
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -253,16 +410,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("fault", choices=["kill9", "diskfull"])
+    parser.add_argument("fault", choices=["kill9", "diskfull", "cut", "flip", "readonly", "held"])
     parser.add_argument("--count", type=int, default=1000, help="rounds (default: %(default)s)")
     parser.add_argument(
         "--seed", type=int, default=1, help="number of the first round (default: %(default)s)"
     )
     arguments = parser.parse_args(argv)
     begun = time.monotonic()
-    results = campaign(arguments.fault, arguments.count, arguments.seed)
-    failed = results.pop("FAILED", 0)
-    for what, count in sorted(results.items()):
+    happened = campaign(arguments.fault, arguments.count, arguments.seed)
+    failed = happened.pop("FAILED", 0)
+    for what, count in sorted(happened.items()):
         print(f"{count:6}  {what}")
     dump = "" if _H5DUMP else " (h5dump is not installed)"
     print(f"{failed:6}  failed, of {arguments.count} rounds in {time.monotonic() - begun:.0f} s{dump}")

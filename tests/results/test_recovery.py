@@ -171,7 +171,7 @@ def test_the_final_verification_keeps_the_journal_of_a_file_that_lies(
         temporary.replace(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rexec.results.writer.publish", corrupt)
+        patch.setattr("rexec.results.published.publish", corrupt)
         with pytest.raises(ResultsError, match="datasets/x has other content"):
             writer.close()
     assert recover(journal_path(tmp_path / "r.h5")).outcome == "recovered"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.results import ResultsError, ResultsNotWritable, ResultsWriter, journal_path, verify, write_results
 from rexec.results.errors import ResultsMismatch
+from rexec.results.folder import state_of
 from rexec.results.values import pyon_of, value_of
 from rexec.results.verify import verify_against
 from schemas import RunIdentity
@@ -188,8 +190,9 @@ def test_verification_notices_what_is_missing_or_different(tmp_path: Path) -> No
     writer = begun(tmp_path / "r.h5")
     for name, value in {"gone": 1, "short": [1, 2, 3], "other": 5.0}.items():
         writer.set(name, value, {})
+    journal = Path(shutil.copy(journal_path(writer.path), tmp_path / "copy"))
     writer.close()
-    state = writer._state
+    state = state_of(journal, journal.stat().st_size)
     verify_against(writer.path, state)
     with h5py.File(writer.path, "a") as file:
         del file["datasets/gone"]

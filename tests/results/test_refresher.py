@@ -1,0 +1,286 @@
+"""The file while a run goes on: kept by a process beside it, whole at any time, at the cost of what changed."""
+
+import gc
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+
+from rexec.datasets import DatasetDB, DatasetManager
+from rexec.results import ResultsWriter, journal_path, published, recover, verify
+from rexec.results.fold_process import AVAILABLE
+from schemas import RunIdentity
+
+needs_process = pytest.mark.skipif(not AVAILABLE, reason="the file is kept by a thread on this system")
+needs_turns = pytest.mark.skipif(
+    not published._CAN_TAKE_TURNS, reason="needs leases on files, which are Linux's"
+)
+
+
+def begun(path: Path, **options: Any) -> tuple[ResultsWriter, DatasetManager]:
+    identity = RunIdentity(rid=1, class_name="A", start_time=1.0)
+    writer = ResultsWriter.create(path, identity, **{"refresh_interval": 0} | options)
+    return writer, DatasetManager(DatasetDB(), sink=writer)
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def rows(path: Path) -> int:
+    with h5py.File(path) as file:
+        return len(file["datasets/x"]) if "datasets/x" in file else 0
+
+
+def kept_by_process(path: Path) -> tuple[ResultsWriter, DatasetManager, int]:
+    """Begin a run whose file a process keeps; return the process's number, too."""
+    writer, manager = begun(path, refresh_interval=0.02, process_from=1)
+    manager.set("x", [1.0])
+    wait_for(lambda: writer._refresher.process)
+    wait_for(lambda: rows(path) == 1)
+    process = writer._refresher.process
+    assert process is not None
+    return writer, manager, process
+
+
+@needs_process
+def test_a_run_with_much_to_keep_has_its_file_kept_by_a_process(tmp_path: Path) -> None:
+    writer, manager, process = kept_by_process(tmp_path / "r.h5")
+    for number in range(500):
+        manager.append_to("x", float(number))
+    wait_for(lambda: rows(writer.path) == 501)
+    writer.snapshot()
+    writer.close("failed", error="why")
+    assert not psutil.pid_exists(process)
+    assert os.listdir(tmp_path) == ["r.h5"]
+    assert verify(writer.path) == []
+    with h5py.File(writer.path) as file:
+        assert (len(file["datasets/x"]), file["rexec"].attrs["status"]) == (501, "failed")
+
+
+def test_a_run_with_little_to_keep_starts_no_process(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path / "r.h5", refresh_interval=0.01)
+    manager.set("x", [1.0])
+    wait_for(lambda: rows(writer.path) == 1)
+    assert writer._refresher.process is None
+    writer.close()
+
+
+@needs_process
+def test_a_process_that_is_killed_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer, manager, process = kept_by_process(tmp_path / "r.h5")
+    os.kill(process, signal.SIGKILL)
+    manager.append_to("x", 2.0)
+    wait_for(lambda: rows(writer.path) == 2)
+    assert writer._refresher.process is None
+    manager.append_to("x", 3.0)
+    writer.close()
+    assert rows(writer.path) == 3
+    assert os.listdir(tmp_path) == ["r.h5"]
+    (record,) = caplog.records
+    assert (
+        "ended by signal 9; the run keeps the file itself from now on, nothing is lost" in record.getMessage()
+    )
+
+
+@needs_process
+def test_a_process_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("x", [1.0])
+    writer._refresher._start_process()
+    process = writer._refresher.process
+    assert process is not None
+    monkeypatch.setattr("rexec.results.fold_process.SILENCE", 0.3)
+    os.kill(process, signal.SIGSTOP)
+    manager.append_to("x", 2.0)
+    writer.close()
+    assert not psutil.pid_exists(process)
+    assert rows(writer.path) == 2
+
+
+@needs_process
+def test_where_no_process_can_be_started_the_run_keeps_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no such python"))
+    writer, manager = begun(tmp_path / "r.h5", refresh_interval=0.02, process_from=1)
+    manager.set("x", [1.0])
+    wait_for(lambda: rows(writer.path) == 1)
+    assert writer._refresher.process is None
+    writer.close()
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from tests.results.test_refresher import kept_by_process
+writer, manager, process = kept_by_process(Path(sys.argv[1]))
+if os.fork() == 0:          # a child of the run's own that outlives it, and holds all its pipes
+    time.sleep(3)
+    os._exit(0)
+for number in range(1000):
+    manager.append_to("x", float(number))
+print(process, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@needs_process
+def test_the_process_ends_with_a_killed_run_before_anything_is_recovered(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", KILLED, tmp_path / "r.h5"], stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        process = int(run.stdout.readline())
+        run.wait()
+        journal = journal_path(tmp_path / "r.h5")
+        wait_for(lambda: recover(journal).outcome == "recovered")
+        assert not psutil.pid_exists(process)
+    assert rows(tmp_path / "r.h5") == 1001
+    assert os.listdir(tmp_path) == ["r.h5"]
+
+
+@needs_turns
+def test_a_large_file_is_not_copied_at_every_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "TURNS_FROM", 1)
+    monkeypatch.setattr(published, "_clone", lambda *_: False)
+    copied: list[int] = []
+    real = published.copy_bytes
+
+    def counted(old: int, new: int, size: int) -> None:
+        copied.append(size)
+        real(old, new, size)
+
+    monkeypatch.setattr(published, "copy_bytes", counted)
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("image", np.zeros((50, 50)))
+    manager.set("x", [0.0] * 1000)
+    for step in range(1, 8):
+        manager.append_to("x", float(step))
+        manager.mutate("image", step, np.full(50, float(step)))
+        manager.mutate("x", step, -1.0)
+        manager.set(f"n{step}", step)
+        writer.snapshot()
+        with h5py.File(writer.path) as file:
+            assert file["datasets/x"][:].tolist() == manager.get("x")
+            assert np.array_equal(file["datasets/image"], manager.get("image"))
+            assert verify(writer.path) == []
+    assert len(copied) == 1
+    writer.close()
+    assert os.listdir(tmp_path) == ["r.h5"]
+
+
+@needs_turns
+def test_a_file_that_somebody_holds_or_has_linked_to_is_never_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "TURNS_FROM", 1)
+    monkeypatch.setattr(published, "_clone", lambda *_: False)
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("x", [])
+    held = []
+    for step in range(6):
+        manager.append_to("x", float(step))
+        writer.snapshot()
+        held.append(writer.path.open("rb"))
+        os.link(writer.path, tmp_path / f"linked{step}")
+    contents = [file.read() for file in held[:3]]
+    for step in range(3):
+        held[step].close()
+        manager.append_to("x", 9.0)
+        writer.snapshot()
+        assert (tmp_path / f"linked{step}").read_bytes() == contents[step]
+    writer.close()
+    for step, file in enumerate(held[3:], start=3):
+        with h5py.File(tmp_path / f"linked{step}") as linked:
+            assert len(linked["datasets/x"]) == step + 1
+        file.close()
+    gc.collect()
+
+
+@needs_turns
+@pytest.mark.parametrize("what", ["moved", "replaced"])
+def test_a_file_that_is_taken_away_meanwhile_comes_back_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(published, "TURNS_FROM", 1)
+    writer, manager = begun(tmp_path / "r.h5")
+    for step in range(4):
+        manager.set(f"x{step}", step)
+        writer.snapshot()
+        writer.path.rename(tmp_path / "away")
+        if what == "replaced":
+            writer.path.write_text("mine now")
+    writer.close()
+    assert verify(writer.path) == []
+    with h5py.File(writer.path) as file:
+        assert len(file["datasets"]) == 4
+
+
+def test_a_working_file_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("x", 1)
+    writer.snapshot()
+    (tmp_path / ".r.h5.working").unlink()
+    manager.set("y", 2)
+    writer.close()
+    assert verify(writer.path) == []
+
+
+def test_holes_in_a_file_do_not_pile_up(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    random = np.random.default_rng(1)
+    for step in range(30):
+        manager.set("image", random.random((100 + step, 100)))
+        writer.snapshot()
+    writer.close()
+    assert writer.path.stat().st_size < 3 * 130 * 100 * 8
+
+
+def test_artiqs_call_for_writing_leaves_later_refreshes_as_they_are(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("image", np.zeros((50, 50)))
+    writer.snapshot()
+    manager.mutate("image", 3, 1.0)
+    with h5py.File(tmp_path / "other", "w") as file:
+        manager.write_hdf5(file)
+    writer.close()
+    with h5py.File(writer.path) as file:
+        assert file["datasets/image"][3].tolist() == [1.0] * 50
+
+
+def test_a_change_after_the_end_is_refused(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    writer.close()
+    with pytest.raises(Exception, match="the run has ended, this change came too late"):
+        manager.set("x", 1)
+
+
+def test_what_a_refresh_cannot_write_is_said_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer, manager = begun(tmp_path / "r.h5", refresh_interval=0.02, process_from=1)
+    manager.set("x", [1.0])
+    wait_for(lambda: rows(writer.path) == 1)
+    writer.path.unlink()
+    writer.path.mkdir()
+    manager.append_to("x", 2.0)
+    wait_for(lambda: caplog.records)
+    writer.path.rmdir()
+    wait_for(lambda: writer.path.is_file() and rows(writer.path) == 2)
+    writer.close()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "the journal has everything, trying again" in caplog.text
