@@ -1,11 +1,14 @@
 """Remote calls side by side: this project, the reference library, RPyC, and a raw socket exchange as the floor.
 
-`python benchmarks/rpc.py [--json FILE]`. Peers that are not there are left out, and it says so: RPyC comes with the
-extra `bench`, the reference library with REXEC_PEER_PYTHON=…/bin/python (an interpreter that has it). Rounds are
-interleaved, so that whatever else the machine does meets all alike; figures are medians.
+`python benchmarks/rpc.py [--json FILE] [--markdown FILE]`. Peers that are not there are left out, and it says so: RPyC
+comes with the extra `bench`, the reference library with REXEC_PEER_PYTHON=…/bin/python (an interpreter that has it).
+
+Rounds are interleaved, so that whatever else the machine does meets all alike. Times are medians; a ratio is the median
+of the ratios of the same round. CPU is what both processes used for a call, which other work disturbs least.
 """
 
 import argparse
+import asyncio
 import contextlib
 import importlib.util
 import json
@@ -15,168 +18,26 @@ import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HERE = str(Path(__file__).resolve())
+ENDS = str(Path(__file__).resolve().with_name("rpc_ends.py"))
 LOCAL = "127.0.0.1"
 MB = 1_000_000
-SERVERS = {"rexec", "rexec-asyncio", "reference", "rpyc", "raw"}
-
-
-def receive(sock: socket.socket, view: memoryview) -> None:
-    """Fill a buffer from a socket."""
-    while len(view):
-        view = view[sock.recv_into(view) :]
-
-
-class Driver:
-    """What every server offers: a small call, and arrays both ways."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[int, Any] = {}
-
-    def ping(self) -> bool:
-        """Return at once."""
-        return True
-
-    def get(self, size: int) -> Any:
-        """Return an array of a size in bytes."""
-        import numpy as np
-
-        if size not in self._arrays:
-            self._arrays = {size: np.ones(size, np.uint8)}
-        return self._arrays[size]
-
-    def put(self, array: Any) -> int:
-        """Take an array."""
-        return len(array)
-
-
-def serve(kind: str, port: int) -> None:
-    """Run one server, in a process of its own."""
-    if kind.startswith("rexec"):
-        from rexec.wire.pc_rpc import simple_server_loop
-
-        if kind == "rexec-asyncio":
-            sys.modules["uvloop"] = None  # type: ignore[assignment]
-        simple_server_loop({"drv": Driver()}, LOCAL, port)
-    elif kind == "reference":
-        from sipyco.pc_rpc import simple_server_loop as loop
-
-        loop({"drv": Driver()}, LOCAL, port)
-    elif kind == "rpyc":
-        import rpyc
-        from rpyc.utils.server import ThreadedServer
-
-        class Service(rpyc.Service):  # type: ignore[misc]
-            driver = Driver()
-
-            def exposed_ping(self) -> bool:
-                return True
-
-            def exposed_get(self, size: int) -> bytes:
-                return bytes(self.driver.get(size).data)
-
-            def exposed_put(self, data: bytes) -> int:
-                return len(data)
-
-        ThreadedServer(Service, hostname=LOCAL, port=port).start()
-    else:
-        raw_server(port)
-
-
-def raw_server(port: int) -> None:
-    """Answer 16-byte requests (bytes to send, bytes to receive) as fast as sockets do."""
-    buffers: dict[int, bytearray] = {}
-    with socket.create_server((LOCAL, port)) as listener:
-        while True:
-            connection, _ = listener.accept()
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            request = bytearray(16)
-            with contextlib.suppress(OSError, ValueError):
-                while connection.recv_into(request, 16, socket.MSG_WAITALL) == 16:
-                    up, down = (int.from_bytes(request[i : i + 8], "little") for i in (0, 8))
-                    if up:
-                        receive(connection, memoryview(buffers.setdefault(up, bytearray(up))))
-                    connection.sendall(buffers.setdefault(down, bytearray(down)) if down else b"k")
-
-
-class RawClient:
-    """The floor: the same bytes, without a protocol."""
-
-    def __init__(self, port: int) -> None:
-        self._sock = socket.create_connection((LOCAL, port))
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _ask(self, up: int, down: int, data: Any = b"") -> bytearray:
-        self._sock.sendall(up.to_bytes(8, "little") + down.to_bytes(8, "little"))
-        if len(data):
-            self._sock.sendall(data)
-        answer = bytearray(down or 1)
-        receive(self._sock, memoryview(answer))
-        return answer
-
-    def ping(self) -> None:
-        """Exchange one byte."""
-        self._ask(0, 0)
-
-    def get(self, size: int) -> Any:
-        """Receive bytes."""
-        return self._ask(0, size)
-
-    def put(self, array: Any) -> None:
-        """Send bytes."""
-        self._ask(len(array), 0, array)
-
-
-def client_of(kind: str, port: int) -> Any:
-    """Return an object with ping, get and put."""
-    if kind == "rexec":
-        from rexec.wire.pc_rpc import Client
-
-        return Client(LOCAL, port, "drv")
-    if kind == "reference":
-        from sipyco.pc_rpc import Client as Reference
-
-        return Reference(LOCAL, port, "drv")
-    if kind == "rpyc":
-        import rpyc
-
-        root = rpyc.connect(LOCAL, port).root
-
-        class Adapter:
-            ping = staticmethod(root.ping)
-            get = staticmethod(root.get)
-
-            @staticmethod
-            def put(array: Any) -> Any:
-                return root.put(bytes(array.data))
-
-        return Adapter()
-    return RawClient(port)
-
-
-def work(kind: str, port: int) -> None:
-    """Be a client that measures when told to: a line "METHOD SIZE COUNT" in, the seconds for each call out."""
-    import numpy as np
-
-    client = client_of(kind, port)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        method, size, count = line.split()
-        array = np.ones(int(size), np.uint8)
-        arguments = {"ping": (), "get": (int(size),), "put": (array,)}[method]
-        call = getattr(client, method)
-        call(*arguments)
-        begin = time.perf_counter()
-        for _ in range(int(count)):
-            call(*arguments)
-        print((time.perf_counter() - begin) / int(count), flush=True)
+BATCH = 0.15
+"""Seconds that one peer's share of a round shall take."""
+MOST_CALLS = 2000
+SLOW = 0.7
+"""A call of this many seconds is measured in three rounds only."""
+STOCK_SIZES = 64
+"""Largest array, in MB, that is sent to or from a reference end: beyond, one call takes many seconds."""
+STOCK_REQUEST = 2
+"""Largest array, in MB, that fits into the 4 MiB of a line that a reference server reads."""
+RAW, OURS, PLAIN, REFERENCE = "raw socket", "rexec (uvloop)", "rexec (asyncio)", "reference"
+BEGIN, END = "<!-- figures of benchmarks/rpc.py -->", "<!-- end of figures -->"
 
 
 @dataclass(frozen=True)
@@ -187,6 +48,47 @@ class Peer:
     client: str
     server: str
 
+    def can(self, method: str, size: int) -> bool:
+        """Whether this is possible, in reasonable time."""
+        if not {"reference", "rpyc"} & {self.client, self.server}:
+            return True
+        return size <= STOCK_SIZES and not (
+            method == "put" and self.server == "reference" and size > STOCK_REQUEST
+        )
+
+
+@dataclass
+class Figures:
+    """What was measured of one peer in one row, a value a round, in seconds a call."""
+
+    wall: list[float] = field(default_factory=list)
+    client_cpu: list[float] = field(default_factory=list)
+    server_cpu: list[float] = field(default_factory=list)
+
+    def add(self, figures: tuple[float, float, float]) -> None:
+        """Add a round."""
+        for values, figure in zip((self.wall, self.client_cpu, self.server_cpu), figures, strict=True):
+            values.append(figure)
+
+    @property
+    def seconds(self) -> float:
+        """Median time of a call."""
+        return statistics.median(self.wall)
+
+    @property
+    def cpu(self) -> tuple[float, float]:
+        """Median CPU of a call: client, server."""
+        return statistics.median(self.client_cpu), statistics.median(self.server_cpu)
+
+    def faster_than(self, other: "Figures | None") -> float | None:
+        """Return how many times as fast as another, the median over the rounds."""
+        if other is None:
+            return None
+        return statistics.median(b / a for a, b in zip(self.wall, other.wall, strict=False))
+
+
+Row = dict[str, Figures]
+
 
 class Pair:
     """A running peer."""
@@ -194,6 +96,7 @@ class Pair:
     def __init__(self, peer: Peer) -> None:
         with socket.create_server((LOCAL, 0)) as probe:
             port = probe.getsockname()[1]
+        self.peer = peer
         self.server = subprocess.Popen(command(peer.server, "serve", port))
         wait_for(port)
         self.client = subprocess.Popen(
@@ -205,13 +108,17 @@ class Pair:
     def _line(self) -> str:
         return self.client.stdout.readline().strip() if self.client.stdout else ""
 
-    def measure(self, method: str, size: int, count: int) -> float:
-        """Return seconds for each call."""
+    def measure(self, method: str, size: int, count: int) -> tuple[float, float, float]:
+        """Return seconds a call: by the clock, of CPU in the client, of CPU in the server."""
         if self.client.stdin is None:
             raise RuntimeError("the client has no input")
         self.client.stdin.write(f"{method} {size} {count}\n")
         self.client.stdin.flush()
-        return float(self._line() or "nan")
+        answer = self._line()
+        if not answer:
+            raise RuntimeError(f"{self.peer.name}: the client ended during {method} of {size} bytes")
+        wall, client, server = map(float, answer.split())
+        return wall, client, server
 
     def stop(self) -> None:
         """End both processes."""
@@ -223,7 +130,7 @@ class Pair:
 def command(kind: str, role: str, port: int) -> list[str]:
     """Return the command line of one end."""
     python = os.environ["REXEC_PEER_PYTHON"] if kind == "reference" else sys.executable
-    return [python, HERE, f"--{role}", kind, "--port", str(port)]
+    return [python, ENDS, role, kind, str(port)]
 
 
 def wait_for(port: int) -> None:
@@ -242,13 +149,15 @@ def wait_for(port: int) -> None:
 
 def peers() -> Iterator[Peer]:
     """Yield what can be measured here."""
-    yield Peer("raw socket", "raw", "raw")
-    yield Peer("rexec (uvloop)", "rexec", "rexec")
-    yield Peer("rexec (asyncio)", "rexec", "rexec-asyncio")
+    yield Peer(RAW, "raw", "raw")
+    yield Peer(OURS, "rexec", "rexec")
+    yield Peer(PLAIN, "rexec", "rexec-asyncio")
     if os.environ.get("REXEC_PEER_PYTHON"):
-        yield Peer("reference", "reference", "reference")
+        yield Peer(REFERENCE, "reference", "reference")
         yield Peer("rexec client, reference server", "rexec", "reference")
+        yield Peer("bare client, reference server", "bare", "reference")
         yield Peer("reference client, rexec server", "reference", "rexec")
+        yield Peer("reference client, bare server", "reference", "bare")
     else:
         print("without the reference library: REXEC_PEER_PYTHON is not set", file=sys.stderr)
     if importlib.util.find_spec("rpyc"):
@@ -257,52 +166,65 @@ def peers() -> Iterator[Peer]:
         print("without RPyC: install the extra `bench`", file=sys.stderr)
 
 
-def tasks(sizes: list[int]) -> Iterator[tuple[str, int, int]]:
-    """Yield (method, size in MB, calls a round)."""
-    yield "ping", 0, 1500
-    for size in sizes:
-        for method in ("get", "put"):
-            yield method, size, max(1, min(20, 32 // size))
+def row(running: list[Pair], method: str, size: int, rounds: int) -> Row:
+    """Measure one kind of call with every peer that can do it."""
+    taking_part = [pair for pair in running if pair.peer.can(method, size)]
+    bytes_ = size * MB
+    counts: dict[str, int] = {}
+    wanted: dict[str, int] = {}
+    for pair in taking_part:
+        pair.measure(method, bytes_, 1)  # memory, caches and prepared lines
+        seconds = pair.measure(method, bytes_, 1 if size else 50)[0]
+        counts[pair.peer.name] = max(1, min(MOST_CALLS, round(BATCH / seconds)))
+        wanted[pair.peer.name] = min(rounds, 3) if seconds > SLOW else rounds
+    found: Row = {pair.peer.name: Figures() for pair in taking_part}
+    for number in range(rounds):
+        for pair in taking_part:
+            if number < wanted[pair.peer.name]:
+                found[pair.peer.name].add(pair.measure(method, bytes_, counts[pair.peer.name]))
+    return found
 
 
-def is_possible(peer: Peer, method: str, size: int) -> bool:
-    """Whether this can be measured in reasonable time; reference servers take 4 MiB in one line."""
-    if not {"reference", "rpyc"} & {peer.client, peer.server}:
-        return True
-    return size <= 64 and not (method == "put" and peer.server == "reference" and size > 2)
-
-
-def many_clients(total: int, calling: int, seconds: float) -> dict[str, float]:
-    """Return figures of a server of ours with many connections, some of which call."""
-    from rexec.wire.pc_rpc import Client
+def crowd(kind: str, total: int, calling: int, seconds: float) -> dict[str, float]:
+    """Return figures of a server with many connections, some of which call one call after another."""
+    from rexec.wire.pc_rpc import AsyncioClient
 
     with socket.create_server((LOCAL, 0)) as probe:
         port = probe.getsockname()[1]
-    server = subprocess.Popen(command("rexec", "serve", port))
+    server = subprocess.Popen(command(kind, "serve", port))
     times: list[float] = []
     failures: list[Exception] = []
-    clients: list[Any] = []
+
+    async def call(client: Any, until: float) -> None:
+        try:
+            while (begin := time.perf_counter()) < until:
+                await client.ping()
+                times.append(time.perf_counter() - begin)
+        except Exception as error:
+            failures.append(error)
+
+    async def run() -> None:
+        clients: list[Any] = []
+        try:
+            for _ in range(total):
+                client = AsyncioClient()
+                await client.connect_rpc(LOCAL, port, "drv")
+                clients.append(client)
+            until = time.perf_counter() + seconds
+            await asyncio.gather(*(call(client, until) for client in clients[:calling]))
+            for client in clients[calling:]:  # those that only listened are still there
+                try:
+                    await client.ping()
+                except Exception as error:
+                    failures.append(error)
+        finally:
+            for client in clients:
+                await client.close_rpc()
+
     try:
         wait_for(port)
-        clients = [Client(LOCAL, port, "drv") for _ in range(total)]
-        until = time.perf_counter() + seconds
-
-        def call(client: Any) -> None:
-            try:
-                while (begin := time.perf_counter()) < until:
-                    client.ping()
-                    times.append(time.perf_counter() - begin)
-            except Exception as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=call, args=(client,)) for client in clients[:calling]]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        asyncio.run(run())
     finally:
-        for client in clients:
-            client.close_rpc()
         server.kill()
         server.wait()
     ordered = sorted(times)
@@ -313,63 +235,133 @@ def many_clients(total: int, calling: int, seconds: float) -> dict[str, float]:
         "failures": len(failures),
         "median_ms": statistics.median(ordered) * 1e3,
         "p99_ms": ordered[int(len(ordered) * 0.99)] * 1e3,
+        "longest_ms": ordered[-1] * 1e3,
     }
+
+
+def show(label: str, size: int, figures: Row) -> None:
+    """Print one line a peer, with ratios to the floor and to the reference library."""
+    print(label)
+    raw, reference = figures.get(RAW), figures.get(REFERENCE)
+    for name, found in figures.items():
+        value = f"{size / found.seconds:9.0f} MB/s" if size else f"{found.seconds * 1e6:9.1f} µs"
+        of_raw, of_reference = found.faster_than(raw), found.faster_than(reference)
+        ratios = "" if of_raw is None else f"{of_raw:8.2f} of raw"
+        ratios += "" if of_reference is None else f"{of_reference:8.2f} x reference"
+        client, server = (seconds * 1e3 for seconds in found.cpu)
+        print(f"  {name:32}{value}{ratios:31}   CPU ms {client:8.3f} + {server:8.3f}", flush=True)
+
+
+def flatness(table: dict[tuple[str, int], Row]) -> dict[str, float]:
+    """Return the highest throughput of each direction over its lowest, for arrays of every size."""
+    found: dict[str, float] = {}
+    for method in ("get", "put"):
+        for name in (RAW, OURS, PLAIN):
+            rates = [
+                size / figures[name].seconds for (kind, size), figures in table.items() if kind == method
+            ]
+            if rates:
+                found[f"{method}, {name}"] = max(rates) / min(rates)
+    return found
+
+
+def markdown(table: dict[tuple[str, int], Row], crowds: dict[str, dict[str, float]]) -> str:
+    """Return the figures as tables."""
+    names = list(next(iter(table.values())))
+    lines = ["| | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
+    for (method, size), figures in table.items():
+        cells = [_cell(name, size, figures) for name in names]
+        lines.append(f"| {_label(method, size)} | " + " | ".join(cells) + " |")
+    lines += ["", "CPU of a call, client + server, in milliseconds:", ""]
+    lines += ["| | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
+    for (method, size), figures in table.items():
+        both = [figures[name].cpu if name in figures else None for name in names]
+        cells = ["" if cpu is None else f"{cpu[0] * 1e3:.3g} + {cpu[1] * 1e3:.3g}" for cpu in both]
+        lines.append(f"| {_label(method, size)} | " + " | ".join(cells) + " |")
+    lines += ["", "Highest throughput over lowest, over all sizes of arrays:", ""]
+    lines += [f"* {name}: {factor:.2f}" for name, factor in flatness(table).items()]
+    if crowds:
+        lines += ["", "Many clients:", ""]
+    for name, one in crowds.items():
+        lines.append(
+            f"* {name}: {one['connected']} connected, {one['calling']} calling: {one['calls']} calls, "
+            f"{one['failures']} failures, median {one['median_ms']:.1f} ms, p99 {one['p99_ms']:.1f} ms, "
+            f"longest {one['longest_ms']:.1f} ms"
+        )
+    return "\n".join(lines)
+
+
+def _label(method: str, size: int) -> str:
+    return f"{method} {size} MB" if size else method
+
+
+def _cell(name: str, size: int, figures: Row) -> str:
+    if name not in figures:
+        return ""
+    found = figures[name]
+    value = f"{size / found.seconds:.0f} MB/s" if size else f"{found.seconds * 1e6:.0f} µs"
+    of_raw, of_reference = found.faster_than(figures.get(RAW)), found.faster_than(figures.get(REFERENCE))
+    ratios = [] if name == RAW or of_raw is None else [f"{of_raw:.2f} raw"]
+    ratios += [] if name == REFERENCE or of_reference is None else [f"{of_reference:.1f} ref"]
+    return value + (f" ({', '.join(ratios)})" if ratios else "")
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 2, 4, 16, 64, 256], help="MB")
+    parser.add_argument("--methods", nargs="*", default=["ping", "get", "put"])
+    parser.add_argument("--clients", type=int, default=1000, help="0: leave this part out")
+    parser.add_argument("--json", type=Path, help="write all figures into this file")
+    parser.add_argument("--markdown", type=Path, help="put the tables between the marks in this page")
+    return parser
 
 
 def main() -> None:
     """Measure, print tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 4, 16, 64, 256], help="MB")
-    parser.add_argument("--clients", type=int, default=1000, help="0: leave this part out")
-    parser.add_argument("--json", type=Path, help="write all figures into this file")
-    parser.add_argument("--serve", choices=sorted(SERVERS), help=argparse.SUPPRESS)
-    parser.add_argument("--work", help=argparse.SUPPRESS)
-    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.serve:
-        serve(arguments.serve, arguments.port)
-        return
-    if arguments.work:
-        work(arguments.work, arguments.port)
-        return
-    figures: dict[str, dict[str, float]] = {}
-    chosen = list(peers())
-    running = {peer.name: Pair(peer) for peer in chosen}
-    try:
-        for method, size, count in tasks(arguments.sizes):
-            label = method if method == "ping" else f"{method} {size} MB"
-            found: dict[str, list[float]] = {
-                peer.name: [] for peer in chosen if is_possible(peer, method, size)
-            }
-            for _ in range(arguments.rounds):
-                for name in found:
-                    found[name].append(running[name].measure(method, size * MB, count))
-            figures[label] = {name: statistics.median(values) for name, values in found.items()}
-            show(label, size, figures[label])
-    finally:
-        for pair in running.values():
-            pair.stop()
-    crowd = many_clients(arguments.clients, max(arguments.clients // 10, 1), 5.0) if arguments.clients else {}
-    if crowd:
-        print("many clients:", ", ".join(f"{key} {value:.4g}" for key, value in crowd.items()))
+    arguments = get_argparser().parse_args()
+    table: dict[tuple[str, int], Row] = {}
+    running: list[Pair] = []
+    with contextlib.ExitStack() as stack:
+        for peer in peers():
+            running.append(Pair(peer))
+            stack.callback(running[-1].stop)
+        for size in [0, *arguments.sizes]:
+            for method in arguments.methods:
+                if (size == 0) != (method == "ping"):
+                    continue
+                table[method, size] = row(running, method, size, arguments.rounds)
+                show(_label(method, size), size, table[method, size])
+    for name, factor in flatness(table).items():
+        print(f"highest throughput over lowest: {name} {factor:.2f}")
+    crowds: dict[str, dict[str, float]] = {}
+    if arguments.clients:
+        for name, kind in ((OURS, "rexec"), (PLAIN, "rexec-asyncio")):
+            crowds[name] = crowd(kind, arguments.clients, max(arguments.clients // 10, 1), 4.0)
+            print(f"many clients, {name}:", ", ".join(f"{k} {v:.4g}" for k, v in crowds[name].items()))
     if arguments.json:
-        machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.system()}
-        data = {"machine": machine, "seconds_a_call": figures, "many_clients": crowd}
-        arguments.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        write_json(arguments.json, table, crowds)
+    if arguments.markdown:
+        before, begin, rest = arguments.markdown.read_text(encoding="utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise SystemExit(f"{arguments.markdown} has no lines {BEGIN!r} and {END!r}")
+        text = f"{before}{begin}\n\n{markdown(table, crowds)}\n\n{end}{after}"
+        arguments.markdown.write_text(text, encoding="utf-8")
 
 
-def show(label: str, size: int, figures: dict[str, float]) -> None:
-    """Print one row a peer, with ratios to the floor and to the reference library."""
-    print(label)
-    raw, reference = figures.get("raw socket"), figures.get("reference")
-    for name, seconds in figures.items():
-        value = f"{size * MB / seconds / MB:9.0f} MB/s" if size else f"{seconds * 1e6:9.1f} µs"
-        ratios = f"{raw / seconds:8.2f} of raw" if raw else ""
-        ratios += f"{reference / seconds:10.2f} x reference" if reference else ""
-        print(f"  {name:32}{value}{ratios}", flush=True)
+def write_json(path: Path, table: dict[tuple[str, int], Row], crowds: dict[str, dict[str, float]]) -> None:
+    """Write everything that was measured."""
+    machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.system()}
+    rows = {
+        _label(method, size): {name: vars(found) for name, found in figures.items()}
+        for (method, size), figures in table.items()
+    }
+    data = {"machine": machine, "seconds_a_call": rows, "many_clients": crowds}
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -87,12 +87,26 @@ def scalar_from(dtype: Any, data: Buffer) -> Any:
 
 
 def from_base64(text: Any) -> bytearray:
-    """Return the bytes of strict base64.
+    """Return the bytes of strict base64, for an array to stand on.
 
     Raises:
         ValueError: It is not base64.
 
     """
+    return pybase64.b64decode_as_bytearray(_checked(text), validate=True)
+
+
+def bytes_from_base64(text: Any) -> bytes:
+    """Return the bytes of strict base64, for good.
+
+    Raises:
+        ValueError: It is not base64.
+
+    """
+    return pybase64.b64decode(_checked(text), validate=True)
+
+
+def _checked(text: Any) -> str | Buffer:
     if not isinstance(text, str | bytes | bytearray | memoryview):
         raise ValueError(f"expected base64, found {type(text).__name__}")
-    return pybase64.b64decode_as_bytearray(text, validate=True)
+    return text

@@ -64,11 +64,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Account for bytes that came."""
         self.reader.received(nbytes)
-        if self.reader.large:
-            # The transport still holds the buffer, which cannot change its size until it lets go.
-            self._loop.call_soon(self._process)
-        else:
-            self._process()
+        self._process()
 
     def _process(self) -> None:
         if self.lost is not None:

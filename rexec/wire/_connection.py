@@ -143,7 +143,13 @@ class Connection:
             OSError: As the socket's.
 
         """
-        rest = deque(view for piece in pieces if len(view := memoryview(piece)))
+        if len(pieces) == 1:  # the usual case, most often sent in one go
+            self._bound(silence, deadline)
+            sent = self.sock.send(pieces[0])
+            if sent == len(pieces[0]):
+                return
+            pieces = [memoryview(pieces[0])[sent:]]
+        rest = deque([memoryview(piece) for piece in pieces if len(piece)])
         while rest:
             self._bound(silence, deadline)
             if len(rest) == 1 or isinstance(self.sock, ssl.SSLSocket) or not hasattr(self.sock, "sendmsg"):

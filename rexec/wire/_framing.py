@@ -12,8 +12,8 @@ import numpy as np
 
 from rexec.wire.errors import FormatError, MessageTooLong
 
-_FIRST: Final = 1 << 16
-_LARGEST_STEP: Final = 1 << 26
+_SMALL: Final = 1 << 12
+_LARGE: Final = 1 << 17
 _SIZES: Final = re.compile(rb"#((?:[0-9]{1,15},)*[0-9]{1,15}) ")
 _MAX_SIZES: Final = 1 << 20
 
@@ -42,8 +42,11 @@ class FrameReader:
 
     Use: receive into `space()`, tell how many bytes came with `received(n)`, take messages with `take()`.
 
+    Lines are received into one small piece of memory, used again and again so that it stays in the processor's cache;
+    what a long line has brought is moved from there to its own memory.
+
     Args:
-        limit: Longest line in bytes; None for any length.
+        limit: Longest message in bytes; None for any length.
 
     """
 
@@ -51,29 +54,27 @@ class FrameReader:
         self.limit = limit
         self.raw = False
         """Whether lines may announce raw buffers (set once the feature is negotiated)."""
-        self._data = bytearray(_FIRST)
+        # A connection that only waits, or exchanges small messages, holds no more than this.
+        self._data = bytearray(_SMALL)
         self._start = 0
         self._end = 0
         self._searched = 0
+        self._line = bytearray()
+        """Begin of a line that does not fit into `_data`."""
         self._waiting: list[memoryview] = []
         self._frame: Frame | None = None
 
     @property
     def idle(self) -> bool:
         """Whether no byte of a next message is here."""
-        return self._start == self._end and self._frame is None
-
-    @property
-    def large(self) -> bool:
-        """Whether taking the next message may change the size of what `space` returned."""
-        return len(self._data) > _FIRST
+        return self._start == self._end and self._frame is None and not self._line
 
     def space(self) -> memoryview:
-        """Return where the next bytes are to be put; never empty. Release it before `take`."""
+        """Return where the next bytes are to be put; never empty."""
         if self._waiting:
             return self._waiting[-1][:]
         if self._end == len(self._data):
-            self._grow()
+            self._make_room()
         return memoryview(self._data)[self._end :]
 
     def received(self, count: int) -> None:
@@ -89,21 +90,19 @@ class FrameReader:
         """Return the next complete message, or None if there is none yet.
 
         Raises:
-            MessageTooLong: The line is longer than the limit.
+            MessageTooLong: It is longer than the limit.
             FormatError: The announcement of raw buffers makes no sense.
 
         """
         if self._frame is not None:
             return self._complete()
-        # The usual case first: one whole line and nothing else.
         at = self._data.find(b"\n", self._searched, self._end)
+        size = len(self._line) + (self._end if at < 0 else at) - self._start
+        if self.limit is not None and size > self.limit:
+            raise MessageTooLong(f"a line of more than {self.limit} bytes")
         if at < 0:
             self._searched = self._end
-            if self.limit is not None and self._end - self._start > self.limit:
-                raise MessageTooLong(f"a line of more than {self.limit} bytes")
             return None
-        if self.limit is not None and at - self._start > self.limit:
-            raise MessageTooLong(f"a line of more than {self.limit} bytes")
         line = self._cut(at)
         if not self.raw:
             return Frame(line)
@@ -114,39 +113,38 @@ class FrameReader:
 
     def _cut(self, at: int) -> bytes | bytearray:
         """Return the line that ends at a place, and move on."""
-        if at - self._start <= _FIRST:
-            line: bytes | bytearray = bytes(memoryview(self._data)[self._start : at])
-            self._start = self._searched = at + 1
-            if self._start == self._end:
-                self._start = self._end = self._searched = 0
-            return line
-        # A large line keeps the memory it came in; what follows it is little.
-        rest = self._data[at + 1 : self._end]
-        line = self._data
-        del line[at:]
-        del line[: self._start]
-        self._data = bytearray(max(_FIRST, len(rest)))
-        self._data[: len(rest)] = rest
-        self._start, self._end, self._searched = 0, len(rest), 0
+        part = memoryview(self._data)[self._start : at]
+        if self._line:
+            line: bytes | bytearray = self._line
+            self._keep(part)
+            self._line = bytearray()
+        else:
+            line = bytes(part)
+        self._start = self._searched = at + 1
+        if self._start == self._end:
+            self._start = self._end = self._searched = 0
         return line
 
-    def _grow(self) -> None:
-        if self._start:
-            del self._data[: self._start]
-            self._end -= self._start
-            self._searched -= self._start
-            self._start = 0
-        step = min(max(len(self._data), _FIRST), _LARGEST_STEP)
+    def _make_room(self) -> None:
+        """Move what is here of an unfinished line out of the way."""
+        self._keep(memoryview(self._data)[self._start : self._end])
+        self._start = self._end = self._searched = 0
+        if len(self._data) < _LARGE:
+            self._data = bytearray(_LARGE)
+
+    def _keep(self, part: memoryview) -> None:
         try:
-            self._data.extend(bytes(step))
+            self._line += part
         except MemoryError as error:
-            raise MessageTooLong(f"no memory for a line of more than {self._end} bytes") from error
+            raise MessageTooLong(f"no memory for a line of more than {len(self._line)} bytes") from error
 
     def _announced(self, line: bytes | bytearray) -> None:
         match = _SIZES.match(line, 0, _MAX_SIZES)
         if match is None:
             raise FormatError(f"not an announcement of raw buffers: {bytes(line[:40])!r}")
         sizes = [int(size) for size in match[1].split(b",")]
+        if self.limit is not None and len(line) + sum(sizes) > self.limit:
+            raise MessageTooLong(f"a message of {len(line) + sum(sizes)} bytes, more than {self.limit}")
         try:
             buffers = [np.empty(size, np.uint8).data if size else memoryview(bytearray()) for size in sizes]
         except (MemoryError, ValueError) as error:

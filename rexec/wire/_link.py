@@ -8,7 +8,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rexec.wire._arrays import Buffer
@@ -44,6 +44,8 @@ class Link:
         self.codec = Codec()
         self.target: Any = None
         self.target_name = ""
+        self.request: Any = None
+        """What was asked and waits for its turn: a message, decoded or not."""
         self.outgoing: collections.deque[memoryview] = collections.deque()
         self.closing = False
         """Close once everything is sent."""
@@ -92,19 +94,20 @@ class Link:
             receptions += 1
             if receptions > _RECEPTIONS_AT_ONCE and not isinstance(self.sock, ssl.SSLSocket):
                 return None  # others have their turn; the selector reports what is left
-            space = self.reader.space()
             try:
-                count = self.sock.recv_into(space)
+                count = self.sock.recv_into(self.reader.space())
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return None
-            finally:
-                del space
             if count == 0:
                 raise EOFError
             self.reader.received(count)
 
-    def receive_soon(self, milliseconds: int) -> Frame | None:
-        """Return the next message if it begins to arrive within a moment.
+    def receive_soon(self, milliseconds: int, until: float) -> Frame | None:
+        """Return the next message if it begins to arrive within a moment, and goes on arriving.
+
+        Args:
+            milliseconds: Longest silence.
+            until: When to stop, whatever arrives (`time.monotonic`).
 
         Raises:
             EOFError: The other side has closed.
@@ -121,9 +124,14 @@ class Link:
         came = (self._quick and spin(self._poll)) or self._poll.poll(milliseconds)
         # On a busy machine, who waits awake is served last: then sleep.
         self._quick = time.perf_counter() - begin < _QUICK
-        return self.receive() if came else None
+        while came:
+            frame = self.receive()
+            if frame is not None or time.monotonic() > until:
+                return frame
+            came = self._poll.poll(milliseconds)
+        return None
 
-    def send(self, pieces: Iterable[Buffer], *, patience: float = _PATIENCE) -> bool:
+    def send(self, pieces: Sequence[Buffer], *, patience: float = _PATIENCE) -> bool:
         """Send as much as the other side takes; return whether that was all.
 
         What is left is copied into `outgoing`, since the caller may change its arrays once this returns.
@@ -136,7 +144,7 @@ class Link:
             OSError: The connection is broken.
 
         """
-        rest = collections.deque(view for piece in pieces if len(view := memoryview(piece)))
+        rest = collections.deque([memoryview(piece) for piece in pieces if len(piece)])
         while rest:
             if not self._step(rest) and not self._wait_writable(patience):
                 self.outgoing.extend(memoryview(bytes(view)) for view in rest)

@@ -85,7 +85,7 @@ class Codec:
         """
         if self.v2:
             return decode_line(frame.line, frame.buffers)
-        return parse(bytes(frame.line))
+        return parse(frame.line)
 
 
 def greeting_line(targets: Sequence[str], description: str | None) -> bytes:
@@ -106,7 +106,7 @@ def parse_greeting(line: bytes | bytearray) -> Greeting:
         try:
             value = decode_line(line)
         except (TypeError, ValueError):
-            value = parse(bytes(line))
+            value = parse(line)
     except (TypeError, ValueError) as error:
         raise FormatError(f"no pc_rpc greeting: {bytes(line[:60])!r}") from error
     targets = value.get("targets") if isinstance(value, dict) else None

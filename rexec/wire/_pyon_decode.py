@@ -1,6 +1,5 @@
 """From PYON v2 to a value: JSON first, then the tagged objects in it. Nothing is evaluated."""
 
-import contextlib
 import json
 import re
 from collections import OrderedDict
@@ -11,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from rexec.wire import _pyon_types
-from rexec.wire._arrays import Buffer, array_from, from_base64, scalar_from
+from rexec.wire._arrays import Buffer, array_from, bytes_from_base64, from_base64, scalar_from
 from rexec.wire._pyon_encode import MAX_DEPTH
 
 # orjson reads integers over 64 bits as floats: any run of 19 digits is left to Python's own decoder.
@@ -62,9 +61,10 @@ def _resolve(text: Any, reader: "_Reader") -> Any:
 
 def _json(text: Any) -> Any:
     if _LONG_NUMBER.search(text) is None:
-        # What orjson refuses may still be JSON in Python's dialect.
-        with contextlib.suppress(orjson.JSONDecodeError):
+        try:
             return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass  # it may still be JSON in Python's dialect
     try:
         return json.loads(str(text, "utf-8"))
     except ValueError as error:
@@ -110,7 +110,7 @@ class _Reader:
 
     def finish(self) -> None:
         """Refuse a message with buffers that nothing refers to."""
-        if any(buffer is not None for buffer in self._buffers):
+        if self._buffers and any(buffer is not None for buffer in self._buffers):
             raise ValueError("not PYON: a raw buffer is not used")
 
     def value(self, x: Any, depth: int) -> Any:
@@ -135,10 +135,15 @@ class _Reader:
         if name in ("nparray", "npscalar", "bytes"):
             if len(arguments) != {"nparray": 3, "npscalar": 2, "bytes": 1}[name]:
                 raise TypeError(f"PYON {name} with {len(arguments)} arguments")
-            raw = self._data(arguments[-1])
-            if name == "nparray":
-                return array_from(arguments[0], arguments[1], raw)
-            return bytes(raw) if name == "bytes" else scalar_from(arguments[0], raw)
+            data, is_base64 = self._data(arguments[-1])
+            if name == "bytes":
+                return bytes_from_base64(data) if is_base64 else bytes(data)
+            raw = from_base64(data) if is_base64 else data
+            return (
+                array_from(arguments[0], arguments[1], raw)
+                if name == "nparray"
+                else scalar_from(arguments[0], raw)
+            )
         build = _BUILDERS.get(name) if isinstance(name, str) else None
         if build is None and isinstance(name, str) and name in _pyon_types.BY_NAME:
             build = _registered(_pyon_types.BY_NAME[name].decode)
@@ -150,13 +155,14 @@ class _Reader:
         except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise TypeError(f"PYON {name} cannot be made of {values!r:.80}: {error}") from error
 
-    def _data(self, data: Any) -> Buffer:
+    def _data(self, data: Any) -> tuple[Any, bool]:
+        """Return what stands for the bytes of a value, and whether it is base64."""
         if type(data) is not int:
-            return from_base64(data)
+            return data, True
         if not 0 <= data < len(self._buffers) or (buffer := self._buffers[data]) is None:
             raise ValueError(f"not PYON: there is no raw buffer {data}")
         self._buffers[data] = None
-        return from_base64(buffer) if self._base64 else buffer
+        return buffer, self._base64
 
 
 _CONTAINERS: Final = frozenset({list, dict})

@@ -78,13 +78,13 @@ class Simplifier:
             if not self.exotic and not all(map(math.isfinite, x)):
                 self.exotic = True
             return list(x)
-        return [self.simplify(y, depth + 1) for y in x]
+        return [y if type(y) in _PLAIN else self.simplify(y, depth + 1) for y in x]
 
     def _dict(self, x: dict[Any, Any], depth: int) -> Any:
-        if all(type(key) is str for key in x):
+        if not x or set(map(type, x)) == {str}:
             if "__jsonclass__" in x:
                 raise Refused("a dict with the key '__jsonclass__' is not PYON encodable")
-            return {key: self.simplify(y, depth + 1) for key, y in x.items()}
+            return {key: y if type(y) in _PLAIN else self.simplify(y, depth + 1) for key, y in x.items()}
         if all(isinstance(key, str) and not isinstance(key, np.generic) for key in x):
             return self._dict({str.__str__(key): y for key, y in x.items()}, depth)
         pairs = [[self.simplify(key, depth + 1), self.simplify(y, depth + 1)] for key, y in x.items()]

@@ -12,7 +12,6 @@ from rexec.wire._pyon_encode import MAX_DEPTH
 _TOKEN: Final = re.compile(
     rb"""\s*(?:
     (?P<punctuation>[\[\](){}:,])
-    |(?P<base64>b"[A-Za-z0-9+/=]*")
     |(?P<bytes>b"(?:[^"\\\n]|\\.)*" | b'(?:[^'\\\n]|\\.)*')
     |(?P<string>"(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*')
     |(?P<number>[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf|nan)j?
@@ -22,6 +21,9 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _BLANK: Final = re.compile(rb"\s*")
+_PLAIN_BYTES: Final = re.compile(rb'\s*b"')
+_WITH_VIEWS: Final = frozenset({b"nparray", b"npscalar"})
+"""Their base64 is not copied out of the text."""
 _ESCAPE: Final = re.compile(
     r"\\(?:(?P<x>x[0-9a-fA-F]{2})|(?P<u>u[0-9a-fA-F]{4})|(?P<long>U[0-9a-fA-F]{8})|(?P<octal>[0-7]{1,3})|(?P<simple>.))",
     re.DOTALL,
@@ -35,7 +37,7 @@ _CONSTANTS: Final = {
 }  # fmt: skip
 
 
-def parse(text: bytes) -> Any:
+def parse(text: bytes | bytearray) -> Any:
     """Return the value of a text.
 
     Raises:
@@ -53,14 +55,24 @@ def parse(text: bytes) -> Any:
 
 
 class _Parser:
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes | bytearray) -> None:
         self._text = text
         self._position = 0
         self._kind: str | None = None
-        self._token = b""
+        self._token: bytes = b""
+        self._plain: tuple[int, int] = (0, 0)
+        """Where the content of a bytes literal without escapes is (kind "plain")."""
         self._advance()
 
     def _advance(self) -> None:
+        opening = _PLAIN_BYTES.match(self._text, self._position)
+        if opening is not None:
+            start = opening.end()
+            close = self._text.find(b'"', start)
+            if close >= 0 and all(self._text.find(one, start, close) < 0 for one in (b"\\", b"\n")):
+                self._kind, self._token, self._plain = "plain", b"", (start, close)
+                self._position = close + 1
+                return
         match = _TOKEN.match(self._text, self._position)
         if match is None:
             end = _BLANK.match(self._text, self._position)
@@ -70,11 +82,11 @@ class _Parser:
             return
         self._position = match.end()
         self._kind = match.lastgroup
-        self._token = match[match.lastgroup or 0]
+        self._token = bytes(match[match.lastgroup or 0])
 
     def _error(self) -> ValueError:
         at = max(self._position - len(self._token), 0)
-        return ValueError(f"not PYON v1 at character {at}: {self._text[at : at + 40]!r}")
+        return ValueError(f"not PYON v1 at character {at}: {bytes(self._text[at : at + 40])!r}")
 
     def _is(self, punctuation: bytes) -> bool:
         return self._kind == "punctuation" and self._token == punctuation
@@ -89,8 +101,8 @@ class _Parser:
         if self._kind is not None:
             raise self._error()
 
-    def value(self, depth: int) -> Any:
-        """Parse one value."""
+    def value(self, depth: int, *, views: bool = False) -> Any:
+        """Parse one value; return a plain bytes literal as a view of the text where `views` says so."""
         if depth > MAX_DEPTH:
             raise ValueError(f"PYON nested deeper than {MAX_DEPTH} levels")
         kind, token = self._kind, self._token
@@ -105,8 +117,11 @@ class _Parser:
             value = self._number(token)
         elif kind == "string":
             value = _unescape(token[1:-1].decode("utf-8", "surrogatepass"), bytes_only=False)
-        elif kind == "base64":
-            value = token[2:-1]
+        elif kind == "plain":
+            start, end = self._plain
+            value = memoryview(self._text)[start:end]
+            if not views:
+                value = bytes(value)
         else:
             value = _unescape(token[2:-1].decode("latin-1"), bytes_only=True).encode("latin-1")
         self._advance()
@@ -134,14 +149,14 @@ class _Parser:
             return self._braces(depth)
         raise self._error()
 
-    def _items(self, closing: bytes, depth: int) -> tuple[list[Any], bool]:
+    def _items(self, closing: bytes, depth: int, *, views: bool = False) -> tuple[list[Any], bool]:
         self._advance()
         items: list[Any] = []
         comma = False
         while not self._is(closing):
             if items and not comma:
                 raise self._error()
-            items.append(self.value(depth + 1))
+            items.append(self.value(depth + 1, views=views))
             comma = self._is(b",")
             if comma:
                 self._advance()
@@ -177,7 +192,7 @@ class _Parser:
         build = _CONSTRUCTORS.get(name)
         if build is None or not self._is(b"("):
             raise ValueError(f"not PYON v1: unknown name {name.decode('ascii')!r:.80}")
-        arguments, _ = self._items(b")", depth)
+        arguments, _ = self._items(b")", depth, views=name in _WITH_VIEWS)
         try:
             return build(*arguments)
         except (TypeError, ArithmeticError) as error:

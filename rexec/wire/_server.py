@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import contextlib
-import inspect
 import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
@@ -34,7 +33,6 @@ _TURN: Final = 0.002
 _TIGHT: Final = 0.003
 _LINGER: Final = 2
 """How long, in milliseconds, the next call of a client in a tight loop is waited for."""
-_JOB_OPEN: Final = object()
 
 
 class Server:
@@ -74,7 +72,7 @@ class Server:
         """The argument of the SystemExit that a method raised."""
         self._io: IOThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._inbox: collections.deque[tuple[Link, Any]] = collections.deque()
+        self._inbox: collections.deque[Link] = collections.deque()
         self._scheduled = False
         self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -171,7 +169,8 @@ class Server:
             if self._is_immediate(link, request):
                 link.send(self._perform_now(link, request), patience=0)
                 return True
-        self._hand_over(link, request)
+        link.request = request
+        self._hand_over(link)
         return False
 
     def _target_chosen(self, link: Link, line: bytes) -> bool:
@@ -183,7 +182,7 @@ class Server:
         link.reader.raw = link.codec.raw
         target = self.targets[name]
         if callable(target) and not is_marked(target):
-            self._hand_over(link, _JOB_OPEN)
+            self._hand_over(link)
             return False
         self._open(link, target() if callable(target) else target)
         return True
@@ -204,8 +203,8 @@ class Server:
             return True
         return action == "call" and isinstance(name, str) and is_while_busy(link.target, name)
 
-    def _hand_over(self, link: Link, request: Any) -> None:
-        self._inbox.append((link, request))
+    def _hand_over(self, link: Link) -> None:
+        self._inbox.append(link)
         if not self._scheduled and self._loop is not None:
             self._scheduled = True
             with contextlib.suppress(RuntimeError):  # the loop is closed: no call will run any more
@@ -235,8 +234,7 @@ class Server:
         """Take what waits, one after another, and give the loop a turn now and then."""
         turn_ends = time.monotonic() + _TURN
         while self._inbox and (self.allow_parallel or not self._running):
-            link, request = self._inbox.popleft()
-            self._serve(link, request)
+            self._serve(self._inbox.popleft())
             if time.monotonic() > turn_ends:
                 break
         # From here on the I/O thread has to wake the loop; what came before that is looked at once more.
@@ -245,19 +243,15 @@ class Server:
             self._scheduled = True
             self._loop.call_soon(self._next)
 
-    def _serve(self, link: Link, request: Any) -> None:
+    def _serve(self, link: Link) -> None:
         """Carry out what was handed over, and give the link back unless a coroutine is still to be awaited."""
         try:
-            if request is _JOB_OPEN:
+            if link.stage == "target":
                 self._open(link, self.targets[link.target_name]())
             else:
-                if isinstance(request, Frame):
-                    request = decode_request(link.codec, request)
-                answer = self._perform(link, request)
-                if answer is None:
+                sent = self._answer(link)
+                if sent is None:
                     return
-                sent = link.send(answer)
-                link.answered_at = time.monotonic()
                 if sent and link.tight:
                     self._follow(link)
                     return
@@ -275,15 +269,14 @@ class Server:
         turn_ends = time.monotonic() + _TURN
         try:
             while not self._inbox and (self.allow_parallel or not self._running):
-                frame = link.receive_soon(_LINGER)
-                if frame is None:
+                link.request = link.receive_soon(_LINGER, turn_ends)
+                if link.request is None:
                     break
-                answer = self._perform(link, decode_request(link.codec, frame))
-                if answer is None:
+                sent = self._answer(link)
+                if sent is None:
                     return
-                if not link.send(answer):
+                if not sent:
                     break
-                link.answered_at = time.monotonic()
                 if link.answered_at > turn_ends:
                     # Whatever else runs on this loop has its turn.
                     self._loop.call_soon(self._follow, link)
@@ -291,6 +284,21 @@ class Server:
         except Exception as error:
             self._failed(link, error)
         self._give_back(link)
+
+    def _answer(self, link: Link) -> bool | None:
+        """Carry out a link's request and answer it; return whether all was sent, None where a task goes on with it.
+
+        Nothing of request and answer is held any more once this returns: the next ones need the memory.
+        """
+        request, link.request = link.request, None
+        if isinstance(request, Frame):
+            request = decode_request(link.codec, request)
+        answer = self._perform(link, request)
+        if answer is None:
+            return None
+        sent = link.send(answer)
+        link.answered_at = time.monotonic()
+        return sent
 
     def _perform(self, link: Link, request: Any) -> list[Buffer] | None:
         """Carry out a request; return the answer, or None where a task goes on with it."""
@@ -306,7 +314,7 @@ class Server:
                 self._terminate.set()
                 return answer_message(link.codec, None, number)
             result = self._invoke(link, request)
-            if not inspect.isawaitable(result):
+            if not hasattr(type(result), "__await__"):
                 return answer_message(link.codec, result, number)
         except SystemExit as error:
             self._exit(error)

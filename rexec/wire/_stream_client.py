@@ -48,11 +48,7 @@ class LineProtocol(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Account for bytes that came."""
         self._reader.received(nbytes)
-        if self._reader.large:
-            # The transport still holds the buffer, which cannot change its size until it lets go.
-            self._loop.call_soon(self._process)
-        else:
-            self._process()
+        self._process()
 
     def _process(self) -> None:
         try:
@@ -71,10 +67,10 @@ class LineProtocol(asyncio.BufferedProtocol):
                 return decode_line(line)
             except ValueError:
                 # Not JSON: a publisher of the older kind. What is both has one meaning in both.
-                value = parse(bytes(line))
+                value = parse(line)
                 self._old = True
                 return value
-        return parse(bytes(line))
+        return parse(line)
 
     def _abort(self) -> None:
         if self._transport is not None:

@@ -47,7 +47,13 @@ def decode(s: str | bytes | bytearray | memoryview) -> Any:
         ValueError: It is not PYON v1, or nested too deeply.
 
     """
-    return parse(s.encode("utf-8", "surrogatepass") if isinstance(s, str) else bytes(s))
+    return parse(
+        s.encode("utf-8", "surrogatepass")
+        if isinstance(s, str)
+        else bytes(s)
+        if isinstance(s, memoryview)
+        else s
+    )
 
 
 def encode_pieces(x: Any, root: str, *, pretty: bool = False) -> list[Buffer]:
