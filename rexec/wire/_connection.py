@@ -11,12 +11,10 @@ from typing import Any, Final
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
-from rexec.wire._spin import spin
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, reason_of
 from rexec.wire.tls import SimpleSSLConfig
 
 _PIECES_AT_ONCE: Final = 512
-_QUICK: Final = 150e-6
 
 
 def connect(host: str, port: int, timeout: float | None, ssl_config: SimpleSSLConfig | None) -> "Connection":
@@ -72,8 +70,6 @@ class Connection:
         self.reader = FrameReader()
         self._timeout: float | None = sock.gettimeout()
         self._poll: Any = None
-        self._quick = False
-        """Whether the last answer came within microseconds: then the next one is waited for awake."""
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(sock, select.POLLIN)
@@ -125,10 +121,7 @@ class Connection:
         """
         try:
             self.send(pieces, silence, deadline)
-            begin = time.perf_counter()
-            frame = self.receive(silence, deadline)
-            self._quick = time.perf_counter() - begin < _QUICK
-            return frame
+            return self.receive(silence, deadline)
         except TimeoutError as error:
             raise CallTimeout(f"{self.where} did not answer in time") from error
         except OSError as error:
@@ -172,8 +165,6 @@ class Connection:
         reader = self.reader
         while (frame := reader.take()) is None:
             self._bound(silence, deadline)
-            if self._quick and self._poll is not None and not isinstance(self.sock, ssl.SSLSocket):
-                self._quick = spin(self._poll)
             count = self.sock.recv_into(reader.space())
             if count == 0:
                 raise ConnectionBroken(f"{self.where} closed the connection")

@@ -14,12 +14,10 @@ from typing import Any, Final
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._protocol import Codec
-from rexec.wire._spin import spin
 
 _PIECES_AT_ONCE: Final = 512
 _RECEPTIONS_AT_ONCE: Final = 16
 _PATIENCE: Final = 0.05
-_QUICK: Final = 150e-6
 READ: Final = 1
 WRITE: Final = 2
 
@@ -57,7 +55,6 @@ class Link:
         self.tight = False
         """Whether the client sends its next call right after it has an answer."""
         self._poll: Any = None
-        self._quick = False
 
     def handshake_tls(self) -> int:
         """Take the next step of the TLS handshake; return what to wait for, 0 when done.
@@ -86,21 +83,21 @@ class Link:
             WireError: What arrived is no message.
 
         """
-        receptions = 0
-        while True:
-            frame = self.reader.take()
-            if frame is not None:
-                return frame
-            receptions += 1
-            if receptions > _RECEPTIONS_AT_ONCE and not isinstance(self.sock, ssl.SSLSocket):
-                return None  # others have their turn; the selector reports what is left
+        tls = isinstance(self.sock, ssl.SSLSocket)
+        left = _RECEPTIONS_AT_ONCE
+        while (frame := self.reader.take()) is None and left:
+            space = self.reader.space()
             try:
-                count = self.sock.recv_into(self.reader.space())
+                count = self.sock.recv_into(space)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return None
             if count == 0:
                 raise EOFError
             self.reader.received(count)
+            if not tls:  # of TLS the selector does not see what is decrypted already: all of it is taken
+                # Others have their turn. Less than there was space for: that was all, asking again would only tell so.
+                left = left - 1 if count == len(space) else 0
+        return frame
 
     def receive_soon(self, milliseconds: int, until: float) -> Frame | None:
         """Return the next message if it begins to arrive within a moment, and goes on arriving.
@@ -120,15 +117,10 @@ class Link:
                 return None
             self._poll = select.poll()
             self._poll.register(self.sock, select.POLLIN)
-        begin = time.perf_counter()
-        came = (self._quick and spin(self._poll)) or self._poll.poll(milliseconds)
-        # On a busy machine, who waits awake is served last: then sleep.
-        self._quick = time.perf_counter() - begin < _QUICK
-        while came:
+        while self._poll.poll(milliseconds):
             frame = self.receive()
             if frame is not None or time.monotonic() > until:
                 return frame
-            came = self._poll.poll(milliseconds)
         return None
 
     def send(self, pieces: Sequence[Buffer], *, patience: float = _PATIENCE) -> bool:

@@ -39,24 +39,20 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
     text: Any = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
     if isinstance(text, memoryview):
         text = bytes(text)
-    if buffers is None and len(text) > _LARGE_LINE:
-        text, lazy = _extract(text)
-        return _resolve(text, _Reader(lazy, optional=True))
-    reader = _Reader(buffers or (), optional=False)
-    value = _resolve(text, reader)
-    reader.finish()
-    return value
-
-
-def _resolve(text: Any, reader: "_Reader") -> Any:
+    cut_out = buffers is None and len(text) > _LARGE_LINE
+    if cut_out:
+        text, buffers = _extract(text)
     try:
         simple = _json(text)
         # No tag, spelled out or by escapes: the value is what JSON says.
-        if text.find(b"__jsonclass__") < 0 and text.find(b"\\u") < 0:
+        if not buffers and text.find(b"__jsonclass__") < 0 and text.find(b"\\u") < 0:
             return simple
-        return reader.value(simple, 0)
+        reader = _Reader(buffers or (), base64=cut_out)
+        value = reader.value(simple, 0)
     except RecursionError:
         raise ValueError(f"PYON nested deeper than {MAX_DEPTH} levels") from None
+    reader.finish()
+    return value
 
 
 def _json(text: Any) -> Any:
@@ -100,17 +96,17 @@ class _Reader:
 
     Args:
         buffers: What numbers in the place of base64 stand for.
-        optional: The buffers are base64 cut out of the line (else raw bytes).
+        base64: The buffers are base64 cut out of the line (else raw bytes).
 
     """
 
-    def __init__(self, buffers: Sequence[Buffer], *, optional: bool) -> None:
+    def __init__(self, buffers: Sequence[Buffer], *, base64: bool) -> None:
         self._buffers: list[Buffer | None] = list(buffers)
-        self._base64 = optional
+        self._base64 = base64
 
     def finish(self) -> None:
         """Refuse a message with buffers that nothing refers to."""
-        if self._buffers and any(buffer is not None for buffer in self._buffers):
+        if any(buffer is not None for buffer in self._buffers):
             raise ValueError("not PYON: a raw buffer is not used")
 
     def value(self, x: Any, depth: int) -> Any:

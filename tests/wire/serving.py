@@ -19,6 +19,9 @@ class Drv:
     def __init__(self) -> None:
         self.threads: set[int] = set()
         self.gate = threading.Event()
+        self.holding = threading.Event()
+        self.together = asyncio.Event()
+        self.inside = 0
 
     @while_busy
     def ping(self) -> bool:
@@ -43,6 +46,19 @@ class Drv:
     async def wait(self, seconds: float) -> float:
         await asyncio.sleep(seconds)
         return seconds
+
+    async def meet(self, seconds: float) -> bool:
+        """Return whether another call of this method runs meanwhile."""
+        self.inside += 1
+        if self.inside == 2:
+            self.together.set()
+        try:
+            await asyncio.wait_for(self.together.wait(), seconds)
+        except TimeoutError:
+            return False
+        finally:
+            self.inside -= 1
+        return True
 
     def fail(self) -> None:
         raise ValueError("bad value")
@@ -83,6 +99,7 @@ class Drv:
 
     def hold(self) -> bool:
         """Return once the test opens the gate."""
+        self.holding.set()
         return self.gate.wait(20)
 
 
