@@ -11,7 +11,7 @@ import psutil
 _open_here: Final[set[Path]] = set()
 """Databases that this process has open: it must not touch their lock files, since closing one drops its locks."""
 
-if os.name == "nt":  # pragma: no cover - exercised on Windows only
+if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
 
     def claim(descriptor: int, path: Path) -> str | None:
         """Return None: there, LMDB's own lock on the file keeps a second writer out."""

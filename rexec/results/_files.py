@@ -3,18 +3,19 @@
 import glob
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-if os.name == "nt":  # pragma: no cover - exercised on Windows only
+if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     import msvcrt
 
     def try_lock(descriptor: int) -> bool:
         """Lock an open file for this process; return whether it was free."""
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
         return True
@@ -51,7 +52,7 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
 
 def sync_folder(folder: Path) -> None:
     """Make names that were created, renamed or removed in `folder` survive a loss of power."""
-    if os.name == "nt":  # pragma: no cover - a folder cannot be opened there
+    if sys.platform == "win32":  # pragma: no cover - a folder cannot be opened there
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

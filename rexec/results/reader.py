@@ -114,7 +114,7 @@ class JournalReader:
     def _pread(self, count: int, start: int) -> bytes:
         pieces = []
         while count:
-            piece = os.pread(self._descriptor, count, start)
+            piece = _read_at(self._descriptor, count, start)
             if not piece:
                 break
             pieces.append(piece)
@@ -130,6 +130,13 @@ def _body(block: bytes, at: int) -> memoryview | None:
     if length is None or at + length + OVERHEAD > len(block):
         return None
     return memoryview(block)[at + 8 : at + 8 + length]
+
+
+def _read_at(descriptor: int, count: int, start: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, count, start)
+    os.lseek(descriptor, start, os.SEEK_SET)  # Windows has no pread; nobody else reads by this descriptor
+    return os.read(descriptor, count)
 
 
 def _check_header(path: Path, data: bytes) -> bytes:
