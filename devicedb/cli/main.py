@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
+from devicedb.cli import completion
 from devicedb.errors import DeviceDBError
 
 SUBCOMMANDS: Final[dict[str, str]] = {
@@ -36,6 +37,7 @@ def get_argparser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version and end")
+    completion.add_argument(parser, "devicedb.cli", SUBCOMMANDS)
     parser.add_argument(
         "command", metavar="COMMAND", nargs="?", choices=SUBCOMMANDS, help="one of the commands below"
     )

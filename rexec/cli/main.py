@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, cast
 
+from devicedb.cli import completion
 from rexec._version import __version__
 
 SUBCOMMANDS: Final[dict[str, str]] = {
@@ -44,6 +45,7 @@ def get_argparser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"artiq-rexec {__version__}")
+    completion.add_argument(parser, "rexec.cli", SUBCOMMANDS)
     parser.add_argument("command", metavar="COMMAND", choices=SUBCOMMANDS, help="one of the commands below")
     parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="what the command takes")
     return parser
