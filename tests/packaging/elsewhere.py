@@ -58,7 +58,7 @@ def main() -> None:
             raise ImportError(f"{importer} imports {name} when it is imported itself: only POSIX has it")
         return original(name, scope, *further, **keywords)
 
-    builtins.__import__ = importing
+    setattr(builtins, "__import__", importing)  # noqa: B010  mypy knows a narrower signature
     sys.modules["msvcrt"] = types.ModuleType("msvcrt")
     sys.platform = "win32"
     for name in every:

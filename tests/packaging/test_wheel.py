@@ -88,7 +88,7 @@ def test_the_metadata_say_what_pyproject_says(wheel: Path) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert set(metadata.get_all("Provides-Extra", [])) == set(PROJECT["optional-dependencies"])
     assert {"plot", "xarray", "tls", "docs", "dev", "all"} <= set(PROJECT["optional-dependencies"])
-    assert metadata.get_payload().startswith("# artiq-rexec\n")
+    assert str(metadata.get_payload()).startswith("# artiq-rexec\n")
 
 
 @pytest.mark.parametrize("name", ["rexec", "devicedb"])
