@@ -45,7 +45,7 @@ def rewritten(
         elif isinstance(raw, dict) and raw.get("type") == "controller_aux_target":
             found[name] = {**raw, SIMULATED: True} if _leads_to(database, name, addresses) else raw
         elif _is_local(raw) and (str(raw.get("module", "")).startswith(CORE_DRIVERS) or name in own):
-            found[name] = stand_in_entry(name, raw, behaviours)
+            found[name] = stand_in_entry(name, raw, behaviours if name in own else None)
         else:
             found[name] = raw
     if control is not None and CONTROL not in found:

@@ -149,11 +149,11 @@ class Laboratory:
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the database of the simulation into a file, and return its path."""
-        write_database(
-            Path(path),
-            self.database.raw,
-            f"SIMULATED devices, made by rexec simulate from {self.original.origin}: no value of them is measured.",
-        )
+        raw = self.database.raw
+        if self.behaviours.path is None:
+            raw = {name: _without_behaviours(name, entry) for name, entry in raw.items()}
+        title = f"SIMULATED devices, made by rexec simulate from {self.original.origin}: no value of them is measured."
+        write_database(Path(path), raw, title)
         return Path(path)
 
     def driver(self, device: str) -> Any:
@@ -327,6 +327,19 @@ def _recorded(plan: ServerPlan, recordings: Sequence[Recording]) -> ServerPlan:
             if name.endswith(REXEC):
                 targets.setdefault(name.removesuffix(REXEC), TargetPlan(name.removesuffix(REXEC), ()))
     return ServerPlan(plan.host, plan.port, plan.controllers, targets, plan.tls, plan.simulates_itself)
+
+
+def _without_behaviours(name: str, entry: Any) -> Any:
+    """The entry of a stand-in without behaviours that are classes of this process: no other one has them."""
+    if not isinstance(entry, dict) or "behaviours" not in entry.get("arguments", {}):
+        return entry
+    logger.warning(
+        "%s: its behaviour is a class of this process, which others cannot use: write it in a file", name
+    )
+    return {
+        **entry,
+        "arguments": {key: value for key, value in entry["arguments"].items() if key != "behaviours"},
+    }
 
 
 def _host(server: SimulatedServer) -> str:
