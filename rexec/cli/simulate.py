@@ -23,7 +23,6 @@ from rexec.simulate.errors import SimulationError
 from rexec.simulate.laboratory import LOOPBACK, Laboratory
 from rexec.simulate.plan import ServerPlan, folder_of, make_plan
 from rexec.simulate.recording import load_recordings
-from rexec.supervise import OnDemand
 from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
@@ -116,8 +115,8 @@ def main(argv: Sequence[str]) -> int:
         )
         loopback = options.loopback or options.write_db is not None
         others: dict[str, tuple[str, int]] = {}
-        able = [plan for plan in make_plan(database, options.names) if plan.simulates_itself]
         if options.own_simulation:
+            able = [plan for plan in make_plan(database, options.names) if plan.simulates_itself]
             others = stack.enter_context(own_simulations(database, able, loopback))
         laboratory = Laboratory(
             database,
@@ -140,8 +139,10 @@ def main(argv: Sequence[str]) -> int:
         if options.write_db is not None:
             laboratory.write(options.write_db)
         tell(laboratory, others, options)
-        if able and not options.own_simulation:
-            names = ", ".join(name for plan in able for name in plan.controllers)
+        names = ", ".join(
+            name for plan in laboratory.plans if plan.simulates_itself for name in plan.controllers
+        )
+        if names and not options.own_simulation:
             logger.info("%s: the own program has --simulation; --own-simulation starts that instead", names)
         end.wait()
     return 0
@@ -194,6 +195,8 @@ def own_simulations(
                 entry |= {"host": LOOPBACK, "port": free_port()}
             raw[name] = {**entry, "command": f"{entry['command']} --simulation"}
             addresses[name] = (entry["host"], entry["port"])
+    from rexec.supervise import OnDemand
+
     changed = from_dict(raw, database.origin)
     with OnDemand(changed, folder_of(database)) as starter:
         for name in addresses:

@@ -75,7 +75,8 @@ class Laboratory:
         self.original: Final = database
         self.behaviours: Final = behaviours or Behaviours()
         self._others = dict(others or {})
-        plans = [_recorded(plan, recordings) for plan in make_plan(database, names, experiments=experiments)]
+        self.plans: Final = make_plan(database, names, experiments=experiments)
+        plans = [_recorded(plan, recordings) for plan in self.plans]
         plans = [plan for plan in plans if not self._others.keys() & set(plan.controllers)]
         check_names(self.behaviours, database, [name for plan in plans for name in plan.targets])
         self.servers: Final = [_server(plan, self, recordings, seed, loopback, tls) for plan in plans]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devicedb import DeviceDatabase, DeviceDBError, TLSFiles
-from devicedb.drivers.servers import offers_option, program_source, served_class, served_names
-from devicedb.drivers.sources import SourceFinder
+from devicedb.drivers.servers import offers_option, program_source, served_names, target_class
+from devicedb.drivers.sources import Source, SourceFinder
 from devicedb.drivers.usage import scan
 from rexec.simulate.methods import DriverFacts, Method, facts_of_class
 
@@ -100,6 +100,7 @@ def make_plan(
     finder = finder or SourceFinder((folder, *(path or "." for path in sys.path)))
     chosen = {database.endpoint(name).controller for name in names}
     called = _called(database, experiments)
+    programs = _Programs(folder, finder)
     groups: dict[tuple[str, int], list[str]] = {}
     for name, raw in database.raw.items():
         if not isinstance(raw, dict) or raw.get("type") not in ("controller", "controller_aux_target"):
@@ -110,7 +111,7 @@ def make_plan(
             logger.warning("%s: not simulated: %s", name, error)
             continue
         groups.setdefault((endpoint.host, endpoint.port), []).append(name)
-    plans = [_server(database, entries, folder, finder, called) for entries in groups.values()]
+    plans = [_server(database, entries, programs, called) for entries in groups.values()]
     if chosen:
         plans = [plan for plan in plans if chosen & set(plan.controllers)]
     return plans
@@ -130,18 +131,61 @@ def _called(database: DeviceDatabase, experiments: Iterable[Path]) -> dict[str, 
     return found
 
 
+class _Programs:
+    """What the programs of controllers say of themselves; each command is looked at once.
+
+    Args:
+        folder: Where the device database is: commands name scripts relative to it.
+        finder: Where the source of programs and drivers is looked for.
+
+    """
+
+    def __init__(self, folder: str, finder: SourceFinder) -> None:
+        self._folder = folder
+        self._finder = finder
+        self._sources: dict[str, Source | None] = {}
+        self._facts: dict[tuple[str, str], DriverFacts] = {}
+
+    def source(self, command: str | None) -> Source | None:
+        """Return the source of the program that a command starts."""
+        if command is None:
+            return None
+        if command not in self._sources:
+            self._sources[command] = program_source(command, self._folder, self._finder)
+        return self._sources[command]
+
+    def facts(self, command: str | None, target: str) -> DriverFacts:
+        """Return what the source says of the driver that a command serves under a name."""
+        source = self.source(command)
+        if command is None or source is None:
+            return DriverFacts()
+        key = (command, target)
+        if key not in self._facts:
+            names = [target] if served_names(source.tree) else [target, None]
+            classes = (target_class(source.tree, name) for name in names)
+            found = next(
+                (
+                    found
+                    for each in classes
+                    if each is not None and (found := self._finder.find_class(source, each)) is not None
+                ),
+                None,
+            )
+            self._facts[key] = facts_of_class(found, self._finder) if found is not None else DriverFacts()
+        return self._facts[key]
+
+
 def _server(
     database: DeviceDatabase,
     entries: list[str],
-    folder: str,
-    finder: SourceFinder,
+    programs: _Programs,
     called: Mapping[str, Mapping[str, Method]],
 ) -> ServerPlan:
     endpoints = {name: database.endpoint(name) for name in entries}
     controllers = tuple(dict.fromkeys(each.controller for each in endpoints.values()))
     first = next(iter(endpoints.values()))
     command = next((each.command for each in endpoints.values() if each.command is not None), None)
-    source = program_source(command, folder, finder) if command is not None else None
+    source = programs.source(command)
     served = served_names(source.tree) if source is not None else ()
     # The only target of a server has a name, though its entry does not say it.
     drivers = [name for name in served if not (name.endswith(REXEC) and name.removesuffix(REXEC) in served)]
@@ -161,12 +205,7 @@ def _server(
             devices.setdefault(target.removesuffix(REXEC), [])
     targets = {}
     for target, names in devices.items():
-        found = None
-        if command is not None:
-            found = served_class(command, target, folder, finder) or (
-                served_class(command, None, folder, finder) if not served else None
-            )
-        facts = facts_of_class(found, finder) if found is not None else DriverFacts()
+        facts = programs.facts(command, target)
         if not facts.is_closed:
             used = {name: each for device in names for name, each in called.get(device, {}).items()}
             facts = DriverFacts(facts.name, facts.doc, facts.origin, {**used, **facts.methods})
