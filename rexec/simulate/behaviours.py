@@ -25,10 +25,10 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from devicedb import DeviceDatabase
+from devicedb.drivers.methods import DriverFacts, Method
 from devicedb.load import siblings_importable
 from devicedb.suggest import did_you_mean
 from rexec.simulate.errors import BehaviourError
-from rexec.simulate.methods import DriverFacts, Method
 from rexec.wire.pc_rpc import is_marked
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from devicedb.drivers.methods import DriverFacts, Method
 from devicedb.suggest import did_you_mean
 from rexec.simulate.behaviours import caller_signature, check_class, method_of, public_methods
 from rexec.simulate.errors import NotRecorded
 from rexec.simulate.faults import End, Faults, Strike
-from rexec.simulate.methods import DriverFacts, Method, with_self
+from rexec.simulate.method_list import with_self
 from rexec.simulate.values import plain_value
 from rexec.wire.pc_rpc import while_busy
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.catalogue.methods import artiq_driver
+from devicedb.drivers.methods import DriverFacts, facts_of_class
 from devicedb.drivers.sources import SourceFinder
 from devicedb.suggest import did_you_mean
 from rexec.simulate.behaviours import Behaviours, load_behaviours
 from rexec.simulate.database import CORE_DRIVERS
-from rexec.simulate.methods import DriverFacts, facts_of_class
 from rexec.simulate.timeline import Timeline
 from rexec.simulate.values import plain_value
 
@@ -81,7 +82,8 @@ class StandIn:
     """Stands in for a driver of a local device.
 
     Attributes are, in this order: those of its behaviour; the devices and values of its arguments (`sw` of
-    `sw_device`); methods. Where the driver's source is found, methods that it has not are AttributeErrors.
+    `sw_device`); methods. Where the driver is known, from its source or the catalogue of ARTIQ's drivers, what it
+    has not is an AttributeError.
 
     Args:
         dmgr: Device manager.
@@ -130,11 +132,13 @@ class StandIn:
             return self._arguments[name]
         facts = self._facts
         if facts.methods and facts.is_closed and name not in facts.methods:
-            raise AttributeError(
-                f"the simulated device {self._device!r} has no {name!r}, which is no method of {self._driver}."
-                f"{did_you_mean(name, facts.methods)} An attribute's value is given by a behaviour: "
-                f"class {self._device}: {name} = …"
-            )
+            what = f"the simulated device {self._device!r} ({self._driver})"
+            if name in facts.attributes:
+                raise AttributeError(
+                    f"{what}: the value of {name!r} is not known. Give it by a behaviour: "
+                    f"class {self._device}: {name} = …"
+                )
+            raise AttributeError(f"{what} has no {name!r}.{did_you_mean(name, facts.methods)}")
         return self._method(name, None)
 
     def _linked(self, name: str) -> str | None:
@@ -280,12 +284,19 @@ def use_timeline(new: Timeline) -> Timeline:
 
 
 def driver_facts(driver: str) -> DriverFacts:
-    """Return what the source of a local device's driver says, where it is on Python's path."""
+    """Return what is known of a local device's driver: from its source, else from the catalogue of ARTIQ's drivers.
+
+    Args:
+        driver: Module and class.
+
+    """
     module, _, name = driver.rpartition(".")
     finder = SourceFinder(tuple(path or "." for path in sys.path))
     source = finder.source(module)
     found = finder.find_class(source, name) if source is not None else None
-    return facts_of_class(found, finder) if found is not None else DriverFacts(name)
+    if found is not None:
+        return facts_of_class(found, finder)
+    return artiq_driver(module, name) or DriverFacts(name)
 
 
 def _behaviour(path: str | None, device: str) -> type[Any] | None:

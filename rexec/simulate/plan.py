@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devicedb import DeviceDatabase, DeviceDBError, TLSFiles
+from devicedb.drivers.methods import DriverFacts, Method, facts_of_class
 from devicedb.drivers.servers import offers_option, program_source, served_names, target_class
 from devicedb.drivers.sources import Source, SourceFinder
 from devicedb.drivers.usage import scan
-from rexec.simulate.methods import DriverFacts, Method, facts_of_class
 
 logger = logging.getLogger(__name__)
 

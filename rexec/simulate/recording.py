@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.drivers.methods import DriverFacts
 from rexec._version import __version__
 from rexec.simulate.errors import RecordingError
-from rexec.simulate.methods import DriverFacts, facts_of_list
+from rexec.simulate.method_list import facts_of_list
 from rexec.wire import pyon
 from rexec.wire.packed_exceptions import exception_from
 from rexec.wire.tap import dump_raw, load_raw

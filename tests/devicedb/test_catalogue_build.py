@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from devicedb.catalogue.__main__ import main
-from devicedb.catalogue.build import add, read
+from devicedb.catalogue.build import add, find_package, read
 from devicedb.catalogue.load import FILE
+from devicedb.catalogue.methods import FILE as METHODS
+from devicedb.catalogue.methods import artiq_driver, merged, methods_in
 
 DRIVERS = """
 from .base import Base
@@ -118,3 +120,34 @@ def test_a_file_that_is_no_catalogue_is_not_updated(
     (tmp_path / "x.json").write_text('{"drivers": {"m": {"C": [{}]}}}')
     assert main([str(package), "--release", "8", "--update", str(tmp_path / "x.json")]) == 2
     assert "is no catalogue of drivers: KeyError('required')" in capsys.readouterr().err
+
+
+def test_methods_of_several_releases_are_one_list_the_newest_signature_first(tmp_path: Path) -> None:
+    for release, extra in (("new", "=1"), ("old", "")):
+        folder = tmp_path / release / "lab"
+        folder.mkdir(parents=True)
+        (folder / "drivers.py").write_text(
+            "class Base:\n    def close(self): ...\n"
+            f"class Dds(Base):\n    def __init__(self, dmgr, channel):\n        self.channel = channel\n"
+            f"    def set(self, frequency: float{extra}) -> int: ...\n    def {release}(self): ...\n"
+            "    @staticmethod\n    def limits(): ...\n    alias = set\n    def _own(self): ...\n"
+        )
+    found = merged([methods_in(find_package(str(tmp_path / each / "lab"))) for each in ("new", "old")])
+    assert found == {"drivers": {"Dds": {"methods": {
+        "close": "(self)", "limits": "(self)", "new": "(self)", "old": "(self)",
+        "set": "(self, frequency: float=1) -> int",
+    }, "attributes": ["channel"]}}}  # fmt: skip
+
+
+def test_every_signature_of_the_shipped_methods_can_be_read() -> None:
+    names = [
+        (module, name)
+        for module, classes in json.loads(METHODS.read_bytes())["drivers"].items()
+        for name in classes
+    ]
+    assert len(names) > 50
+    for module, name in names:
+        facts = artiq_driver(module, name)
+        assert facts is not None
+        assert facts.methods
+    assert artiq_driver("artiq.coredevice.ttl", "Nothing") is None

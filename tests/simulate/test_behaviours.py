@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from devicedb import from_dict
+from devicedb.drivers.methods import DriverFacts, facts_of_class
 from devicedb.drivers.sources import SourceFinder
 from rexec.simulate.behaviours import check_class, check_names, load_behaviours
 from rexec.simulate.errors import BehaviourError
-from rexec.simulate.methods import DriverFacts, facts_of_class
 
 DRIVER = '''
 class Base:

@@ -170,3 +170,18 @@ def test_parallel_blocks_last_as_long_as_their_longest_statement() -> None:
     line.set_time_mu(50)
     line.exit()
     assert line.get_time_mu() == 50
+
+
+def test_the_methods_of_drivers_of_artiq_are_known_without_artiq(devices: DeviceManager) -> None:
+    ttl, dds = devices.get("ttl0"), devices.get("urukul0_ch0")
+    assert dds.set(frequency=80e6, amplitude=0.5) == 0.0
+    with pytest.raises(AttributeError, match=r"has no 'onn'\. Did you mean 'on'\?"):
+        ttl.onn()
+    with pytest.raises(
+        TypeError, match=r"urukul0_ch0\.set\(\): got an unexpected keyword argument 'frequncy'"
+    ):
+        dds.set(frequncy=80e6)
+    with pytest.raises(
+        AttributeError, match=r"the value of 'ftw_per_hz' is not known\. Give it by a behaviour"
+    ):
+        _ = dds.ftw_per_hz

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from devicedb.drivers.methods import DriverFacts, Method
 from rexec.simulate import NotRecorded, RecordingError, laboratory, load_recording
-from rexec.simulate.methods import DriverFacts, Method, facts_of_list
+from rexec.simulate.method_list import facts_of_list
 from rexec.simulate.recording import MAGIC, RecordingWriter, Replayer, framed, read_records
 from rexec.wire.packed_exceptions import pack_exception
 

@@ -1,12 +1,9 @@
-"""What is known of a driver's methods: names, signatures, documentation, and from where.
-
-Either from the source of the driver, parsed and never imported, or from a method list as a server sends it.
-"""
+"""What is known of a driver's methods: names, signatures, documentation, and from where. Source is parsed only."""
 
 import ast
-import inspect
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any, Final
@@ -57,7 +54,8 @@ class DriverFacts:
         doc: Its docstring.
         origin: The file that says so; empty where nothing is known.
         methods: Its public methods.
-        is_closed: Whether it has surely no others.
+        attributes: Its further public attributes, as far as its source shows them.
+        is_closed: Whether it has surely no other methods.
 
     """
 
@@ -65,6 +63,7 @@ class DriverFacts:
     doc: str | None = None
     origin: str = ""
     methods: Mapping[str, Method] = field(default_factory=dict)
+    attributes: frozenset[str] = frozenset()
     is_closed: bool = False
 
 
@@ -87,39 +86,46 @@ def facts_of_class(found: ClassSource, finder: SourceFinder) -> DriverFacts:
 
     """
     methods: dict[str, Method] = {}
+    attributes: set[str] = set()
     is_closed = True
     for each in finder.lineage(found):
         if each is None:
             is_closed = False  # a base whose source is not there
             continue
+        attributes |= _attributes(each.node)
         for node in each.node.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 is_closed = is_closed and node.name not in {"__getattr__", "__getattribute__"}
                 if not node.name.startswith("_") and not _is_property(node):
                     methods.setdefault(node.name, _method(node, each))
-            elif isinstance(node, ast.Assign) and not all(isinstance(t, ast.Name) for t in node.targets):
-                is_closed = False
+            elif (
+                isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in methods
+            ):
+                for target in node.targets:
+                    if isinstance(target, ast.Name):  # another name of a method
+                        methods.setdefault(target.id, replace(methods[node.value.id], name=target.id))
     return DriverFacts(
-        found.node.name, ast.get_docstring(found.node), found.source.path, methods, is_closed=is_closed
+        found.node.name,
+        ast.get_docstring(found.node),
+        found.source.path,
+        methods,
+        frozenset(attributes - methods.keys()),
+        is_closed,
     )
 
 
-def facts_of_list(method_list: Any, names: frozenset[str], origin: str) -> DriverFacts:
-    """Return what a server's method list says.
-
-    Args:
-        method_list: The answer to `get_rpc_method_list`, None where there was none.
-        names: The names that the server offered.
-        origin: Where that is from.
-
-    """
-    listed = method_list.get("methods", {}) if isinstance(method_list, dict) else {}
-    methods = {name: Method(name, origin=origin) for name in sorted(names) if not name.startswith("_")}
-    for name, (spec, doc) in listed.items():
-        methods[name] = Method(name, _signature_of_spec(spec), doc, origin)
-    methods.pop("terminate", None)
-    doc = method_list.get("docstring") if isinstance(method_list, dict) else None
-    return DriverFacts(doc=doc, origin=origin, methods=methods, is_closed=True)
+def _attributes(node: ast.ClassDef) -> set[str]:
+    """The public attributes that a class and its methods set, and its properties."""
+    found = {each.name for each in node.body if isinstance(each, ast.FunctionDef) and _is_property(each)}
+    for each in node.body:
+        if isinstance(each, ast.Assign | ast.AnnAssign):
+            targets = each.targets if isinstance(each, ast.Assign) else [each.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store):
+            if isinstance(inner.value, ast.Name) and inner.value.id == "self":
+                found.add(inner.attr)
+    return {name for name in found if not name.startswith("_")}
 
 
 def _method(node: ast.FunctionDef | ast.AsyncFunctionDef, owner: ClassSource) -> Method:
@@ -185,37 +191,37 @@ def _is_property(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return bool(_decorators(node) & {"property", "cached_property", "setter", "deleter", "getter"})
 
 
-def _signature_of_spec(spec: Any) -> Signature:
-    """The signature that a full argument specification, as a dict, stands for."""
+def parse_signature(text: str) -> Signature:
+    """Return the signature that a text such as "(self, seconds: float = 1.0) -> None" stands for; `self` left out.
+
+    Raises:
+        ValueError: It is none.
+
+    """
     try:
-        annotations = spec.get("annotations") or {}
-        args, defaults = list(spec["args"]), list(spec.get("defaults") or ())
-        given: list[Any] = [Parameter.empty] * (len(args) - len(defaults)) + defaults
-
-        def parameter(name: str, kind: Any, default: Any = Parameter.empty) -> Parameter:
-            return Parameter(name, kind, default=default, annotation=annotations.get(name, Parameter.empty))
-
-        found = [parameter(name, _KINDS[1], value) for name, value in zip(args, given, strict=True)]
-        del found[:1]
-        if spec.get("varargs"):
-            found.append(parameter(spec["varargs"], Parameter.VAR_POSITIONAL))
-        only = spec.get("kwonlydefaults") or {}
-        found += [
-            parameter(name, Parameter.KEYWORD_ONLY, only.get(name, Parameter.empty))
-            for name in spec.get("kwonlyargs") or ()
-        ]
-        if spec.get("varkw"):
-            found.append(parameter(spec["varkw"], Parameter.VAR_KEYWORD))
-        return Signature(found, return_annotation=annotations.get("return", Signature.empty))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return OPEN
+        node = ast.parse(f"def f{text}: ...").body[0]
+    except SyntaxError as error:
+        raise ValueError(f"{text!r} is no signature") from error
+    if not isinstance(node, ast.FunctionDef):
+        raise ValueError(f"{text!r} is no signature")
+    return signature_of(node)
 
 
-def with_self(signature: Signature) -> Signature:
-    """Return a signature as that of a function in a class."""
-    first = Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    if not any(each.kind is Parameter.POSITIONAL_ONLY for each in signature.parameters.values()):
-        first = first.replace(kind=Parameter.POSITIONAL_OR_KEYWORD)
-    if "self" in signature.parameters:
-        return signature
-    return signature.replace(parameters=[first, *signature.parameters.values()])
+def signature_text(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return the signature of a method as text, as it is written in its source; `self` is there in any case."""
+    arguments = copy.deepcopy(node.args)
+    if "staticmethod" in _decorators(node):
+        (arguments.posonlyargs or arguments.args).insert(0, ast.arg("self"))
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
+    return f"({ast.unparse(arguments)}){returns}"
+
+
+def written_signatures(found: ClassSource, finder: SourceFinder) -> dict[str, str]:
+    """Return the public methods of a class, its bases included, with their signatures as texts."""
+    texts: dict[str, str] = {}
+    for each in finder.lineage(found):
+        for node in each.node.body if each is not None else ():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                if not node.name.startswith("_") and not _is_property(node):
+                    texts.setdefault(node.name, signature_text(node))
+    return texts
