@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from devicedb import load_file
 from rexec.devices import fetch_database
-from rexec.doctor import Finding, audit
+from rexec.doctor import Audit, Finding, run
 from rexec.doctor.audit import load_checks
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
@@ -22,9 +23,16 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec doctor`."""
     parser = argparse.ArgumentParser(
         prog="rexec doctor",
-        description="Ask every controller of a device database how it is, all at once, and name the cause where one "
+        description="Ask every controller of a device database how it is, all at once, and name the cause where one\n"
         "does not answer. Targets with remote execution get a function sent, and are asked for their clock.",
-        epilog="Exit status: 0 all well (warnings included), 1 something is wrong, 2 the audit could not be made.",
+        epilog="examples:\n"
+        "  rexec doctor                       every controller of ./device_db.py and its targets\n"
+        "  rexec doctor camera --timeout 2\n"
+        "  rexec doctor --master lab1 --format junit > doctor.xml\n"
+        "  rexec doctor --checks checks.py    with check_NAME(endpoint, client) of your own\n\n"
+        "Exit status: 0 all well (warnings included, unless --strict), 1 something is wrong, 2 the audit could not\n"
+        "be made.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="devices (default: all controllers and their targets)")
@@ -53,7 +61,8 @@ def main(argv: Sequence[str]) -> int:
     for name in options.names:
         database.endpoint(name)  # a slip of the pen is no finding
     checks = load_checks(options.checks) if options.checks is not None else {}
-    findings = audit(database, options.names, options.timeout, checks)
+    hosts = (master,) if master else ()
+    findings = run(Audit(database, options.timeout, checks, hosts), options.names)
     if options.format == "json":
         print(json.dumps([each.as_dict() for each in findings], indent=2, default=str))
     elif options.format == "junit":
@@ -85,9 +94,9 @@ def said(finding: Finding) -> str:
     details = finding.details
     parts = [str(details["description"])] if details.get("description") else []
     if "clock_offset" in details:
-        parts.append(
-            f"Python {details['python']} on {details['host']}, clock {details['clock_offset']:+.3f} s"
-        )
+        versions = "".join(f", {name} {version}" for name, version in details["versions"].items())
+        clock = f"clock {details['clock_offset']:+.3f} s"
+        parts.append(f"Python {details['python']}{versions} on {details['host']}, {clock}")
     return "; ".join(parts)
 
 
@@ -98,7 +107,12 @@ def junit(findings: Sequence[Finding]) -> str:
     for each in findings:
         case = SubElement(suite, "testcase", classname=each.address or "device_db", name=each.name)
         if each.severity == "error":
-            SubElement(case, "failure", type=each.cause, message=each.message)
+            SubElement(case, "failure", type=each.cause, message=_xml_text(each.message))
         elif each.severity == "warning":
-            SubElement(case, "system-out").text = f"{each.cause}: {each.message}"
+            SubElement(case, "system-out").text = _xml_text(f"{each.cause}: {each.message}")
     return tostring(suite, encoding="unicode")
+
+
+def _xml_text(text: str) -> str:
+    """Return a text without the characters that XML 1.0 does not allow."""
+    return re.sub(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]", "\ufffd", text)

@@ -1,49 +1,82 @@
 """Audits many devices at the same time, in a bounded one."""
 
 import importlib.util
+import math
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from devicedb import DeviceDatabase
 from rexec.devices import DeviceError
-from rexec.doctor.diagnose import Check, diagnose
-from rexec.doctor.finding import Finding
+from rexec.devices.peers import Connections
+from rexec.doctor.diagnose import Audit, Check, diagnose
+from rexec.doctor.finding import Cause, Finding
+from rexec.doctor.here import annotated
+
+MOST: Final = 128
+"""Devices that are examined at the same time: each takes a thread and a few sockets."""
 
 
 class CheckFileError(DeviceError):
     """A file of own checks cannot be loaded, or has none."""
 
 
-def audit(
-    database: DeviceDatabase, names: Iterable[str], timeout: float, checks: Mapping[str, Check] | None = None
-) -> list[Finding]:
+def run(audit: Audit, names: Iterable[str]) -> list[Finding]:
     """Return a finding for each device, in the order of `names` (none: all of the database).
 
     Args:
-        database: The device database.
+        audit: What is to be examined, and how long. `MOST` devices are examined at the same time; those
+            that are not done a tenth after their time are given up.
         names: The devices.
-        timeout: Seconds for each; all are audited at once, and after a tenth more those that are not done are
-            given up.
-        checks: The laboratory's own.
 
     """
-    wanted = list(dict.fromkeys(names)) or remote_devices(database)
+    wanted = list(dict.fromkeys(names)) or remote_devices(audit.database)
     found: dict[str, Finding] = {}
+    steps: dict[str, str] = {}
+    waiting = iter(wanted)
+    lock = threading.Lock()
 
-    def one(name: str) -> None:
-        found[name] = diagnose(database, name, timeout, checks)
+    began = time.monotonic()
+
+    def work() -> None:
+        # The first ones have begun together, however long it took to start their threads.
+        deadline = began + audit.timeout
+        while True:
+            with lock:
+                name = next(waiting, None)
+            if name is None:
+                return
+            found[name] = diagnose(audit, name, partial(steps.__setitem__, name), deadline)
+            deadline = time.monotonic() + audit.timeout
 
     # Daemons: resolving a name cannot be interrupted, and must not keep the program from ending.
-    threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in wanted]
-    deadline = time.monotonic() + 1.1 * timeout
+    threads = [threading.Thread(target=work, daemon=True) for _ in wanted[:MOST]]
+    rounds = math.ceil(len(wanted) / MOST)
+    deadline = began + (rounds + 0.1) * audit.timeout
     for thread in threads:
         thread.start()
+    _join(threads, began + 0.5 * audit.timeout)
+    # Looked up while the slow ones are waited for: it takes a while itself.
+    seen = Connections() if len(found) < len(wanted) else None
+    _join(threads, deadline)
+    findings = [found.get(name) or _late(name, steps.get(name)) for name in wanted]
+    return annotated(findings, audit.database, seen)
+
+
+def _join(threads: list[threading.Thread], deadline: float) -> None:
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = "no step of the audit failed, but they did not end in time: resolving the host, or a driver, hangs"
-    return [found.get(name) or Finding(name, "silent", late) for name in wanted]
+
+
+def _late(name: str, step: str | None) -> Finding:
+    """Return the finding for a device that was not done in time."""
+    if step is None:
+        return Finding(name, "silent", "its turn did not come: too many others hang")
+    cause: Cause = "check" if step.startswith("check_") else "silent"
+    return Finding(name, cause, f"not done in time: {step} hangs, or this machine is too busy")
 
 
 def remote_devices(database: DeviceDatabase) -> list[str]:

@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from devicedb import DeviceDatabase, DeviceDBError, Endpoint
 from devicedb.suggest import did_you_mean
 from rexec.devices.connect import ssl_config
 from rexec.devices.errors import start_advice
+from rexec.doctor import elsewhere
 from rexec.doctor.finding import Finding
 from rexec.doctor.greeting import Failed, Greeting, greet
 from rexec.wire.errors import CallTimeout, WireError
@@ -18,43 +19,85 @@ from rexec.wire.pc_rpc import Client
 Check = Callable[[Endpoint, Client], None]
 """A check of a laboratory's own: raises if something is wrong."""
 
+CLOCK_TOLERANCE: Final = 1.0
+"""Seconds by which a clock may differ from this machine's."""
+
+_CONNECT_SHARE: Final = 0.7
+"""Share of the time for connecting; the rest is for looking elsewhere."""
+
+_GREET_SHARE: Final = 0.95
+"""Share of the time after which a server that says nothing is silent."""
+
+_ABSENT: Final = frozenset({"refused", "unroutable", "unresolved", "no-accept"})
+"""Causes with which a controller may be somewhere else."""
+
 _PROBE: Final = """
 def rexec_doctor_probe():
     import platform, time
-    return {"time": time.time(), "python": platform.python_version(), "host": platform.node()}
+    from importlib import metadata
+    versions = {}
+    for name in ("artiq-rexec", "sipyco", "artiq", "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), "host": platform.node(), "versions": versions, "time": time.time()}
 """
 
 
+@dataclass(frozen=True)
+class Audit:
+    """What the examinations of all devices share.
+
+    Args:
+        database: The device database.
+        timeout: Seconds for all steps of one device together.
+        checks: The laboratory's own, called with the endpoint and a connected client where all else is well.
+        hosts: Where a controller that is not at its place is looked for, beside this machine and the database's hosts.
+
+    """
+
+    database: DeviceDatabase
+    timeout: float
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+
+
 def diagnose(
-    database: DeviceDatabase, name: str, timeout: float, checks: Mapping[str, Check] | None = None
+    audit: Audit,
+    name: str,
+    at: Callable[[str], None] = lambda step: None,
+    deadline: float | None = None,
 ) -> Finding:
     """Return what is the matter with a device, or that all is well.
 
     Args:
-        database: The device database.
+        audit: What is to be examined, and how long.
         name: The device: a controller, an auxiliary target or an alias of one.
-        timeout: Seconds for all steps together.
-        checks: The laboratory's own, called with the endpoint and a connected client where all else is well.
+        at: Told of each step before it is made.
+        deadline: `time.monotonic()` at which to give up, where the time has begun already.
 
     """
-    deadline = time.monotonic() + timeout
+    if deadline is None:
+        deadline = time.monotonic() + audit.timeout
     try:
-        endpoint = database.endpoint(name)
+        endpoint = audit.database.endpoint(name)
     except DeviceDBError as error:
         return Finding(name, "entry", str(error))
     base = Finding(name, "ok", "", endpoint.address, endpoint.target_name)
     try:
-        greeting = greet(endpoint.host, endpoint.port, endpoint.tls, deadline)
-        target = _target(database, endpoint, greeting)
+        at("resolving its host, or its greeting,")
+        connect_deadline = deadline - (1 - _CONNECT_SHARE) * audit.timeout
+        greet_deadline = deadline - (1 - _GREET_SHARE) * audit.timeout
+        greeting = greet(endpoint.host, endpoint.port, endpoint.tls, greet_deadline, connect_deadline)
+        target = _target(audit.database, endpoint, greeting)
     except Failed as failure:
-        message = str(failure)
-        if failure.cause == "refused":
-            entry = database.raw[endpoint.controller]
-            message += f". {start_advice(endpoint, entry, os.environ.get('ARTIQ_SSL_DIR'))}"
-        return replace(base, cause=failure.cause, message=message)
+        at("looking for it on other hosts")
+        return _failed(audit, base, endpoint, failure, deadline)
     base = replace(base, target=target, details={"description": greeting.description})
     try:
-        found = _call(base, endpoint, target, deadline, checks or {})
+        at("a call")
+        found = _call(base, endpoint, target, deadline, audit.checks, at)
     except CallTimeout:
         return replace(base, cause="busy", message="it shakes hands, but does not answer a call in time: a long "
                        "call goes on, or its driver hangs")  # fmt: skip
@@ -65,6 +108,21 @@ def diagnose(
             found, cause="old", message="it speaks the old protocol (PYON v1) only; it works, slower"
         )
     return found
+
+
+def _failed(audit: Audit, base: Finding, endpoint: Endpoint, failure: Failed, deadline: float) -> Finding:
+    """Return the finding for a server that could not be reached, or is not what it should be."""
+    cause, message = failure.cause, str(failure)
+    if cause in _ABSENT:
+        hosts = elsewhere.candidates(audit.database, endpoint, audit.hosts)
+        host = elsewhere.look(hosts, endpoint, deadline)
+        if host is not None:
+            cause, message = "wrong-machine", f"{message}, {elsewhere.where(host, endpoint)}"
+        elif cause == "refused":
+            entry = audit.database.raw[endpoint.controller]
+            message += f". {start_advice(endpoint, entry, os.environ.get('ARTIQ_SSL_DIR'))}"
+        return replace(base, cause=cause, message=message)
+    return replace(base, cause=cause, message=message)
 
 
 def _target(database: DeviceDatabase, endpoint: Endpoint, greeting: Greeting) -> str:
@@ -85,13 +143,23 @@ def _target(database: DeviceDatabase, endpoint: Endpoint, greeting: Greeting) ->
         and raw.get("target_name") in greeting.targets
     ]
     whose = f" It looks like the controller of {others[0]!r}." if others else ""
+    # A controller is often started without what an auxiliary entry counts on.
+    own = database.raw[endpoint.controller].get("target_name")
+    is_without = own in greeting.targets and wanted != own and wanted.endswith("rexec")
+    hint = " Was it started without remote execution?" if is_without else ""
     raise Failed(
-        "target", f"it has no target {wanted!r}; it has {has}.{whose}{did_you_mean(wanted, greeting.targets)}"
+        "target",
+        f"it has no target {wanted!r}; it has {has}.{whose}{did_you_mean(wanted, greeting.targets)}{hint}",
     )
 
 
 def _call(
-    base: Finding, endpoint: Endpoint, target: str, deadline: float, checks: Mapping[str, Check]
+    base: Finding,
+    endpoint: Endpoint,
+    target: str,
+    deadline: float,
+    checks: Mapping[str, Check],
+    at: Callable[[str], None],
 ) -> Finding:
     """Ping the target, or send it code where it has remote execution; then the laboratory's own checks."""
 
@@ -114,11 +182,12 @@ def _call(
         if found.severity == "error":
             return found
         for title, check in checks.items():
+            at(title)
             try:
                 check(endpoint, client)
             except WireError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 return replace(found, cause="check", message=f"{title}: {type(error).__name__}: {error}")
     return found
 
@@ -152,6 +221,12 @@ def _remote(base: Finding, client: Client) -> Finding:
             base, cause="rexec-failed", message=f"code sent there fails: {type(error).__name__}: {error}"
         )
     # The remote clock was read about half a round trip after the call was sent.
-    details = {**base.details, **told, "clock_offset": told.pop("time") - (sent + seconds / 2)}
-    details.pop("time", None)
-    return replace(base, milliseconds=1e3 * seconds, details=details)
+    offset = told.pop("time") - (sent + seconds / 2)
+    found = replace(
+        base, milliseconds=1e3 * seconds, details={**base.details, **told, "clock_offset": offset}
+    )
+    if abs(offset) > CLOCK_TOLERANCE + seconds / 2:
+        order = "ahead of" if offset > 0 else "behind"
+        message = f"its clock is {abs(offset):.1f} s {order} this machine's: its time stamps will not fit"
+        return replace(found, cause="clock", message=message)
+    return found

@@ -1,15 +1,16 @@
 """What was found about one device."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 Cause = Literal[
-    "ok", "entry", "unresolved", "refused", "unroutable", "no-accept", "silent", "closed", "protocol", "old",
-    "target", "tls", "ping-missing", "ping-failed", "busy", "rexec-failed", "check",
+    "ok", "entry", "unresolved", "refused", "unroutable", "no-accept", "wrong-machine", "silent", "closed", "protocol",
+    "old", "target", "tls", "ping-missing", "ping-failed", "busy", "rexec-failed", "clock", "check",
 ]  # fmt: skip
 """What is the matter, as a word that does not change between releases."""
 
-WARNINGS = frozenset({"old", "ping-missing", "busy"})
+CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
+WARNINGS: Final = frozenset({"old", "ping-missing", "busy", "clock"})
 """Causes with which the device can be used, or soon again."""
 
 
@@ -26,7 +27,8 @@ class Finding:
     milliseconds: float | None = None
     """Round trip of a call."""
     details: dict[str, Any] = field(default_factory=dict)
-    """Clock offset in seconds, versions: where the device tells."""
+    """What the device tells of itself: `description`; with remote execution `clock_offset` in seconds, `python`,
+    `host`, and `versions` by package."""
 
     @property
     def severity(self) -> Literal["ok", "warning", "error"]:

@@ -33,26 +33,32 @@ class Failed(Exception):
         super().__init__(message)
 
 
-def greet(host: str, port: int, tls: TLSFiles | None, deadline: float) -> Greeting:
+def greet(
+    host: str, port: int, tls: TLSFiles | None, deadline: float, connect_deadline: float | None = None
+) -> Greeting:
     """Return the greeting of a server.
 
     Args:
         host, port: Where it is.
         tls: Certificates, if its entry has any.
         deadline: `time.monotonic()` at which to give up.
+        connect_deadline: The same for being connected, where that is to be given up earlier.
 
     Raises:
         Failed: With the cause.
 
     """
     try:
-        with _connected(host, port, deadline) as plain:
+        with _connected(host, port, connect_deadline or deadline) as plain:
+            plain.settimeout(max(0.01, deadline - time.monotonic()))
             stream = _secured(plain, tls) if tls is not None else plain
             with stream:
                 try:
                     line = _first_line(stream)
-                except ssl.SSLError:
+                except ssl.SSLError as error:
                     # The handshake went well on this side: with TLS 1.3 a refusal of our certificate comes after it.
+                    if "alert" in str(error).lower():
+                        raise
                     line = b""
                 return _parsed(line, host, port, tls, deadline)
     except Failed:
@@ -69,24 +75,37 @@ def greet(host: str, port: int, tls: TLSFiles | None, deadline: float) -> Greeti
 
 
 def _connected(host: str, port: int, deadline: float) -> socket.socket:
-    timeout = max(0.01, deadline - time.monotonic())
+    """Return a connection to the first address of a host that takes one; each gets its share of the time."""
+    began = time.monotonic()
     try:
-        stream = socket.create_connection((host, port), timeout)
-    except socket.gaierror as error:
+        found = list(
+            dict.fromkeys(each[4] for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        )
+    except OSError as error:
         raise Failed(
             "unresolved", f"host {host!r} does not resolve: {error.strerror}. Is it spelled right?"
         ) from None
-    except ConnectionRefusedError:
-        raise Failed("refused", "nobody listens there") from None
-    except TimeoutError:
-        raise Failed("no-accept", f"no answer to connecting in {timeout:.1f} s: the machine is off, or a firewall "
-                     "drops it") from None  # fmt: skip
-    except OSError as error:
-        if error.errno in _UNROUTABLE:
-            raise Failed("unroutable", f"there is no way to that machine: {error.strerror}") from None
-        raise Failed("unroutable", f"connecting fails: {error.strerror or error}") from None
-    stream.settimeout(max(0.01, deadline - time.monotonic()))
-    return stream
+    failures: list[OSError] = []
+    for at, address in enumerate(found):
+        share = (deadline - time.monotonic()) / (len(found) - at)
+        try:
+            return socket.create_connection((str(address[0]), port), max(0.01, share))
+        except OSError as error:
+            failures.append(error)
+    raise _not_connected(failures, time.monotonic() - began)
+
+
+def _not_connected(failures: list[OSError], seconds: float) -> Failed:
+    """Return what it means that no address of a host takes a connection; the best of the failures counts."""
+    if any(isinstance(each, ConnectionRefusedError) for each in failures):
+        return Failed("refused", "nobody listens there")
+    if any(isinstance(each, TimeoutError) for each in failures):
+        return Failed("no-accept", f"no answer to connecting in {seconds:.1f} s: the machine is off, or a firewall "
+                      "drops it")  # fmt: skip
+    error = failures[-1]
+    if error.errno in _UNROUTABLE:
+        return Failed("unroutable", f"there is no way to that machine: {error.strerror}")
+    return Failed("unroutable", f"connecting fails: {error.strerror or error}")
 
 
 def _secured(plain: socket.socket, tls: TLSFiles) -> ssl.SSLSocket:
@@ -157,9 +176,18 @@ def _speaks_tls(host: str, port: int, deadline: float) -> bool:
 
 
 def _tls_reason(error: ssl.SSLError, tls: TLSFiles | None) -> str:
-    text = str(error).lower()
+    text = str(error).lower().replace("_", " ")
     if tls is None:
         return str(error)
+    if "key values mismatch" in text:
+        return f"{tls.client_key} is not the key of {tls.client_cert}"
+    if "no start line" in text or "pem lib" in text or "no certificate or crl" in text:
+        files = f"{tls.client_cert}, {tls.client_key}, {tls.server_cert}"
+        return f"one of {files} holds no certificate or key in PEM form: {error}"
+    if "expired" in text and "alert" in text:
+        return f"the server says that {tls.client_cert} has expired, or its clock is wrong"
+    if "expired" in text or "not yet valid" in text:
+        return f"the server's certificate is out of date, or this machine's clock is wrong: {error.args[-1]}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not in {tls.server_cert}: put it there"
     if "alert" in text:

@@ -126,7 +126,7 @@ class Keeper:
         there = answer(endpoint, 2.0)
         if there.is_refused:
             return True
-        who = peers.owner(endpoint.port)
+        who = peers.Connections().owner(endpoint.port)
         if there.is_there:
             said = f"a controller that was not started for this entry answers there: {who or peers.UNKNOWN}"
             self._set("elsewhere", said)
@@ -197,7 +197,7 @@ class Keeper:
         with self._lock:
             self._status.silent_since = self._status.silent_since or began
             silence = time.time() - self._status.silent_since
-        connected = peers.clients(self.spec.endpoint.port, process.pid)
+        connected = peers.Connections().clients(self.spec.endpoint.port, process.pid)
         verdict = judge(outcome, silence, connected, self.spec.busy_limit)
         if not verdict.is_left_alone:
             return verdict.reason

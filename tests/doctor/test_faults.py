@@ -1,5 +1,6 @@
 """Staged faults, each diagnosed rightly."""
 
+import os
 import socket
 import threading
 import time
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from devicedb import from_dict
-from rexec.doctor import Finding, audit, diagnose
+from rexec.doctor import Audit, Finding, diagnose, elsewhere, run
+from rexec.doctor.finding import CAUSES
 from rexec.remote_exec import RemoteExecServer
 from rexec.wire import certs
 from rexec.wire.pc_rpc import Client
@@ -86,7 +88,7 @@ def entry(port: int, **further: Any) -> dict[str, Any]:
 
 
 def examined(raw: dict[str, Any], name: str = "lamp", timeout: float = 3.0, **options: Any) -> Finding:
-    return diagnose(from_dict(raw, "device_db.py"), name, timeout, **options)
+    return diagnose(Audit(from_dict(raw, "device_db.py"), timeout, **options), name)
 
 
 def test_a_well_controller_with_its_round_trip() -> None:
@@ -266,6 +268,130 @@ def test_many_devices_are_audited_at_once() -> None:
         well = stack.enter_context(serving({"lamp": Lamp()}))
         dead = stack.enter_context(silent())
         raw = {f"d{number}": entry(dead if number % 10 < 3 else well) for number in range(100)}
-        found = audit(from_dict(raw, "db"), [], 2.0)
+        found = run(Audit(from_dict(raw, "db"), 2.0), [])
     assert [each.name for each in found] == list(raw)
     assert [each.cause for each in found] == ["silent" if number % 10 < 3 else "ok" for number in range(100)]
+
+
+def test_a_controller_on_this_machine_that_should_be_on_another() -> None:
+    # Nobody listens at 127.0.0.2; the one that is meant has been started at 127.0.0.1.
+    with serving({"lamp": Lamp()}) as port:
+        found = examined({"lamp": entry(port, host="127.0.0.2")})
+    assert found.cause == "wrong-machine", found
+    assert (
+        f"but its target answers at 127.0.0.1:{port}, on this machine ({socket.gethostname()})"
+        in found.message
+    )
+
+
+def test_a_controller_that_listens_at_the_other_loopback_address() -> None:
+    with serving({"lamp": Lamp()}) as port:
+        found = examined({"lamp": entry(port, host="::1")})
+    assert found.cause == "wrong-machine", found
+    assert "it was started with another --bind" in found.message
+
+
+def test_a_controller_on_another_host_of_the_database() -> None:
+    raw = {"lamp": entry(3290, host="lab1"), "eye": entry(1, host="lab2"), "twin": entry(2, host="lab2")}
+    endpoint = from_dict(raw, "db").endpoint("lamp")
+    hosts = elsewhere.candidates(from_dict(raw, "db"), endpoint, ("master",))
+    assert hosts == ["127.0.0.1", "::1", "master", "lab2"]
+    assert elsewhere.where("lab2", endpoint) == (
+        "but its target answers at lab2:3290: if that is its machine, change host in the entry"
+    )
+
+
+def test_another_server_in_the_place_is_not_taken_for_it() -> None:
+    with serving({"camera": Lamp()}) as port:
+        assert examined({"lamp": entry(port, host="127.0.0.2")}).cause == "refused"
+
+
+class RemoteWithAClock:
+    def __init__(self, ahead: float) -> None:
+        self.ahead = ahead
+
+    def add_code(self, code: str) -> None:
+        return None
+
+    def call(self, name: str) -> dict[str, Any]:
+        return {
+            "time": time.time() + self.ahead,
+            "python": "3.9.1",
+            "host": "lab1",
+            "versions": {"sipyco": "1.9"},
+        }
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(30.0, "30.0 s ahead of"), (-7200.0, "7200.0 s behind")])
+def test_a_clock_that_is_wrong(ahead: float, said: str) -> None:
+    with serving({"lamp": RemoteWithAClock(ahead)}) as port:
+        found = examined({"lamp": entry(port)})
+    assert (found.cause, found.severity, said in found.message) == ("clock", "warning", True)
+    assert found.details["versions"] == {"sipyco": "1.9"}
+
+
+def test_remote_execution_that_was_not_started() -> None:
+    aux = {"type": "controller_aux_target", "controller": "lamp", "target_name": "lamp_rexec"}
+    with serving({"lamp": Lamp()}) as port:
+        assert "started without remote execution?" in examined({"lamp": entry(port), "r": aux}, "r").message
+
+
+def test_the_process_that_has_the_port_is_named() -> None:
+    with speaking(b"220 ftp\r\n") as port:
+        (found,) = run(Audit(from_dict({"lamp": entry(port)}, "db"), 3.0), [])
+    assert f"The port is that of pid {os.getpid()} (" in found.message
+
+
+def test_a_key_of_another_certificate(tmp_path: Path) -> None:
+    us = certs.make_set(tmp_path / "a", ["us"]).clients["us"]
+    other = certs.make_set(tmp_path / "b", ["us"]).clients["us"]
+    files = {"client_cert": str(us.cert), "client_key": str(other.key), "server_cert": str(us.cert)}
+    with serving({"lamp": Lamp()}) as port:
+        found = examined({"lamp": entry(port, simple_ssl_config=files)})
+    assert (found.cause, found.message) == (
+        "tls",
+        f"{other.key} is not the key of {us.cert}",
+    )
+
+
+def test_a_file_that_holds_no_certificate(tmp_path: Path) -> None:
+    us = certs.make_set(tmp_path / "a", ["us"]).clients["us"]
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    with serving({"lamp": Lamp()}) as port:
+        found = examined({"lamp": entry(port, simple_ssl_config=tls(us, empty))})
+    assert (found.cause, str(empty) in found.message, "PEM" in found.message) == ("tls", True, True)
+
+
+def test_checks_that_hang_or_exit_are_named() -> None:
+    release = threading.Event()
+
+    def check_slow(endpoint: Any, client: Any) -> None:
+        release.wait(20)
+
+    def check_exits(endpoint: Any, client: Any) -> None:
+        raise SystemExit(3)
+
+    with serving({"lamp": Lamp()}) as port:
+        database = from_dict({"lamp": entry(port)}, "db")
+        (found,) = run(Audit(database, 0.5, {"check_slow": check_slow}), [])
+        release.set()
+        assert (found.cause, found.message) == (
+            "check",
+            "not done in time: check_slow hangs, or this machine is too busy",
+        )
+        (found,) = run(Audit(database, 3.0, {"check_exits": check_exits}), [])
+    assert (found.cause, found.message) == ("check", "check_exits: SystemExit: 3")
+
+
+def test_more_devices_than_are_examined_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rexec.doctor.audit.MOST", 4)
+    with serving({"lamp": Lamp()}) as port:
+        raw = {f"d{number}": entry(port) for number in range(21)}
+        found = run(Audit(from_dict(raw, "db"), 5.0), [])
+    assert [each.cause for each in found] == ["ok"] * 21
+
+
+def test_every_cause_is_staged_here() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [cause for cause in CAUSES if f'"{cause}"' not in text] == []

@@ -1,0 +1,79 @@
+"""Looks for a controller that is not where its entry says: on this machine, or on another host of the database."""
+
+import socket
+import threading
+import time
+from typing import Final
+
+from devicedb import DeviceDatabase, Endpoint
+from rexec.devices.hosts import addresses
+from rexec.doctor.greeting import Failed, greet
+
+LOOPBACK: Final = ("127.0.0.1", "::1")
+MOST: Final = 16
+"""Hosts that are tried at most."""
+
+_LONGEST: Final = 1.0
+"""Seconds for all of them, where there are more left."""
+
+
+def candidates(database: DeviceDatabase, endpoint: Endpoint, further: tuple[str, ...] = ()) -> list[str]:
+    """Return the hosts on which the controller of an endpoint might run instead.
+
+    Args:
+        database: Its other entries name hosts.
+        endpoint: Of the device.
+        further: More hosts, for example that of the master.
+
+    """
+    named = [
+        raw["host"]
+        for raw in database.raw.values()
+        if isinstance(raw, dict) and raw.get("type") == "controller" and isinstance(raw.get("host"), str)
+    ]
+    found = dict.fromkeys((*LOOPBACK, *further, *named))
+    found.pop(endpoint.host, None)
+    return list(found)[:MOST]
+
+
+def look(hosts: list[str], endpoint: Endpoint, deadline: float) -> str | None:
+    """Return the first of some hosts on which the target of an endpoint answers at its port, None if none does.
+
+    Args:
+        hosts: Where to look, all at the same time.
+        endpoint: Of the device.
+        deadline: `time.monotonic()` at which to give up.
+
+    """
+    until = min(deadline, time.monotonic() + _LONGEST)
+    if until - time.monotonic() < 0.05:
+        return None
+    found: set[str] = set()
+
+    def one(host: str) -> None:
+        try:
+            there = greet(host, endpoint.port, endpoint.tls, until).targets
+        except Failed:
+            return
+        if endpoint.target_name is None or endpoint.target_name in there:
+            found.add(host)
+
+    threads = [threading.Thread(target=one, args=(host,), daemon=True) for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return next((host for host in hosts if host in found), None)
+
+
+def where(host: str, endpoint: Endpoint) -> str:
+    """Return what it means that a controller answers on `host` rather than where its entry says."""
+    at = f"[{host}]:{endpoint.port}" if ":" in host else f"{host}:{endpoint.port}"
+    if host not in LOOPBACK:
+        return f"but its target answers at {at}: if that is its machine, change host in the entry"
+    if addresses(endpoint.host) & set(LOOPBACK):
+        return f"but its target answers at {at}: it was started with another --bind than the entry's host"
+    return (
+        f"but its target answers at {at}, on this machine ({socket.gethostname()}): either it was started on the wrong "
+        "one, or host in the entry is wrong"
+    )
