@@ -16,8 +16,19 @@ class GitState(BaseModel):
     root: str = Field(description="Top folder of the work tree.")
     commit: str | None = Field(default=None, description="Hash of HEAD; None before the first commit.")
     branch: str | None = Field(default=None, description="Name of the branch; None when detached.")
-    dirty: bool = Field(default=False, description="Whether tracked files differ from HEAD.")
+    dirty: bool | None = Field(
+        default=None, description="Whether tracked files differ from HEAD; None: not known."
+    )
     diff: str = Field(default="", description="The output of `git diff HEAD`, empty for a clean tree.")
+    diff_cut: bool = Field(
+        default=False, description="Whether the diff was too long, and is its beginning only."
+    )
+    tracked: bool | None = Field(
+        default=None, description="Whether the experiment's file is tracked; None: not known."
+    )
+    untracked: list[str] = Field(
+        default_factory=list, description="Python files beside and below the experiment that are not tracked."
+    )
 
 
 class RunIdentity(BaseModel):
@@ -58,8 +69,8 @@ class RunIdentity(BaseModel):
     )
     sources: dict[str, str] = Field(
         default_factory=dict,
-        description="SHA-256 of a source text, the text: the experiment's file and functions sent to "
-        "controllers.",
+        description="SHA-256 of a source text, the text: the experiment's file, the modules of its folder that it "
+        "imports, and code sent to controllers.",
     )
     host: str | None = Field(default=None, description="Name of the machine.")
     command: list[str] = Field(default_factory=list, description="The command line, where there was one.")

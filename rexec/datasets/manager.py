@@ -3,7 +3,7 @@
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -187,6 +187,21 @@ class DatasetManager:
                 "this dataset manager keeps values in memory only: give it a ResultsWriter as sink"
             )
         write(file)
+
+    def set_storage(self, key: str, **settings: Any) -> None:
+        """Say how a dataset is stored in the result file (`rexec.results.storage.checked_settings`).
+
+        A sink that has no file takes no notice.
+        """
+        store = getattr(self._sink, "set_storage", None)
+        if store is not None:
+            store(key, **settings)
+
+    def declare_plot(self, signal: str, axes: Sequence[str] = ()) -> None:
+        """Say which dataset viewers of the result file show first, against which others."""
+        declare = getattr(self._sink, "declare_plot", None)
+        if declare is not None:
+            declare(signal, axes)
 
     def check_unchanged(self) -> list[str]:
         """Return (and report once) the datasets whose list or array the experiment changed after setting it.

@@ -17,6 +17,7 @@ from rexec.experiment.errors import (
     NoDefault,
     TerminationRequested,
 )
+from rexec.experiment.hints import dataset_storage, default_plot
 from rexec.experiment.scan import (
     CenterScan,
     ExplicitScan,
@@ -53,4 +54,6 @@ __all__ = [
     "Scannable",
     "StringValue",
     "TerminationRequested",
+    "dataset_storage",
+    "default_plot",
 ]

@@ -1,11 +1,12 @@
 """What an experiment class is made of: devices, arguments, datasets, children. Meaning as in ARTIQ."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 from rexec.experiment.errors import CancelledArgsError, NoDefault
+from rexec.experiment.hints import dataset_storage, default_plot
 
 
 class HasEnvironment:
@@ -144,6 +145,14 @@ class HasEnvironment:
             if given is not None
         }
         self.__dataset_mgr.set(key, value, metadata, broadcast, persist, archive)
+
+    def dataset_storage(self, key: str, **settings: Any) -> None:
+        """Say how a dataset is stored in the result file: see `rexec.experiment.dataset_storage`."""
+        dataset_storage(self, key, **settings)
+
+    def default_plot(self, signal: str, axes: Sequence[str] = ()) -> None:
+        """Say which dataset viewers show first, against which: see `rexec.experiment.default_plot`."""
+        default_plot(self, signal, axes)
 
     def mutate_dataset(self, key: str, index: Any, value: Any) -> None:
         """Set a part of a dataset; a tuple of ints as index is a slice, of tuples one slice a dimension."""

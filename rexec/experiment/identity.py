@@ -12,9 +12,11 @@ from typing import Any, Final
 from devicedb import DeviceDatabase
 from rexec._version import __version__
 from rexec.experiment.argument_manager import ArgumentManager
+from rexec.experiment.git import git_state
 from rexec.wire import pyon
 from schemas.run import RunIdentity
 
+_FOREIGN: Final = frozenset({"site-packages", "dist-packages"})
 _LIBRARIES: Final = ("numpy", "h5py", "lmdb", "artiq")
 
 
@@ -50,7 +52,6 @@ def identity(
 
     """
     snapshot = encodable(database.raw)
-    source = file.read_text(encoding="utf-8", errors="replace")
     return RunIdentity(
         rid=rid,
         class_name=experiment["class_name"],
@@ -64,10 +65,36 @@ def identity(
         device_db_sha256=hashlib.sha256(pyon.encode(snapshot).encode()).hexdigest(),
         simulated=database.simulated(),
         versions=versions(),
-        sources={hashlib.sha256(source.encode()).hexdigest(): source},
+        sources=local_sources(file),
+        git=git_state(file),
         host=socket.gethostname(),
         command=list(command),
     )
+
+
+def local_sources(file: Path) -> dict[str, str]:
+    """Return the source of an experiment's file, and of the modules of its folder that are imported, by SHA-256."""
+    folder = file.absolute().parent
+    files = {file.absolute()}
+    for module in list(sys.modules.values()):
+        found = getattr(module, "__file__", None)
+        if isinstance(found, str) and found.endswith(".py"):
+            path = Path(found)
+            if path.is_relative_to(folder) and not _FOREIGN.intersection(path.parts):
+                files.add(path)
+    texts = {}
+    for path in sorted(files):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # taken away since it was imported
+            continue
+        texts[sha256(text)] = text
+    return texts
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text, by which it is kept."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def artiq_version() -> str:

@@ -1,6 +1,7 @@
 """Runs the experiment of a file and keeps its results: everything but what a person sees."""
 
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +15,13 @@ from rexec.devices import DeviceManager
 from rexec.devices.manager import BeforeConnect
 from rexec.experiment.argument_manager import ArgumentManager, Ask
 from rexec.experiment.errors import ExperimentError, ExperimentImportError
-from rexec.experiment.identity import artiq_version, encodable, expid, identity
+from rexec.experiment.identity import artiq_version, encodable, expid, identity, local_sources, sha256
 from rexec.experiment.interrupts import Interrupts
 from rexec.experiment.lifecycle import Hooks, Outcome, live
 from rexec.experiment.loading import check_names, choose_class, import_file, importable, title
 from rexec.experiment.stand_ins import CCB, Scheduler, Termination
 from rexec.experiment.tracebacks import place
+from rexec.remote import noting_sources
 from rexec.results import ResultsWriter, journal_path, next_rid, orphans, recover, results_path
 
 logger = logging.getLogger(__name__)
@@ -118,17 +120,50 @@ def run(plan: Plan, watcher: Watcher) -> Report:
             connect_timeout=plan.connect_timeout,
         )
         watcher.begin(rid, title(experiment), datasets.local)
+        sources = _Sources(writer, start.sources)
+
+        def built() -> None:
+            writer.update_identity(expid=encodable(described()), artiq_version=artiq_version())
+            sources.add(local_sources(file))
+
         hooks = Hooks(
             phase=watcher.phase,
-            built=lambda: writer.update_identity(expid=encodable(described()), artiq_version=artiq_version()),
+            built=built,
             running=lambda moment: writer.update_identity(run_time=moment),
         )
         with interrupts.installed():
-            outcome = live(experiment, devices, datasets, arguments, scheduler, interrupts, hooks)
+            with noting_sources(sources.note):
+                outcome = live(experiment, devices, datasets, arguments, scheduler, interrupts, hooks)
             with interrupts.shielded():
                 watcher.phase("writing results")
                 kept = _finish(writer, datasets, outcome)
     return Report(rid, experiment.__name__, outcome, dict(datasets.local), kept)
+
+
+class _Sources:
+    """Source texts of a run, each kept once in the identity of its result.
+
+    Args:
+        writer: The results of the run.
+        known: Those that are there already, by SHA-256.
+
+    """
+
+    def __init__(self, writer: ResultsWriter, known: Mapping[str, str]) -> None:
+        self._writer = writer
+        self._known = dict(known)
+        self._lock = threading.Lock()
+
+    def add(self, texts: Mapping[str, str]) -> None:
+        """Keep texts by their SHA-256."""
+        with self._lock:
+            if texts.keys() - self._known.keys():
+                self._known.update(texts)
+                self._writer.update_identity(sources=dict(self._known))
+
+    def note(self, text: str) -> None:
+        """Keep a text that is sent to a controller."""
+        self.add({sha256(text): text})
 
 
 def _recover(root: Path, path: Path) -> None:

@@ -26,6 +26,7 @@ from rexec.remote._provided import (
     provided,
 )
 from rexec.remote._remote import Remote, wrap
+from rexec.remote._sent import noting_sources
 from rexec.remote._streams import Stream
 
 P = ParamSpec("P")
@@ -52,6 +53,7 @@ __all__ = [
     "controller_initial_namespace",
     "fleet",
     "job",
+    "noting_sources",
     "provided",
     "remote",
     "wrap",

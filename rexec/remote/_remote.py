@@ -14,6 +14,7 @@ from rexec.remote._errors import RemoteFunctionError
 from rexec.remote._follower import Follower
 from rexec.remote._function import Options, RemoteFunction
 from rexec.remote._jobs import Job
+from rexec.remote._sent import note_sent
 from rexec.remote._shipment import Shipment
 from rexec.remote._shipper import Shipper
 from rexec.wire.errors import MessageTooLong
@@ -107,6 +108,7 @@ class Remote:
         """
         with self._channel.turn() as client:
             client.add_code(code)
+        note_sent(code)
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function that `add_code` has put there; large arguments reach a stock server in pieces.

@@ -10,6 +10,7 @@ from typing import Any
 from rexec.remote._analysis import is_local
 from rexec.remote._channel import Channel
 from rexec.remote._errors import CannotTravel
+from rexec.remote._sent import note_sent
 from rexec.remote._shipment import Name, Shipment
 
 
@@ -51,6 +52,7 @@ class Shipper:
                     )
                 )
             self._there |= digests
+        _note(bundles)
         return news
 
     def ship_module(self, module: types.ModuleType) -> None:
@@ -66,6 +68,7 @@ class Shipper:
             if bundles:
                 self._channel.request("ship", bundles)
                 self._there |= digests
+        _note(bundles)
 
     def _news(self, shipment: Shipment) -> tuple[list[dict[str, Any]], dict[Name, str]]:
         """Return what of a shipment is not there yet, or is there in another version; with its digests."""
@@ -111,6 +114,14 @@ class Shipper:
         for module in modules:
             add(module)
         return found
+
+
+def _note(bundles: list[dict[str, Any]]) -> None:
+    """Tell the run of the source text in what was sent."""
+    for bundle in bundles:
+        pieces = "\n\n".join(source for _, _, source in bundle.get("pieces", []))
+        if text := bundle.get("text", pieces):
+            note_sent(f"# {bundle['file']}\n{text}")
 
 
 def module_source(module: types.ModuleType) -> tuple[str, str]:

@@ -18,7 +18,9 @@ COMPRESS_FROM: Final = 4096
 """Bytes from which on a dataset is chunked and compressed."""
 
 _CHUNK: Final = 256 * 1024
-_MARKS: Final = frozenset({"rexec_crc32", "rexec_time"})
+_MARKS: Final = frozenset(
+    {"rexec_crc32", "rexec_time", "rexec_origin", "unit", "units", "scale", "precision"}
+)
 _NO_SETTINGS: Final[Mapping[str, Any]] = {}
 
 
@@ -48,6 +50,11 @@ class GroupWriter:
         self.name: Final = name
         self._written: dict[str, _Written] = {}
         self._names: dict[str, str] = {}
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Path of each dataset inside the group."""
+        return self._names
 
     def update(
         self,
@@ -221,6 +228,8 @@ def _overwrite(dataset: h5py.Dataset, form: Form) -> bool:
         return False
     if {name for name in dataset.attrs if name not in _MARKS} != form.attributes.keys():
         return False
+    for name in _MARKS & set(dataset.attrs):
+        del dataset.attrs[name]
     dataset[...] = form.data
     return True
 

@@ -14,6 +14,7 @@ from rexec._version import __version__
 from rexec.results.fold import RunState
 from rexec.results.forms import form_of
 from rexec.results.h5datasets import GroupWriter
+from rexec.results.nexus import write_plot
 from rexec.wire import pyon
 
 _log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class FoldedFile:
                 refused += self._archive.update(file, state.archive, storage, self._epoch)
                 self._refused += [problem for problem in refused if problem not in self._refused]
                 _write_problems(ours, state.problems + self._refused)
-                _write_plot(file, state)
+                write_plot(file, state.notes.get("plot"), self._datasets.names)
                 file.flush()
                 # HDF5 forgets the holes of a file when it is closed.
                 self._lost += int(file.id.get_freespace())
@@ -151,25 +152,6 @@ def _write_ours(file: h5py.File, state: RunState, identifier: bytes) -> h5py.Gro
 def _write_problems(ours: h5py.Group, problems: list[str]) -> None:
     if problems:
         _set(ours, "problems", "\n".join(problems))
-
-
-def _write_plot(file: h5py.File, state: RunState) -> None:
-    """Write what NeXus viewers look for, where the run has declared what to plot."""
-    plot = state.notes.get("plot")
-    if not isinstance(plot, dict) or plot.get("signal") not in state.datasets:
-        return
-    names = [plot["signal"], *(axis for axis in plot.get("axes", []) if axis in state.datasets)]
-    file.attrs["NX_class"], file.attrs["default"] = "NXroot", "rexec"
-    ours = file["rexec"]
-    ours.attrs["NX_class"], ours.attrs["default"] = "NXentry", "plot"
-    group = ours.require_group("plot")
-    group.attrs["NX_class"] = "NXdata"
-    links = [name.replace("/", "_") for name in names]
-    group.attrs["signal"] = links[0]
-    group.attrs["axes"] = links[1:]
-    for link, name in zip(links, names, strict=True):
-        if link not in group:
-            group[link] = h5py.SoftLink(f"/datasets/{name}")
 
 
 def _set(group: h5py.Group, name: str, value: Any) -> None:

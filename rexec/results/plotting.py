@@ -1,12 +1,13 @@
 """Pictures of a run's datasets: lines, images or histograms, whichever shows what is there."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from rexec.results.errors import ResultsError
-from rexec.results.reading import Run, StoredDataset
+from rexec.results.stored import ResultFile, StoredDataset
 
 Shape = Literal["line", "image", "histogram", "number"]
 
@@ -32,7 +33,9 @@ def choose(data: "np.ndarray[Any, Any]") -> Shape:
     return "line"
 
 
-def plot(run: Run, target: Path, keys: list[str] | None = None, against: str | None = None) -> list[str]:
+def plot(
+    run: ResultFile, target: Path, keys: list[str] | None = None, against: str | None = None
+) -> list[str]:
     """Draw datasets into a picture file.
 
     Args:
@@ -54,9 +57,7 @@ def plot(run: Run, target: Path, keys: list[str] | None = None, against: str | N
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ResultsError("matplotlib is not installed: pip install 'artiq-rexec[plot]'") from error
-    declared, axis = _declared(run)
-    if against:
-        axis = against
+    declared, axes = run.default_plot or (None, [])
     chosen = keys or (
         [declared]
         if declared
@@ -78,9 +79,12 @@ def plot(run: Run, target: Path, keys: list[str] | None = None, against: str | N
     FigureCanvasAgg(figure)
     for number, key in enumerate(shown, start=1):
         panel = figure.add_subplot(rows, columns, number)
-        _draw(panel, run.datasets[key], run.datasets[axis] if axis and (against or key == declared) else None)
+        names = [against] if against else axes if key == declared else []
+        _draw(panel, run.datasets[key], [None if name is None else run.datasets[name] for name in names])
     left_out = f" ({len(chosen) - len(shown)} datasets left out)" if len(chosen) > len(shown) else ""
-    figure.suptitle(f"{run.path.name}{left_out}")
+    when = run.identity.get("start_time")
+    begun = f", {datetime.fromtimestamp(when):%Y-%m-%d %H:%M}" if when else ""
+    figure.suptitle(f"{run.path.name}{begun}{left_out}")
     try:
         figure.savefig(target)
     except (OSError, ValueError) as error:
@@ -92,15 +96,107 @@ def _drawable(stored: StoredDataset) -> bool:
     return stored.is_numeric() and 0 not in stored.shape
 
 
-def _declared(run: Run) -> tuple[str | None, str | None]:
-    """Return the signal and its first axis, where the run has declared them."""
-    group = run.file.get("rexec/plot")
-    if group is None:
-        return None, None
-    keys = {stored.node: key for key, stored in run.datasets.items()}
-    signal = keys.get(group[group.attrs["signal"]])
-    axes = [keys.get(group[link]) for link in group.attrs["axes"]]
-    return signal, axes[0] if axes else None
+def _label(stored: StoredDataset) -> str:
+    return f"{stored.key} ({stored.unit})" if stored.unit else stored.key
+
+
+def _scaled(stored: StoredDataset) -> "np.ndarray[Any, Any]":
+    """Return the data in the unit that is shown: values are SI in the file, `scale` is how much of that one unit is."""
+    data = np.asarray(stored[()])
+    if data.dtype.kind == "b":
+        data = data.astype(np.uint8)
+    scale = stored.metadata.get("scale", 1.0)
+    return data if scale in (0, 1) else data / scale
+
+
+def _draw(panel: Any, stored: StoredDataset, axes: list[StoredDataset | None]) -> None:
+    data = _scaled(stored)
+    kind = choose(np.asarray(stored[()]))
+    title = stored.key
+    if kind == "image":
+        title += _image(panel, data, stored, axes)
+    elif kind == "histogram":
+        _histogram(panel, data.reshape(-1), stored)
+    elif kind == "number":
+        unit = f" {stored.unit}" if stored.unit else ""
+        panel.text(0.5, 0.5, f"{data.reshape(-1)[0]:.10g}{unit}", ha="center", va="center", fontsize=18)
+        panel.set_axis_off()
+    else:
+        _line(panel, data.reshape(-1), stored, axes)
+    panel.set_title(title)
+
+
+def _values(axes: list[StoredDataset | None], number: int, size: int) -> "np.ndarray[Any, Any] | None":
+    """Return the values of an axis, where it has as many as there are to be drawn against it."""
+    axis = axes[number] if number < len(axes) else None
+    return _scaled(axis) if axis is not None and axis.is_numeric() and axis.shape == (size,) else None
+
+
+def _image(
+    panel: Any, data: "np.ndarray[Any, Any]", stored: StoredDataset, axes: list[StoredDataset | None]
+) -> str:
+    """Draw an image, of a stack the last; return what the title says of that."""
+    stack = data.reshape(-1, *data.shape[-2:])
+    picture = np.abs(stack[-1]) if stack.dtype.kind == "c" else stack[-1]
+    rows, columns = (
+        _values(axes, data.ndim - 2, picture.shape[0]),
+        _values(axes, data.ndim - 1, picture.shape[1]),
+    )
+    if rows is not None and columns is not None and _is_even(rows) and _is_even(columns):
+        extent = (*_edges(columns), *_edges(rows))
+        image = panel.imshow(picture, aspect="auto", origin="lower", extent=extent, interpolation="nearest")
+        panel.set_ylabel(_label(axes[data.ndim - 2]))  # type: ignore[arg-type]  # it has values
+        panel.set_xlabel(_label(axes[data.ndim - 1]))  # type: ignore[arg-type]  # it has values
+    else:
+        image = panel.imshow(
+            picture, aspect="equal" if max(picture.shape) < 4 * min(picture.shape) else "auto"
+        )
+        panel.set_xlabel("column")
+        panel.set_ylabel("row")
+    bar = panel.figure.colorbar(image, ax=panel)
+    size = "|value|" if stack.dtype.kind == "c" else ""
+    bar.set_label(" ".join(filter(None, (size, stored.unit and f"({stored.unit})"))))
+    return f"  (the last of {len(stack)})" if len(stack) > 1 else ""
+
+
+def _is_even(values: "np.ndarray[Any, Any]") -> bool:
+    steps = np.diff(values)
+    return bool(steps.size and np.all(np.isfinite(steps)) and steps[0] != 0 and np.allclose(steps, steps[0]))
+
+
+def _edges(values: "np.ndarray[Any, Any]") -> tuple[float, float]:
+    half = (values[-1] - values[0]) / (len(values) - 1) / 2
+    return float(values[0] - half), float(values[-1] + half)
+
+
+def _histogram(panel: Any, row: "np.ndarray[Any, Any]", stored: StoredDataset) -> None:
+    values, counts = np.unique(row, return_counts=True)
+    if len(values) <= 100:
+        step = np.diff(values).min() if len(values) > 1 else 1
+        panel.bar(values, counts, width=0.9 * step)
+    else:
+        panel.hist(row, bins=100)
+    panel.set_xlabel(f"value ({stored.unit})" if stored.unit else "value")
+    panel.set_ylabel(f"occurrences of {row.size}")
+
+
+def _line(
+    panel: Any, row: "np.ndarray[Any, Any]", stored: StoredDataset, axes: list[StoredDataset | None]
+) -> None:
+    given = _values(axes, 0, row.size)
+    against: Any = np.arange(row.size) if given is None else given
+    panel.set_xlabel("index" if given is None else _label(axes[0]))  # type: ignore[arg-type]  # it has values
+    panel.set_ylabel(_label(stored))
+    if given is not None and _is_geometric(given):
+        panel.set_xscale("log")
+    marker = "." if row.size < 200 else ""
+    if row.dtype.kind == "c":
+        panel.plot(against, row.real, marker=marker, label="real")
+        panel.plot(against, row.imag, marker=marker, label="imaginary")
+        panel.legend()
+    else:
+        panel.plot(against, row, marker=marker)
+    panel.grid(alpha=0.3)
 
 
 def _is_geometric(row: "np.ndarray[Any, Any]") -> bool:
@@ -109,43 +205,3 @@ def _is_geometric(row: "np.ndarray[Any, Any]") -> bool:
         return False
     steps = np.diff(np.log10(row.astype(float)))
     return bool(np.allclose(steps, steps.mean()) and abs(steps.sum()) >= 1)
-
-
-def _label(stored: StoredDataset) -> str:
-    return f"{stored.key} ({stored.unit})" if stored.unit else stored.key
-
-
-def _draw(panel: Any, stored: StoredDataset, axis: StoredDataset | None) -> None:
-    # Values are SI in the file; a scale says how many of these make one unit.
-    data = np.asarray(stored[()]) / stored.metadata.get("scale", 1.0)
-    kind = choose(np.asarray(stored[()]))
-    if kind == "image":
-        picture = data.reshape(-1, *data.shape[-2:])[-1]
-        image = panel.imshow(np.abs(picture) if picture.dtype.kind == "c" else picture, aspect="auto")
-        panel.figure.colorbar(image, ax=panel)
-    elif kind == "histogram":
-        low, high = int(np.asarray(stored[()]).min()), int(np.asarray(stored[()]).max())
-        panel.hist(np.asarray(stored[()]).reshape(-1), bins=min(100, high - low + 1))
-        panel.set_ylabel("times")
-    elif kind == "number":
-        panel.text(0.5, 0.5, str(data.reshape(-1)[0]), ha="center", va="center", fontsize=18)
-        panel.set_axis_off()
-    else:
-        _lines(panel, data.reshape(-1), axis)
-    panel.set_title(_label(stored))
-
-
-def _lines(panel: Any, row: "np.ndarray[Any, Any]", axis: StoredDataset | None) -> None:
-    against: Any = np.arange(row.size)
-    if axis is not None and axis.is_numeric() and axis.shape == row.shape:
-        against = np.asarray(axis[()]) / axis.metadata.get("scale", 1.0)
-        panel.set_xlabel(_label(axis))
-        if _is_geometric(against):
-            panel.set_xscale("log")
-    marker = "." if row.size < 200 else ""
-    if row.dtype.kind == "c":
-        panel.plot(against, row.real, marker=marker, label="real")
-        panel.plot(against, row.imag, marker=marker, label="imaginary")
-        panel.legend()
-    else:
-        panel.plot(against, row, marker=marker)

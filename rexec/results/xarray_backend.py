@@ -17,7 +17,7 @@ import xarray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-from rexec.results.reading import Run, StoredDataset
+from rexec.results.stored import ResultFile, StoredDataset
 
 
 class _LazyArray(BackendArray):
@@ -56,7 +56,7 @@ def open_run(
 
     """
     left_out = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
-    with Run(Path(path)) as run:
+    with ResultFile(Path(path)) as run:
         shared = _declared_dimensions(run)
         variables = {
             key: _variable(str(path), stored, shared.get(key))
@@ -92,20 +92,17 @@ def _variable(path: str, stored: StoredDataset, shared: str | None) -> xarray.Va
     return xarray.Variable(dimensions, data, attributes)
 
 
-def _declared_dimensions(run: Run) -> dict[str, str]:
+def _declared_dimensions(run: ResultFile) -> dict[str, str]:
     """Return the axis's name by dataset, for the signal of a declared plot and its first axis, where they fit."""
-    group = run.file.get("rexec/plot")
-    if group is None:
+    declared = run.default_plot
+    if declared is None:
         return {}
-    keys = {stored.node: key for key, stored in run.datasets.items()}
-    signal = keys.get(group[group.attrs["signal"]])
-    axes = [keys.get(group[link]) for link in group.attrs["axes"]]
-    if signal is None or not axes or axes[0] is None:
+    signal, axes = declared
+    if not axes or axes[0] is None:
         return {}
     length = run.datasets[signal].shape[:1]
-    return (
-        dict.fromkeys((signal, axes[0]), axes[0]) if length and run.datasets[axes[0]].shape == length else {}
-    )
+    fits = bool(length) and run.datasets[axes[0]].shape == length
+    return dict.fromkeys((signal, axes[0]), axes[0]) if fits else {}
 
 
 class RexecBackend(BackendEntrypoint):

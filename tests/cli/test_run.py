@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,10 @@ def test_from_a_device_database_to_a_result_file(lab: Lab) -> None:
         assert "simulated" not in file.attrs
         assert file["run_time"][()] >= file["start_time"][()] > 1e9
         expid = json.loads(file["expid"][()])
+        sources = {digest: text.asstr()[()] for digest, text in file["rexec/sources"].items()}
+    assert all(sha256(text.encode()).hexdigest() == digest for digest, text in sources.items())
+    assert REMOTE in sources.values()  # the experiment
+    assert any(text.startswith("\ndef total(factor):") for text in sources.values())  # what was sent
     assert expid["class_name"] == "Remote"
     assert expid["arguments"] == {"factor": 2, "fail": False}  # the default that was used, too
 

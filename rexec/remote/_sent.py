@@ -1,0 +1,36 @@
+"""Tells a run which source text it sends to controllers, so that it can keep that with its results."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeAlias
+
+Note: TypeAlias = Callable[[str], None]
+
+_notes: Final[list[Note]] = []
+_lock: Final = threading.Lock()
+
+
+@contextmanager
+def noting_sources(note: Note) -> Iterator[None]:
+    """Have something called with each source text that this process sends to a controller meanwhile.
+
+    Args:
+        note: Called from the thread that has sent it; the same text may come again.
+
+    """
+    with _lock:
+        _notes.append(note)
+    try:
+        yield
+    finally:
+        with _lock:
+            _notes.remove(note)
+
+
+def note_sent(text: str) -> None:
+    """Tell of a source text that was sent."""
+    with _lock:
+        notes = list(_notes)
+    for note in notes:
+        note(text)

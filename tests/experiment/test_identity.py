@@ -1,0 +1,145 @@
+"""What is written down of a run beside its data: the repository, the sources, the devices, the versions."""
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devicedb import from_dict
+from rexec.experiment import git
+from rexec.experiment.git import git_state
+from rexec.experiment.identity import identity, local_sources
+from rexec.wire import pyon
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+def commanded(folder: Path, *command: str) -> str:
+    who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org", "-c", "init.defaultBranch=trunk"]
+    done = subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def repository(folder: Path) -> Path:
+    """Make a repository with one committed experiment, and return that."""
+    commanded(folder, "init", "-q")
+    file = folder / "sub" / "scan.py"
+    file.parent.mkdir()
+    file.write_text("n = 1\n")
+    commanded(folder, "add", ".")
+    commanded(folder, "commit", "-q", "-m", "first")
+    return file
+
+
+@needs_git
+def test_a_clean_tree_is_its_commit(tmp_path: Path) -> None:
+    state = git_state(repository(tmp_path))
+    assert state is not None
+    assert state.commit == commanded(tmp_path, "rev-parse", "HEAD")
+    assert Path(state.root).samefile(tmp_path)
+    assert (state.branch, state.dirty, state.diff, state.tracked) == ("trunk", False, "", True)
+    assert state.untracked == []
+
+
+@needs_git
+def test_a_changed_tree_has_its_diff_and_the_files_that_are_in_none(tmp_path: Path) -> None:
+    file = repository(tmp_path)
+    file.write_text("n = 2\n")
+    (file.parent / "new.py").write_text("")
+    commanded(tmp_path, "checkout", "-q", "--detach")
+    state = git_state(file)
+    assert state is not None
+    assert (state.branch, state.dirty, state.diff_cut) == (None, True, False)
+    assert "-n = 1\n+n = 2\n" in state.diff
+    assert state.untracked == ["new.py"]
+    untracked = git_state(file.parent / "new.py")
+    assert untracked is not None
+    assert untracked.tracked is False
+
+
+@needs_git
+def test_a_repository_without_a_commit_has_what_is_staged(tmp_path: Path) -> None:
+    commanded(tmp_path, "init", "-q")
+    (tmp_path / "scan.py").write_text("n = 1\n")
+    commanded(tmp_path, "add", ".")
+    state = git_state(tmp_path / "scan.py")
+    assert state is not None
+    assert (state.commit, state.dirty, state.tracked) == (None, True, True)
+    assert "+n = 1" in state.diff
+
+
+@needs_git
+def test_a_huge_diff_is_kept_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "MOST_DIFF", 5000)
+    file = repository(tmp_path)
+    file.write_text("x = 1\n" * 1_000_000)
+    state = git_state(file)
+    assert state is not None
+    assert (state.dirty, state.diff_cut, len(state.diff)) == (True, True, 5000)
+
+
+def test_outside_a_repository_and_without_git_there_is_no_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state(tmp_path / "scan.py") is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state(tmp_path / "scan.py") is None
+    assert caplog.records == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for git")
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("sleep 30 & sleep 30", "git rev-parse did not answer within 0.3 s"),
+        ("echo 'fatal: detected dubious ownership' >&2; exit 128", "fatal: detected dubious ownership"),
+    ],
+)
+def test_a_git_that_hangs_or_refuses_is_said_and_the_run_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    script: str,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(git, "PATIENCE", 0.3 if "sleep" in script else 30.0)
+    fake = tmp_path / "git"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with caplog.at_level(logging.WARNING):
+        assert git_state(tmp_path / "scan.py") is None
+    assert f"the state of the repository of scan.py is not recorded: {reason}" in caplog.text
+
+
+def test_sources_are_those_of_the_experiments_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "helper_of_test_identity.py").write_text("x = 1\n")
+    (tmp_path / "scan.py").write_text("import helper_of_test_identity\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("helper_of_test_identity")
+    try:
+        found = local_sources(tmp_path / "scan.py")
+    finally:
+        del sys.modules["helper_of_test_identity"]
+    assert sorted(found.values()) == ["import helper_of_test_identity\n", "x = 1\n"]
+    assert all(hashlib.sha256(text.encode()).hexdigest() == digest for digest, text in found.items())
+
+
+def test_the_device_database_is_kept_as_it_was_with_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "scan.py").write_text("")
+    entries = {"core": {"type": "local", "module": "m", "class": "C", "arguments": {}}, "alias": "core"}
+    expid = {"class_name": "Scan", "arguments": {"n": 5}}
+    made = identity(
+        3, expid, {}, from_dict(entries, "device_db.py"), 1.0, tmp_path / "scan.py", ("rexec", "run")
+    )
+    assert made.device_db == entries
+    assert made.device_db_origin == "device_db.py"
+    assert made.device_db_sha256 == hashlib.sha256(pyon.encode(entries).encode()).hexdigest()
+    assert {"python", "numpy", "h5py", "artiq-rexec"} <= made.versions.keys()
+    assert (made.expid, made.user_arguments, made.command) == (expid, {}, ["rexec", "run"])
