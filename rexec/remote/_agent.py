@@ -35,29 +35,29 @@ SOURCE: Final = agent_source()
 KEY: Final = "_rexec_agent_" + sha256(SOURCE.encode()).hexdigest()[:12]
 
 STUB: Final = f'''
-def _rexec_boot(source, session, hello):
+def _rexec_boot(source):
     agent = controller_initial_namespace.get("{KEY}")
     if agent is None:
         import linecache, sys, types
         module = sys.modules.get("{KEY}")  # of another controller in this process
         if module is None:
-            if source is None:
-                return None
             module = types.ModuleType("{KEY}")
             file = "{_shipped_errors.SELF_FILE}"
             linecache.cache[file] = (len(source), None, source.splitlines(True), file)
             exec(compile(source, file, "exec"), module.__dict__)
             sys.modules["{KEY}"] = module
         agent = controller_initial_namespace["{KEY}"] = module.Agent(controller_initial_namespace)
-    return agent.request(globals(), session, "hello", hello)
 
 
-def _rexec_request(session, action, payload):
-    return controller_initial_namespace["{KEY}"].request(globals(), session, action, payload)
+_rexec_boot({SOURCE!r})
+
+
+def _rexec_request(session, action, payload, hello=None):
+    return controller_initial_namespace["{KEY}"].request(globals(), session, action, payload, hello)
 
 
 def _rexec_call(session):
     name, args, kwargs = controller_initial_namespace["{KEY}"].whole_call(session)
     return globals()[name](*args, **kwargs)
 '''
-"""For `add_code`: afterwards `_rexec_boot` makes the agent, unless it is there, and the client known to it."""
+"""For `add_code`, once a connection: makes the agent, unless it is there, and the functions that ask it."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from rexec.remote._agent import SOURCE, STUB
+from rexec.remote._agent import STUB
 from rexec.remote._errors import RemoteFunctionError, StateLost, remote_exception
 from rexec.remote._pieces import steps, weight
 from rexec.wire.errors import MessageTooLong
@@ -45,7 +45,7 @@ class Channel:
         self._when_lost: list[Callable[[StateLost], None]] = []
         self._ready = False
         self._leaving = False
-        self._agent: str | None = None
+        self._state: str | None = None
 
     def when_state_is_lost(self, do: Callable[[StateLost], None]) -> None:
         """Have something called whenever the controller turns out to have been restarted."""
@@ -113,7 +113,7 @@ class Channel:
             last = attempt == _ATTEMPTS - 1
             try:
                 if not self._ready:
-                    self._boot()
+                    self._call("add_code", STUB)
                 answer = ask()
             except KeyError as error:
                 if "_rexec_" not in str(error) or last:
@@ -129,6 +129,13 @@ class Channel:
                 self._broken(ConnectionError("no answer"), last=last)
             elif "unknown" in answer:
                 self._ready = False
+            elif "lost" in answer:
+                self._state = answer["lost"]
+                raise StateLost(
+                    f"{self.where} was restarted, or has not heard of this client for long: what remote functions "
+                    "had kept there is gone. They have been made ready again: call once more if that does not "
+                    "matter, or declare them stateless=True"
+                )
             elif "error" in answer:
                 raise remote_exception(answer["error"], self.where)
             else:
@@ -138,7 +145,7 @@ class Channel:
     def leave(self) -> None:
         """Have this client's jobs ended, and close; a controller that has gone, or hangs, is asked once and briefly."""
         self._leaving = True
-        if self._agent is not None:
+        if self._state is not None:
             # Not every client has a timeout, and another thread may be in the middle of a request.
             farewell = threading.Thread(
                 target=self._say_farewell, name=f"rexec {self.where} end", daemon=True
@@ -159,7 +166,7 @@ class Channel:
         # A client of ours knows what its server takes; nothing is known of others'.
         if isinstance(self.client, Client) or weight(payload, _STOCK_REQUEST) <= _STOCK_REQUEST:
             try:
-                return self._call("call", "_rexec_request", self.session, action, payload)
+                return self._request(action, payload)
             except MessageTooLong:
                 self.log.debug("%s: more than the controller reads at once: %s in pieces", self.where, action)
         return self._in_pieces(payload) or self._call("call", "_rexec_request", self.session, "whole", action)
@@ -167,10 +174,20 @@ class Channel:
     def _in_pieces(self, value: Any) -> Any:
         """Send a value to the agent; return nothing, or an answer that says why that failed."""
         for number, step in enumerate(steps(value)):
-            answer = self._call("call", "_rexec_request", self.session, "piece", [number == 0, step])
+            answer = self._request("piece", [number == 0, step])
             if answer is None or "ok" not in answer:
                 return answer or {"unknown": "session"}
         return None
+
+    def _request(self, action: str, payload: Any) -> Any:
+        if self._ready:
+            return self._call("call", "_rexec_request", self.session, action, payload)
+        hello = {**self._hello, "state": self._state}
+        answer = self._call("call", "_rexec_request", self.session, action, payload, hello)
+        if answer is not None:
+            self._ready = True
+            self._state = answer.pop("state", self._state)
+        return answer
 
     def _call(self, method: str, *args: Any) -> Any:
         return getattr(self.client, method)(*args)
@@ -186,20 +203,3 @@ class Channel:
             if self.closed:
                 self.client.close_rpc()  # `leave` may have seen the old one only
                 self._refuse_if_closed()
-
-    def _boot(self) -> None:
-        """Put the agent there unless it is, and make this client known to it."""
-        self._call("add_code", STUB)
-        answer = self._call("call", "_rexec_boot", None, self.session, self._hello)
-        if answer is None:
-            answer = self._call("call", "_rexec_boot", SOURCE, self.session, self._hello)
-        self._ready = True
-        state = f"{answer['ok']['agent']} {answer['ok']['since']}"
-        if self._agent not in (None, state):
-            self._agent = state
-            raise StateLost(
-                f"{self.where} was restarted, or has not heard of this client for long: what remote functions had "
-                "kept there is gone. They have been made ready again: call once more if that does not matter, or "
-                "declare them stateless=True"
-            )
-        self._agent = state

@@ -101,7 +101,7 @@ class Fleet(concurrent.futures.Executor):
         function = getattr(function, "rexec_function", function)
         shipment = analyse(function)
         made = {
-            name: remote.function(function, shipment=shipment, **options)
+            name: remote.function(function, shipment=shipment, **options).one_of_many()
             for name, remote in self.devices.items()
         }
         if not together:

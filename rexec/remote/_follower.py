@@ -19,7 +19,7 @@ _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
 _PATIENCE: Final = 0.03
 """An end is noticed late by this part of what the job took."""
-_SHARE: Final = 0.0005
+_SHARE: Final = 0.001
 """Seconds that a thread waits for each other one that asks, so that many controllers do not cost a processor."""
 _SMALL: Final = 1 << 16
 
@@ -156,6 +156,12 @@ class Follower:
     def _ask_until_none_is_left(self) -> None:
         began = heard = time.monotonic()
         while not self.channel.closed:
+            shortest = max(_FIRST_PAUSE, _SHARE * len(_asking))
+            pause = max(shortest, _PATIENCE * (time.monotonic() - began))
+            if self._wake.wait(min(_LONGEST_PAUSE, pause)):
+                self._wake.clear()
+                began = time.monotonic()
+                time.sleep(shortest)  # its first news is known
             with self._lock:
                 if self._thread is not threading.current_thread():
                     return
@@ -175,10 +181,6 @@ class Follower:
                 _log.debug("%s", error)  # the jobs have failed with it already
             except Exception as error:
                 self.fail(error)
-            pause = max(_FIRST_PAUSE, _PATIENCE * (time.monotonic() - began), _SHARE * len(_asking))
-            if self._wake.wait(min(_LONGEST_PAUSE, pause)):
-                self._wake.clear()
-                began = time.monotonic()
 
     def _end_abandoned(self, job_id: str) -> None:
         self.channel.request("cancel", [job_id, "cancelled"])

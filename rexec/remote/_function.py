@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from rexec.remote._errors import StateLost
@@ -29,6 +29,7 @@ class Options:
         stateless: Nothing it needs is kept on the controller between calls: no `StateLost` after a restart.
         deadline: Seconds after which a call is to end.
         detached: Jobs go on when their client has gone.
+        quick: The request that starts it waits a moment for its end.
 
     """
 
@@ -36,6 +37,7 @@ class Options:
     stateless: bool = False
     deadline: float | None = None
     detached: bool = False
+    quick: bool = True
 
 
 class RemoteFunction(Generic[P, R_co]):
@@ -57,6 +59,7 @@ class RemoteFunction(Generic[P, R_co]):
         self._follower = follower
         self._shipment = shipment
         self._options = options
+        self.__wrapped__ = function
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
@@ -87,6 +90,12 @@ class RemoteFunction(Generic[P, R_co]):
         job, news = self._start(args, kwargs)
         self._follower.follow(job, news)
         return job
+
+    def one_of_many(self) -> "RemoteFunction[P, R_co]":
+        """Return the function for calls on many controllers at once: no request waits for a quick end."""
+        return RemoteFunction(
+            self._follower, self.__wrapped__, self._shipment, replace(self._options, quick=False)
+        )
 
     def arm(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[float], tuple[Job[R_co], float]]:
         """Send and start the function as a job that waits; return what lets it go.
@@ -123,6 +132,7 @@ class RemoteFunction(Generic[P, R_co]):
             "kwargs": kwargs,
             "window": window,
             "start_at": start_at,
+            "quick": self._options.quick,
         }
         try:
             return self._follower.start(self._shipment, spec)

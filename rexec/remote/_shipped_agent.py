@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import sys
 import threading
 import time
 from typing import Any
@@ -38,28 +37,40 @@ class Agent:
         self.watcher: threading.Thread | None = None
         logging.getLogger().addHandler(FORWARD)
 
-    def request(self, provided: dict[str, Any], session_id: str, action: str, payload: Any) -> Any:
-        """Answer a client: {"ok": value}, {"error": …} or {"unknown": …}; never waits for the instrument."""
+    def request(
+        self,
+        provided: dict[str, Any],
+        session_id: str,
+        action: str,
+        payload: Any,
+        hello: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Answer a client: {"ok": value}, {"error": …}, {"unknown": …} or {"lost": …}; never waits for the instrument.
+
+        On a new connection it says hello, and with that which state of this agent it takes for granted.
+        """
         session = self.sessions.get(session_id)
-        if action == "hello":
-            if session is None:
-                session = self.sessions[session_id] = Session(
-                    self.shared, self.turns, payload["lease"], payload["level"]
-                )
-                self.watch()
-            session.seen = time.monotonic()
-            return {
-                "ok": {"agent": self.instance, "python": list(sys.version_info[:3]), "since": session.since}
-            }
-        if action == "clock":
-            return {"ok": time.time()}
+        if session is None and hello is not None:
+            session = self.sessions[session_id] = Session(
+                self.shared, self.turns, hello["lease"], hello["level"]
+            )
+            self.watch()
         if session is None:
             return {"unknown": "session"}
         session.seen = time.monotonic()
+        state = f"{self.instance} {session.since}"
+        if hello is not None and hello["state"] not in (None, state):
+            return {"lost": state}
+        answer: dict[str, Any] = {} if hello is None else {"state": state}
         try:
-            return {"ok": getattr(self, f"do_{action}")(session, provided, payload)}
+            answer["ok"] = getattr(self, f"do_{action}")(session, provided, payload)
         except Exception as error:
-            return {"error": pack(error, session.files)}
+            answer["error"] = pack(error, session.files)
+        return answer
+
+    def do_clock(self, session: Session, provided: dict[str, Any], payload: Any) -> float:
+        """Return the time."""
+        return time.time()
 
     def do_jobs_alive(self, session: Session, provided: dict[str, Any], payload: Any) -> None:
         """Do nothing: the client has been heard of."""

@@ -18,7 +18,7 @@ from rexec.remote._shipped_jobs import Job, Turns
 from rexec.remote._shipped_output import CURRENT, PREFIX, show
 from rexec.remote._shipped_pieces import Builder
 
-# Seconds in which most short functions end; many controllers in one process wait for each other meanwhile.
+# Seconds in which most short functions end: their callers need not ask again.
 QUICK = 0.001
 # Seconds for which the result of a detached job waits to be fetched: a night and a morning.
 KEEP_DETACHED = 86400.0
@@ -168,7 +168,7 @@ class Session:
             job.thread = thread
             thread.start()
         with job.condition:
-            if job.outcome is None and not job.items and job.start_at is None:
+            if spec["quick"] and job.outcome is None and not job.items:
                 job.condition.wait(QUICK)
         return job
 
