@@ -110,7 +110,9 @@ def main() -> None:
         firsts.append(first)
         laters += later
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    print(f"median ratio, first call: {statistics.median(firsts):.3f}, later: {statistics.median(laters):.3f}")
+    print(
+        f"median ratio, first call: {statistics.median(firsts):.3f}, later: {statistics.median(laters):.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from rexec.remote._async import AsyncRemote, AsyncRemoteFunction
 from rexec.remote._definition import RemoteDefinition, remote
-from rexec.remote._errors import CannotTravel, JobExpired, RemoteFunctionError, StateLost
+from rexec.remote._errors import CannotTravel, JobExpired, RemoteClosed, RemoteFunctionError, StateLost
 from rexec.remote._fleet import Fleet, FleetError, FleetResults, fleet
 from rexec.remote._function import RemoteFunction
 from rexec.remote._jobs import Captured, Job
@@ -44,6 +44,7 @@ __all__ = [
     "Job",
     "JobExpired",
     "Remote",
+    "RemoteClosed",
     "RemoteDefinition",
     "RemoteFunction",
     "RemoteFunctionError",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from rexec.remote._agent import STUB
-from rexec.remote._errors import RemoteFunctionError, StateLost, remote_exception
+from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost, remote_exception
 from rexec.remote._pieces import steps, weight
 from rexec.wire.errors import MessageTooLong
 from rexec.wire.pc_rpc import Client
@@ -104,7 +104,7 @@ class Channel:
 
     def _refuse_if_closed(self) -> None:
         if self.closed:
-            raise RemoteFunctionError(f"{self.where}: the remote is closed")
+            raise RemoteClosed(f"{self.where}: the remote is closed")
 
     def _exchange(self, ask: Callable[[], Any]) -> Any:
         """Put the agent there unless it is, ask, and do that again after a broken connection."""

@@ -17,6 +17,10 @@ class StateLost(RemoteFunctionError, ConnectionError):
     """The controller was restarted: what remote code had kept there is gone; functions have been sent again."""
 
 
+class RemoteClosed(RemoteFunctionError):
+    """The remote was closed on this side, by `close_rpc` or the end of its `with` block."""
+
+
 class JobExpired(RemoteFunctionError, TimeoutError):
     """A job was ended because its deadline passed."""
 

@@ -1,6 +1,6 @@
 """Names that only exist on the controller, so that editors and type checkers know them here."""
 
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, overload
 
 T = TypeVar("T")
 
@@ -24,15 +24,21 @@ class Placeholder:
         )
 
 
-def provided(name: str, kind: type[T]) -> T:
+@overload
+def provided(name: str) -> Any: ...
+@overload
+def provided(name: str, kind: type[T]) -> T: ...
+def provided(name: str, kind: Any = None) -> Any:
     """Return a stand-in for an object of the controller's namespace, of a type that editors know.
+
+        camera: Camera = provided("controller_driver")  # Camera is a class or a Protocol
 
     Args:
         name: Its name there, such as "controller_driver".
-        kind: Its class here, for type checkers; not looked at otherwise.
+        kind: Its class here, for type checkers, in place of the annotation; not looked at otherwise.
 
     """
-    return cast(T, Placeholder(name))
+    return Placeholder(name)
 
 
 class CurrentJob(Protocol):

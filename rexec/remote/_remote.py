@@ -10,7 +10,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from rexec.remote._analysis import analyse
 from rexec.remote._channel import Channel
-from rexec.remote._errors import RemoteFunctionError
+from rexec.remote._errors import RemoteClosed
 from rexec.remote._follower import Follower
 from rexec.remote._function import Options, RemoteFunction
 from rexec.remote._jobs import Job
@@ -168,7 +168,7 @@ class Remote:
             self._channel.leave()
         finally:
             self._follower.stop(5.0)
-            self._follower.fail(RemoteFunctionError(f"{self.name}: the remote is closed"))
+            self._follower.fail(RemoteClosed(f"{self.name}: the remote is closed"))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "_channel" not in self.__dict__:

@@ -184,6 +184,8 @@ class Job:
 
     def produce(self, iterable: Any) -> None:
         """Hand out the items of a generator, no more of them in advance than the window is wide."""
+        if not hasattr(iterable, "__iter__"):
+            raise TypeError(f"{self.name} is no generator function: call or submit it instead of .stream()")
         iterator = iter(iterable)
         try:
             for item in iterator:

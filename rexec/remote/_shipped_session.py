@@ -61,7 +61,7 @@ class Session:
         self.namespaces: dict[str, dict[str, Any]] = {}
         stand_in = StandIn("rexec.remote")
         stand_in.__dict__.update({name: shared[name] for name in PROVIDED if name in shared})
-        stand_in.__dict__.update(job=CURRENT, remote=unchanged, provided=lambda name, kind: shared[name])
+        stand_in.__dict__.update(job=CURRENT, remote=unchanged, provided=lambda name, kind=None: shared[name])
         above = StandIn("rexec")
         above.__dict__.update(remote=stand_in)
         self.modules: dict[str, types.ModuleType] = {"rexec": above, "rexec.remote": stand_in}

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from rexec.remote._errors import RemoteFunctionError, StateLost
+from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost
 from rexec.remote._jobs import Job
 from rexec.remote._remote import Remote
 
@@ -129,4 +129,4 @@ def gone(error: BaseException) -> bool:
     """Return whether an error means that the controller cannot be reached; not one that came from it."""
     if isinstance(error, StateLost) or hasattr(error, "parent_traceback"):
         return False
-    return isinstance(error, ConnectionError)
+    return isinstance(error, ConnectionError | RemoteClosed)

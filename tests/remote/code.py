@@ -200,3 +200,11 @@ def says(number: int) -> Iterator[int]:
     for index in range(number):
         print("item", index)
         yield index
+
+
+def what_time_is_it() -> float:
+    return time.time()
+
+
+def peak(x: float) -> float:
+    return math.exp(-((x / 0.1) ** 2))

@@ -1,6 +1,8 @@
 """Several controllers as one."""
 
+import asyncio
 import concurrent.futures
+import pickle
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -38,6 +40,13 @@ def test_failures_are_named_and_keep_nothing_back(fleet: Fleet) -> None:
     assert list(results.errors) == ["two"]
     with pytest.raises(FleetError, match=r"failed on 1 of 3 devices\n  two: ValueError: measured before"):
         results.all()
+    with pytest.raises(FleetError, match="two: ValueError") as caught:
+        raise pickle.loads(pickle.dumps(FleetError(results)))
+    assert caught.value.values == {"one": 1, "three": 1}
+
+
+def test_output_of_each_device_is_there(fleet: Fleet) -> None:
+    assert fleet.call(code.speaks).output == {name: ["printed 1", "logged 2"] for name in fleet.devices}
 
 
 def test_a_deadline_holds_for_each_device(fleet: Fleet) -> None:
@@ -58,5 +67,47 @@ def test_results_come_as_they_are_completed(fleet: Fleet) -> None:
 def test_it_is_an_executor(fleet: Fleet) -> None:
     assert isinstance(fleet, concurrent.futures.Executor)
     assert list(fleet.map(code.scaled, range(7))) == [0, 3, 6, 9, 12, 15, 18]
-    job = fleet.submit(code.scaled, 2)
-    assert concurrent.futures.wait([job], timeout=10).done == {job}
+    future = fleet.submit(code.scaled, 2)
+    assert concurrent.futures.wait([future], timeout=10).done == {future}
+
+
+def test_asyncio_runs_functions_on_it(fleet: Fleet) -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(loop.run_in_executor(fleet, code.scaled, x) for x in (1.0, 2.0)))
+
+    assert asyncio.run(main()) == [3, 6]
+
+
+def test_adaptive_sampling_runs_on_it(fleet: Fleet) -> None:
+    adaptive = pytest.importorskip("adaptive", reason="adaptive is not installed: pip install adaptive")
+    learner = adaptive.Learner1D(code.peak, (-1, 1))
+    adaptive.BlockingRunner(learner, npoints_goal=30, executor=fleet, ntasks=3)
+    assert len(learner.data) >= 30
+    assert max(learner.data.values()) == pytest.approx(1, abs=0.05)
+
+
+def test_work_goes_to_whoever_is_free(fleet: Fleet) -> None:
+    # The first call keeps one of three busy; the others do the rest meanwhile.
+    long = fleet.submit(code.slow, 30)
+    assert list(fleet.map(code.scaled, range(20), timeout=20)) == [3 * x for x in range(20)]
+    assert not long.done()
+    fleet.shutdown(cancel_futures=True)
+    with pytest.raises(concurrent.futures.CancelledError):
+        long.result(10)
+    with pytest.raises(RuntimeError, match="takes no more work"):
+        fleet.submit(code.scaled, 1)
+
+
+def test_a_device_that_is_gone_does_not_fail_the_work_of_the_others(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = fleet.devices["two"]
+    gone.close_rpc()
+    futures = [fleet.submit(code.scaled, x) for x in range(12)]
+    errors = [future.exception(20) for future in futures]
+    assert len([error for error in errors if error is not None]) == 1
+    assert "two is left out from now on" in caplog.text
+    results = fleet.call(code.measure)
+    assert sorted(results.values) == ["one", "three"]
+    assert "the remote is closed" in str(results.errors["two"])

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.remote_exec.peers import MAKES, controller
+from rexec.remote_exec import rexec_targets
+from rexec.wire import certs
+from rexec.wire.tls import SimpleSSLConfig
+from tests.remote_exec.peers import MAKES, Driver, controller, serving
 
 ARTIQ_PYTHON: Final = Path(os.environ.get("ARTIQ_PYTHON", ""))
 ROOT: Final = Path(__file__).parents[2]
@@ -62,39 +65,87 @@ def items(number):
 '''
 
 
-@pytest.mark.skipif(not ARTIQ_PYTHON.is_file(), reason="ARTIQ_PYTHON names no interpreter that has ARTIQ")
+TLS_EXPERIMENT: Final = '''
+from artiq.experiment import *
+from rexec.remote import controller_driver
+
+
+def measure(number):
+    return [controller_driver.measure() for _ in range(number)]
+
+
+class Encrypted(EnvExperiment):
+    """The device database has a controller with TLS."""
+
+    def build(self):
+        self.setattr_device("rexec")
+
+    def run(self):
+        print("call", self.rexec.function(measure)(2))
+'''
+
+needs_artiq = pytest.mark.skipif(
+    not ARTIQ_PYTHON.is_file(), reason="ARTIQ_PYTHON names no interpreter that has ARTIQ"
+)
+
+
+def run(program: str, folder: Path, experiment: str, entry: dict[str, Any], **environ: str) -> list[str]:
+    """Run an experiment beside a device database with a camera; return what it printed."""
+    target = {"controller": "camera", "target_name": "camera_rexec"}
+    rexec = {"type": "local", "module": "rexec.artiq", "class": "RemoteDevice", "arguments": target}
+    devices = {
+        "camera": {"type": "controller", "host": "127.0.0.1", "target_name": "camera", **entry},
+        "camera_rexec": {"type": "controller_aux_target", **target},
+        "rexec": rexec,
+    }
+    (folder / "device_db.py").write_text(f"device_db = {json.dumps(devices)}\n")
+    (folder / "experiment.py").write_text(experiment)
+    packages = [each for each in sys.path if "site-packages" in each]
+    done = subprocess.run(
+        [ARTIQ_PYTHON, *PROGRAMS[program], "experiment.py"],
+        cwd=folder,
+        env={**os.environ, **environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *packages])},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@needs_artiq
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("make", MAKES)
 def test_an_experiment_of_artiq_runs_functions_on_its_controllers(
     make: str, program: str, tmp_path: Path
 ) -> None:
     with controller(make) as port:
-        camera = {"type": "controller", "host": "127.0.0.1", "port": port, "target_name": "camera"}
-        target = {"controller": "camera", "target_name": "camera_rexec"}
-        entry = {"type": "local", "module": "rexec.artiq", "class": "RemoteDevice", "arguments": target}
-        devices = {
-            "camera": camera,
-            "camera_rexec": {"type": "controller_aux_target", **target},
-            "rexec": entry,
-        }
-        (tmp_path / "device_db.py").write_text(f"device_db = {json.dumps(devices)}\n")
-        (tmp_path / "experiment.py").write_text(EXPERIMENT)
-        packages = [each for each in sys.path if "site-packages" in each]
-        done = subprocess.run(
-            [ARTIQ_PYTHON, *PROGRAMS[program], "experiment.py"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *packages])},
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:6] == [
+        lines = run(program, tmp_path, EXPERIMENT, {"port": port})
+    assert lines[:6] == [
         "call [2, 4]",
         "stream [0, 1, 2]",
         "wrapped [6]",
         "driver 4",
         "string 8",
         "error beside the driver True",
-    ], done.stdout + done.stderr
+    ]
+
+
+@needs_artiq
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_an_experiment_of_artiq_runs_functions_on_a_controller_with_tls(program: str, tmp_path: Path) -> None:
+    made = certs.make_set(tmp_path, ["laboratory"])
+    server = SimpleSSLConfig(str(made.server.cert), str(made.server.key), str(made.trusted_clients))
+    names = {
+        "client_cert": made.clients["laboratory"].cert,
+        "client_key": made.clients["laboratory"].key,
+        "server_cert": made.server.cert,
+    }
+    files = {
+        key: f"{{ARTIQ_SSL_DIR}}/{Path(file).relative_to(tmp_path).as_posix()}" for key, file in names.items()
+    }
+    with serving(rexec_targets("camera", Driver()), ssl_config=server) as port:
+        entry = {"port": port, "simple_ssl_config": files}
+        lines = run(program, tmp_path, TLS_EXPERIMENT, entry, ARTIQ_SSL_DIR=str(tmp_path))
+    assert lines[:1] == ["call [1, 2]"]
