@@ -52,11 +52,11 @@ def main(argv: Sequence[str]) -> int:
         return 0
     database = device_database(options)
     with ExitStack() as stack:
-        datasets = stack.enter_context(dataset_store(options, database))
-        starter = None
         if options.simulate:
             order = {**simulation_order(options), "experiments": [str(options.file.absolute())]}
             database = stack.enter_context(SimulationProcess(database, order))
+        datasets = stack.enter_context(dataset_store(options, database))
+        starter = None
         if database.simulated():
             provide_artiq_language()
         if options.up:

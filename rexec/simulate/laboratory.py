@@ -82,6 +82,8 @@ class Laboratory:
         self.servers: Final = [_server(plan, self, recordings, seed, loopback, tls) for plan in plans]
         self._loopback = loopback
         self._control_port = control_port
+        self.control: Final = Control(self)
+        """What clients of the device `simulation` use: `fault`, `clear`, `die`, `revive`."""
         self._control: SimulatedServer | None = None
         self._manager: DeviceManager | None = None
         self.database: DeviceDatabase = database
@@ -350,7 +352,7 @@ def _host(server: SimulatedServer) -> str:
 def _control_server(owner: Laboratory, port: int) -> SimulatedServer:
     plan = ServerPlan(LOOPBACK, port, (CONTROL,), {})
     server = SimulatedServer(plan, Made(Behaviours(), {}), LOOPBACK, port)
-    server.targets = {CONTROL: Control(owner)}
+    server.targets = {CONTROL: owner.control}
     server.start()
     server.wait()
     return server
