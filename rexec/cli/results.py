@@ -2,20 +2,25 @@
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from rexec.cli._table import shown
 from rexec.results import ResultsError, journal_path, recover_folder, verify
 from rexec.results.comparing import differences
 from rexec.results.plotting import plot
 from rexec.results.reader import JournalReader
 from rexec.results.reading import Run, StoredDataset
 from rexec.results.records import Kind, Record
+
+MOST_READ: Final = 10_000_000
+"""Numbers of a dataset that is read to tell its range."""
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -25,24 +30,56 @@ def get_argparser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, *examples: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog="\n  ".join(["examples:", *(f"rexec results {name} {example}" for example in examples)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.set_defaults(run=run)
         return command
 
-    show = add("show", _show, "show what is in a result file, or one dataset of it")
+    show = add(
+        "show",
+        _show,
+        "show what is in a result file, or one dataset of it",
+        "results/*/*/000000042-Scan.h5",
+        "results/*/*/000000042-Scan.h5 ramsey/signal",
+    )
     show.add_argument("file", type=Path)
     show.add_argument("dataset", nargs="?", help="print the value of this dataset")
-    tail = add("tail", _tail, "print the changes of a run while it goes on")
+    tail = add(
+        "tail",
+        _tail,
+        "print the changes of a run while it goes on",
+        "results/*/*/000000042-Scan.h5",
+        "results/*/*/000000042-Scan.h5 -n 100 --no-follow",
+    )
     tail.add_argument("file", type=Path, help="result file (or journal) of a running run")
     tail.add_argument(
         "-n", type=int, default=10, help="changes to print of those before now (default: %(default)s)"
     )
     tail.add_argument("--no-follow", action="store_true", help="end instead of waiting for more")
-    diff = add("diff", _diff, "name what changed between two runs: arguments, devices, code, versions")
+    diff = add(
+        "diff",
+        _diff,
+        "name what changed between two runs: arguments, devices, code, versions",
+        "results/*/*/000000041-Scan.h5 results/*/*/000000042-Scan.h5",
+    )
     diff.add_argument("old", type=Path)
     diff.add_argument("new", type=Path)
-    draw = add("plot", _plot, "draw datasets into a picture")
+    draw = add(
+        "plot",
+        _plot,
+        "draw datasets into a picture",
+        "results/*/*/000000042-Scan.h5",
+        "results/*/*/000000042-Scan.h5 signal image -o two.svg",
+        "results/*/*/000000042-Scan.h5 gain -x frequency",
+    )
     draw.add_argument("file", type=Path)
     draw.add_argument("datasets", nargs="*", help="default: the declared plot, else all numbers")
     draw.add_argument(
@@ -52,9 +89,15 @@ def get_argparser() -> argparse.ArgumentParser:
         help="horizontal axis (default: the declared one, else the number)",
     )
     draw.add_argument("-o", "--output", type=Path, help=".png, .svg or .pdf (default: beside the file, .png)")
-    recover = add("recover", _recover, "make result files of the journals that killed runs left")
+    recover = add(
+        "recover",
+        _recover,
+        "make result files of the journals that killed runs left",
+        "",
+        "results/2026-11-26",
+    )
     recover.add_argument("folder", type=Path, nargs="?", default=Path("results"), help="default: %(default)s")
-    check = add("verify", _verify, "compare result files with the checksums in them")
+    check = add("verify", _verify, "compare result files with the checksums in them", "results/*/*/*.h5")
     check.add_argument("files", type=Path, nargs="+", metavar="FILE")
     return parser
 
@@ -81,27 +124,49 @@ def _show(options: argparse.Namespace) -> int:
             if identity.get(name):
                 console.print(f"{name:12} {datetime.fromtimestamp(identity[name]).isoformat(' ', 'seconds')}")
         for name, value in (identity.get("expid") or {}).items():
-            console.print(f"{name:12} {value}")
+            if value not in ("", "N/A", None):
+                console.print(f"{name:12} {value}")
+        for line in _provenance(identity):
+            console.print(line)
         if "rexec/error" in run.file:
             console.print(f"{'error':12} {run.file['rexec/error'].asstr()[()]}")
+        for problem in run.problems:
+            console.print(f"{'problem':12} {problem}")
         for title, group in (("dataset", run.datasets), ("archive", run.archive)):
             if group:
+                console.print()
                 console.print(_table(title, list(group.values())))
     return 0
 
 
+def _provenance(identity: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is known of code, devices and versions, a line each."""
+    git = identity.get("git")
+    if git:
+        changed = f", {len(git['diff'].splitlines())} lines of changes" if git.get("diff") else ""
+        untracked = ", the experiment is not tracked" if git.get("tracked") is False else ""
+        branch = f" on {git['branch']}" if git.get("branch") else ""
+        yield f"{'git':12} {(git.get('commit') or 'no commit')[:12]}{branch}{changed}{untracked}"
+    if identity.get("device_db_sha256"):
+        origin = f" of {identity['device_db_origin']}" if identity.get("device_db_origin") else ""
+        yield f"{'devices':12} {len(identity.get('device_db') or {})}{origin}, {identity['device_db_sha256'][:12]}"
+    if identity.get("sources"):
+        yield f"{'sources':12} {len(identity['sources'])}, in /rexec/sources"
+    if identity.get("versions"):
+        yield f"{'versions':12} {', '.join(f'{name} {version}' for name, version in identity['versions'].items())}"
+
+
 def _table(title: str, stored: list[StoredDataset]) -> Table:
-    table = Table(title, "shape", "type", "unit", "value")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in (title, "value", "unit"):
+        table.add_column(heading, overflow="fold")
     for each in stored:
-        table.add_row(each.key, str(each.shape), str(each.dtype), each.unit or "", _brief(each))
+        if each.node.size > MOST_READ:
+            value, unit = f"{each.dtype} {' x '.join(map(str, each.shape))}", each.unit or ""
+        else:
+            value, unit = shown(each.value, each.metadata)
+        table.add_row(Text(each.key), Text(value), Text(unit))
     return table
-
-
-def _brief(stored: StoredDataset) -> str:
-    if stored.node.size > 8:
-        return "…"
-    text = str(stored.value)
-    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _tail(options: argparse.Namespace) -> int:

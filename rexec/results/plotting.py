@@ -155,7 +155,7 @@ def _image(
         panel.set_ylabel("row")
     bar = panel.figure.colorbar(image, ax=panel)
     size = "|value|" if stack.dtype.kind == "c" else ""
-    bar.set_label(" ".join(filter(None, (size, stored.unit and f"({stored.unit})"))))
+    bar.set_label(" ".join(filter(None, (size, stored.unit))))
     return f"  (the last of {len(stack)})" if len(stack) > 1 else ""
 
 

@@ -256,6 +256,7 @@ def write_results(
     datasets: Mapping[str, Any],
     archive: Mapping[str, Any] | None = None,
     *,
+    plot: tuple[str, Sequence[str]] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a whole result file at once, for data that exist already.
@@ -265,6 +266,7 @@ def write_results(
         identity: Which run it is.
         datasets: Values by name, or objects with `value` and `metadata` (`rexec.datasets.Dataset`).
         archive: The same, for `archive/`.
+        plot: Which dataset viewers show first, and its axes.
         overwrite: Whether a file of that name may be replaced.
 
     """
@@ -274,6 +276,8 @@ def write_results(
             writer.set(key, getattr(item, "value", item), getattr(item, "metadata", {}))
         for key, item in (archive or {}).items():
             writer.archive(key, getattr(item, "value", item), getattr(item, "metadata", {}))
+        if plot is not None:
+            writer.declare_plot(*plot)
     return writer.path
 
 

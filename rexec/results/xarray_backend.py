@@ -18,6 +18,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from rexec.results.stored import ResultFile, StoredDataset
+from rexec.wire import pyon
 
 
 class _LazyArray(BackendArray):
@@ -64,15 +65,26 @@ def open_run(
             if stored.is_numeric() and key not in left_out
         }
         coordinates = {key: variables.pop(key) for key in set(shared.values()) if key in variables}
-        attributes = {"source": str(path), "status": run.status}
-        for name in ("class_name", "start_time", "run_time", "artiq_version"):
-            if name in run.identity:
-                attributes[name] = run.identity[name]
+        attributes = _provenance(run) | {"source": str(path), "status": run.status}
         if run.rid is not None:
             coordinates["rid"] = xarray.Variable((), run.rid)
     dataset = xarray.Dataset(variables, coordinates, attributes)
     dataset.set_close(_nothing_to_close)
     return dataset
+
+
+def _provenance(run: ResultFile) -> dict[str, Any]:
+    """Return which run it is, as attributes that netCDF takes, too; dicts are PYON (JSON where it is that simple)."""
+    identity = run.identity
+    names = ("class_name", "file", "start_time", "run_time", "artiq_version", "device_db_sha256", "host")
+    found = {name: identity[name] for name in names if identity.get(name) is not None}
+    arguments = (identity.get("expid") or {}).get("arguments")
+    git = identity.get("git") or {}
+    if arguments:
+        found["arguments"] = pyon.encode(arguments)
+    if git.get("commit"):
+        found["git_commit"] = git["commit"] + (" (dirty)" if git.get("dirty") else "")
+    return found
 
 
 def _nothing_to_close() -> None:

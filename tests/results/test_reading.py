@@ -1,10 +1,13 @@
 """Result files as people read them: lazily, in pandas and xarray, on the command line."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 from rexec import results
@@ -193,3 +196,40 @@ def test_recover_and_verify_tell_and_exit_so(tmp_path: Path, capsys: pytest.Capt
     assert "datasets/y has checksum" in capsys.readouterr().out
     with pytest.raises(results.ResultsError, match="there is no folder"):
         main(["recover", str(tmp_path / "none")])
+
+
+def test_xarray_opens_files_by_the_engines_name(tmp_path: Path) -> None:
+    """As a user does, through the entry point of the installed package."""
+    xarray = pytest.importorskip("xarray", reason="needs the extra xarray")
+    path = made(tmp_path / "r.h5", 8, expid={"arguments": {"n": 5}}, git=GitState(root="/", commit="abc"))
+    with xarray.open_dataset(path, engine="rexec") as run:
+        assert run["y"].values.tolist() == [8.0, 9.0, 10.0, 11.0, 12.0]
+        assert (run["y"].dims, run["y"].attrs["units"], run["t"].attrs["units"]) == (("t",), "V", "s")
+        assert (run["rid"].item(), run.attrs["class_name"], run.attrs["status"]) == (8, "Scan", "completed")
+        assert (run.attrs["git_commit"], run.attrs["arguments"]) == ("abc", '{"n":5}')
+    with xarray.open_dataset(path) as guessed:
+        assert "counts" in guessed
+    with xarray.open_dataset(path, engine="rexec", drop_variables=["y", "image"]) as less:
+        assert {"y", "image"}.isdisjoint(less.variables)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_sample_of_many_runs_on_distributed_workers() -> None:
+    pytest.importorskip("distributed", reason="needs the extra xarray")
+    command = [sys.executable, "-W", "error", "-m", "benchmarks.runs", "--count", "6", "--workers", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        out = ""
+        workers: list[psutil.Process] = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            out += line
+            if line.startswith("workers"):
+                workers = psutil.Process(process.pid).children(recursive=True)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "6 runs" in out
+    assert "computed" in out
+    assert workers
+    psutil.wait_procs(workers, timeout=20)
+    assert not [worker for worker in workers if worker.is_running()]
