@@ -40,13 +40,16 @@ def where(endpoint: Endpoint) -> str:
     return f"device {endpoint.name!r}{through} at {endpoint.address}, {target}"
 
 
-def start_advice(endpoint: Endpoint, entry: dict[str, object], ssl_dir: str | None) -> str:
+def start_advice(
+    endpoint: Endpoint, entry: dict[str, object], ssl_dir: str | None, otherwise: str = "run with --up"
+) -> str:
     """Return what to do so that a controller runs: the command that would start it, where there is one.
 
     Args:
         endpoint: Of the device.
         entry: The controller's entry as written.
         ssl_dir: What `{ARTIQ_SSL_DIR}` stands for.
+        otherwise: What starts it, too.
 
     """
     if endpoint.command is None:
@@ -55,4 +58,4 @@ def start_advice(endpoint: Endpoint, entry: dict[str, object], ssl_dir: str | No
         words = command_line(endpoint.controller, entry, bind=endpoint.host, ssl_dir=ssl_dir)
     except CommandTemplateError as error:
         return f"Start the controller there (its command cannot be used: {error})"
-    return f"Start it with: {shlex.join(words)}   (or run with --up)"
+    return f"Start it with: {shlex.join(words)}   (or {otherwise})"

@@ -33,7 +33,7 @@ _ABSENT: Final = frozenset({"refused", "unroutable", "unresolved", "no-accept"})
 
 _PROBE: Final = """
 def rexec_doctor_probe():
-    import platform, time
+    import platform
     from importlib import metadata
     versions = {}
     for name in ("artiq-rexec", "sipyco", "artiq", "numpy"):
@@ -41,7 +41,11 @@ def rexec_doctor_probe():
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {"python": platform.python_version(), "host": platform.node(), "versions": versions, "time": time.time()}
+    return {"python": platform.python_version(), "host": platform.node(), "versions": versions}
+
+def rexec_doctor_clock():
+    import time
+    return time.time()
 """
 
 
@@ -120,7 +124,8 @@ def _failed(audit: Audit, base: Finding, endpoint: Endpoint, failure: Failed, de
             cause, message = "wrong-machine", f"{message}, {elsewhere.where(host, endpoint)}"
         elif cause == "refused":
             entry = audit.database.raw[endpoint.controller]
-            message += f". {start_advice(endpoint, entry, os.environ.get('ARTIQ_SSL_DIR'))}"
+            up = f"rexec up {endpoint.controller}"
+            message += f". {start_advice(endpoint, entry, os.environ.get('ARTIQ_SSL_DIR'), up)}"
         return replace(base, cause=cause, message=message)
     return replace(base, cause=cause, message=message)
 
@@ -210,9 +215,9 @@ def _ping(base: Finding, client: Client) -> Finding:
 def _remote(base: Finding, client: Client) -> Finding:
     try:
         client.add_code(_PROBE)
-        sent = time.time()
-        began = time.monotonic()
         told: dict[str, Any] = client.call("rexec_doctor_probe")
+        sent, began = time.time(), time.monotonic()
+        clock: float = client.call("rexec_doctor_clock")
         seconds = time.monotonic() - began
     except WireError:
         raise
@@ -221,7 +226,7 @@ def _remote(base: Finding, client: Client) -> Finding:
             base, cause="rexec-failed", message=f"code sent there fails: {type(error).__name__}: {error}"
         )
     # The remote clock was read about half a round trip after the call was sent.
-    offset = told.pop("time") - (sent + seconds / 2)
+    offset = clock - (sent + seconds / 2)
     found = replace(
         base, milliseconds=1e3 * seconds, details={**base.details, **told, "clock_offset": offset}
     )

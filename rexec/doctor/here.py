@@ -49,4 +49,6 @@ def _annotated(finding: Finding, port: int, seen: Connections) -> Finding:
         more = f" and {len(connected) - 3} more" if len(connected) > 3 else ""
         message += f". Connected: {', '.join(connected[:3])}{more}"
     who = seen.owner(port)
-    return replace(finding, message=f"{message.rstrip('.')}. The port is that of {who}" if who else message)
+    if who is not None:
+        message += f"{'' if message.endswith(('.', '?')) else '.'} The port is that of {who}"
+    return replace(finding, message=message)

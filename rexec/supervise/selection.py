@@ -83,6 +83,7 @@ class Selector:
                 chosen[name] = made
             else:
                 left_out[name] = made
+        _leave_out_second_ones(chosen, left_out)
         elsewhere = self._elsewhere({spec.endpoint.host for spec in chosen.values()})
         for name, spec in list(chosen.items()):
             if spec.endpoint.host in elsewhere:
@@ -130,6 +131,19 @@ def controllers(database: DeviceDatabase) -> list[str]:
         for name, raw in database.raw.items()
         if isinstance(raw, dict) and raw.get("type") == "controller"
     ]
+
+
+def _leave_out_second_ones(chosen: dict[str, Spec], left_out: dict[str, str]) -> None:
+    """Leave out controllers that would start where another one does: one of them could only fail."""
+    first: dict[tuple[str, int], str] = {}
+    for name, spec in list(chosen.items()):
+        there = first.setdefault((spec.endpoint.host, spec.endpoint.port), name)
+        if there != name:
+            left_out[name] = (
+                f"controller {there!r} starts at {spec.endpoint.address}, too. If both are targets of one server, only "
+                "one of the entries is to have a command; otherwise one of the ports is wrong"
+            )
+            del chosen[name]
 
 
 def _why(host: str, found: frozenset[str], own: frozenset[str]) -> str:

@@ -1,13 +1,26 @@
-"""The parts of supervision: hosts, output."""
+"""The parts of supervision: hosts, selection, output, sources."""
 
 import io
 import logging
+import os
 import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from devicedb import DeviceDatabase, from_dict
+from rexec.devices import hosts
 from rexec.devices.hosts import addresses, is_this_machine
-from rexec.supervise.output import Output
+from rexec.devices.peers import Connections
+from rexec.supervise import guardian, sources
+from rexec.supervise import selection as selection_module
+from rexec.supervise.output import LONGEST, Output
+from rexec.supervise.selection import Selector
+from tests.supervise.controllers import within
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "127.8.9.10"])
@@ -38,3 +51,110 @@ def test_records_of_several_lines_keep_their_level(caplog: pytest.LogCaptureFixt
         (logging.DEBUG, "lamp:x"),
         (logging.INFO, "last \ufffd"),
     ]
+
+
+def controllers(**entries: dict[str, Any]) -> DeviceDatabase:
+    base = {"type": "controller", "host": "127.0.0.1", "command": "x -p {port}"}
+    return from_dict({name: {**base, **each} for name, each in entries.items()}, "db")
+
+
+def test_two_controllers_do_not_start_at_one_place(tmp_path: Path) -> None:
+    selection = Selector([], tmp_path).select(controllers(a={"port": 1}, b={"port": 1}, c={"port": 2}))
+    assert list(selection.specs) == ["a", "c"]
+    assert "controller 'a' starts at 127.0.0.1:1, too" in selection.left_out["b"]
+    assert selection.is_final
+
+
+def test_a_host_that_does_not_resolve_any_more_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"lab1": frozenset({"127.0.0.1"})}
+    monkeypatch.setattr(
+        selection_module, "resolve_all", lambda hosts: {h: known.get(h, frozenset()) for h in hosts}
+    )
+    selector = Selector([], tmp_path)
+    database = controllers(a={"host": "lab1", "port": 1}, b={"host": "lab2", "port": 2})
+    first = selector.select(database)
+    assert (list(first.specs), first.left_out) == (["a"], {"b": "host 'lab2' does not resolve"})
+    assert not first.is_final
+    known.clear()  # the name server is gone
+    assert list(selector.select(database).specs) == ["a"]
+    known["lab2"] = frozenset({"127.0.0.1"})  # and comes back
+    known["lab1"] = frozenset({"192.0.2.9"})  # with lab1 on another machine
+    last = selector.select(database)
+    assert list(last.specs) == ["b"]
+    assert "host 'lab1' is 192.0.2.9, none of this machine's addresses" in last.left_out["a"]
+
+
+def test_resolving_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def addresses_(host: str) -> frozenset[str]:
+        if host == "slow":
+            release.wait(20)
+        return frozenset({"::1"})
+
+    monkeypatch.setattr(hosts, "addresses", addresses_)
+    assert hosts.resolve_all(["slow", "quick"], 0.3) == {"slow": frozenset(), "quick": frozenset({"::1"})}
+    release.set()
+
+
+def test_a_system_without_process_groups_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(guardian, "HAS_GROUPS", False)
+    watcher = guardian.Guardian()
+    watcher.watch(1)
+    watcher.watch(2)
+    watcher.close()
+    assert caplog.text.count("if this program is killed, its controllers go on without it") == 1
+
+
+def test_a_line_without_end_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Output("lamp", io.BytesIO(b"x" * (LONGEST + 10))).tail(5.0)
+    assert [len(said) for name, _, said in caplog.record_tuples if name == "controller.lamp"] == [LONGEST, 10]
+
+
+def test_a_client_on_this_machine_is_named_with_its_process() -> None:
+    command = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); input()"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with subprocess.Popen([sys.executable, "-c", command, str(port)], stdin=subprocess.PIPE) as client:
+            connection, address = listener.accept()
+            with connection:
+                (found,) = Connections().clients(port) or []
+                own = socket.create_connection(("127.0.0.1", port))
+                with own:
+                    assert Connections().clients(port) == [found]  # this process itself is left out
+                assert found.startswith(f"127.0.0.1:{address[1]} (pid {client.pid}: python")
+            client.kill()
+        assert f"pid {os.getpid()} (" in (Connections().owner(port) or "")
+
+
+def test_a_device_database_that_never_ends_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sources, "SLOW", 0.2)
+    path = tmp_path / "device_db.py"
+    path.write_text("device_db = {}\n")
+    source = sources.FileSource(path)
+    release = tmp_path / "release"
+    path.write_text(
+        f"import os, time\nwhile not os.path.exists({str(release)!r}): time.sleep(0.02)\ndevice_db = []\n"
+    )
+    assert within(10, lambda: source.poll() or "has been running for over 0.2 s" in caplog.text)
+    assert source.database.raw == {}
+    release.touch()
+    assert within(10, lambda: source.poll() or "`device_db` is a list" in caplog.text)
+    assert source.database.raw == {}
+
+
+def test_a_file_beside_the_device_database_is_followed_too(tmp_path: Path) -> None:
+    path, sibling = tmp_path / "device_db.py", tmp_path / "lab_ports.py"
+    sibling.write_text("entries = {}\n")
+    path.write_text("from lab_ports import entries\ndevice_db = entries\n")
+    source = sources.FileSource(path)
+    sibling.write_text("entries = {'a': 'b'}\n")
+    assert within(10, source.poll)
+    assert source.database.raw == {"a": "b"}
