@@ -114,6 +114,19 @@ def test_the_bench_measures_the_filter_between_its_instruments(tmp_path: Path, d
         assert data["cutoff"][()] == pytest.approx(cutoff, rel=0.02)
 
 
+@pytest.mark.parametrize(("example", "dataset"), [("camera", "x"), ("host_monitor", "host_monitor.cpu")])
+def test_the_laboratories_run_on_simulated_devices(example: str, dataset: str, tmp_path: Path) -> None:
+    copy = copy_examples(tmp_path, free_ports())
+    command = [sys.executable, "-m", "rexec", "run", f"{example}/experiment.py"]
+    command += ["--simulate", "--behaviours", "behaviours.py"]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED" in done.stderr
+    (path,) = copy.glob("results/*/*/*.h5")
+    with h5py.File(path, "r") as result:
+        assert result[f"datasets/{dataset}"].size >= 5
+
+
 @pytest.mark.parametrize("controller", CONTROLLERS)
 def test_every_controller_has_the_common_arguments_and_a_ping(controller: str) -> None:
     path = EXAMPLES / controller
