@@ -1,0 +1,150 @@
+"""Runs the tests that need a live peer against each peer that is named, and writes what came of it as a table.
+
+    python -m tests.interop.table --library 1.10=PYTHON --artiq 9=PYTHON [--output docs/reference/compatibility.md]
+
+PYTHON is an interpreter that has the reference library, or ARTIQ. A test counts if it runs with the peer and is skipped
+without one. The table goes between the two marks of the page, or to standard output. The exit status is 1 if any
+test failed; the table says so then.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+BEGIN: Final = "<!-- begin of what tests/interop/table.py writes -->"
+END: Final = "<!-- end of what tests/interop/table.py writes -->"
+VARIABLES: Final = {"library": "REXEC_PEER_PYTHON", "artiq": "ARTIQ_PYTHON"}
+FILES: Final = {
+    "tests/interop/test_interop.py": "calls, TLS, sync_struct, broadcast, remote execution: either end",
+    "tests/remote_exec": "`remote_exec` and the global dataset client on its servers",
+    "tests/remote": "remote functions, jobs, streams, fleets on its controllers, and inside `artiq_run`",
+    "tests/cli/test_run.py": "`rexec run`: experiments of `artiq.experiment`, and `--master`",
+    "tests/interop/test_master.py": "`rexec master`: its client, dashboard and controller manager",
+    "tests/interop/test_managers.py": "controllers under its manager, its controllers under `rexec up`",
+    "tests/simulate/test_peers.py": "simulated and recorded controllers, with its clients",
+}
+"""Where the tests are, and what they are about."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One installation to test against; `kind` is "library" or "artiq"."""
+
+    kind: str
+    release: str
+    python: str
+
+    @property
+    def title(self) -> str:
+        """What heads its column."""
+        return f"{'ARTIQ' if self.kind == 'artiq' else 'library'} {self.release}"
+
+
+def run(variables: Mapping[str, str]) -> dict[str, str]:
+    """Run the tests with some peers and return the outcome of each test by its name."""
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES.values()}
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "--timeout", "120", f"--junitxml={report}"]
+        existing = [path for path in FILES if (ROOT / path).exists()]
+        subprocess.run(
+            [*command, *existing],
+            cwd=ROOT,
+            env={**environment, **variables},
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        return outcomes(report.read_text(encoding="utf-8"))
+
+
+def outcomes(report: str) -> dict[str, str]:
+    """Return passed, failed or skipped for each test of a JUnit report; names as `tests.wire.test_x::test_y`."""
+    found = {}
+    for case in ET.fromstring(report).iter("testcase"):
+        children = {child.tag for child in case}
+        outcome = (
+            "failed" if children & {"failure", "error"} else "skipped" if "skipped" in children else "passed"
+        )
+        found[f"{case.get('classname')}::{case.get('name')}"] = outcome
+    return found
+
+
+def cell(path: str, with_peer: Mapping[str, str], without: Mapping[str, str]) -> str:
+    """Return what one peer did in one file or folder of tests."""
+    start = path.removesuffix(".py").replace("/", ".")
+    counts: Counter[str] = Counter(
+        outcome
+        for name, outcome in with_peer.items()
+        if name.startswith((f"{start}::", f"{start}."))
+        and without.get(name) != "passed"
+        and outcome != "skipped"
+    )
+    return ", ".join(f"{counts[each]} {each}" for each in ("passed", "failed") if counts[each]) or "—"
+
+
+def table(peers: Sequence[Peer], results: Sequence[Mapping[str, str]], without: Mapping[str, str]) -> str:
+    """Return the table: a row a file, a column a peer."""
+    lines = [
+        f"| what, and the tests that show it | {' | '.join(peer.title for peer in peers)} |",
+        "| --- |" + " --- |" * len(peers),
+    ]
+    for path, text in FILES.items():
+        cells = [cell(path, each, without) for each in results]
+        lines.append(f"| {text} (`{path}`) | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def written(page: str, text: str) -> str:
+    """Return the page with another text between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def main() -> int:
+    """Run, print, write; return 1 if a test failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for kind in VARIABLES:
+        parser.add_argument(f"--{kind}", metavar="RELEASE=PYTHON", action="append", default=[])
+    parser.add_argument("--output", type=Path, metavar="FILE", help="page to write the table into")
+    options = parser.parse_args()
+    peers = [Peer(kind, *each.partition("=")[::2]) for kind in VARIABLES for each in vars(options)[kind]]
+    without = run({})
+    results = []
+    for peer in peers:
+        start = time.monotonic()
+        results.append(run({VARIABLES[peer.kind]: peer.python}))
+        for name, outcome in results[-1].items():
+            if outcome == "failed":
+                print(f"{peer.title}: {name} failed", file=sys.stderr)
+        print(f"{peer.title}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    python = ".".join(map(str, sys.version_info[:3]))
+    text = (
+        f"Run on {datetime.now(UTC):%Y-%m-%d} at commit {commit or '?'}, Python {python}, {sys.platform}.\n\n"
+    )
+    text += table(peers, results, without)
+    print(text)
+    if options.output is not None:
+        page = options.output.read_text(encoding="utf-8")
+        options.output.write_text(written(page, text), encoding="utf-8")
+    return 1 if any("failed" in each.values() for each in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
