@@ -1,5 +1,10 @@
 """Sphinx configuration: MyST pages by purpose (tutorial, how-to, explanation, reference)."""
 
+import itertools
+from typing import Any
+
+import sphinxarg.ext
+
 from rexec import __version__
 
 project = "artiq-rexec"
@@ -23,3 +28,26 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 default_role = "literal"  # docstrings write names in single backticks
 suppress_warnings = ["myst.domains"]  # of sphinx-argparse, which has no references to resolve
+
+
+def literal_examples(text: str) -> str:
+    """Return the epilog of a parser with its indented lines, which are examples, as literal blocks."""
+    parts = []
+    for is_example, lines in itertools.groupby(text.splitlines(), lambda line: line.startswith(" ")):
+        joined = "\n".join(f"  {line}" if is_example else line for line in lines)
+        parts.append(f"::\n\n{joined}" if is_example else joined)
+    return "\n\n".join(parts)
+
+
+_parse_parser = sphinxarg.ext.parse_parser
+
+
+def parse_parser(*arguments: Any, **keywords: Any) -> dict[str, Any]:
+    """Do what sphinx-argparse does, and keep the line ends of examples."""
+    found: dict[str, Any] = _parse_parser(*arguments, **keywords)
+    if found.get("epilog"):
+        found["epilog"] = literal_examples(found["epilog"])
+    return found
+
+
+sphinxarg.ext.parse_parser = parse_parser

@@ -4,7 +4,7 @@
     x = fit(guess)
 
 They are sent as source, with what they use, through `add_code` and `call`: stock controllers need nothing new.
-The package itself is a decorator too: `@rexec.remote` is `@rexec.remote.remote` (docs/decisions/0012-*.md).
+The package itself is a decorator too: `@rexec.remote` is `@rexec.remote.remote` (docs/decisions, number 12).
 """
 
 import sys

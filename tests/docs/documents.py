@@ -9,6 +9,8 @@ A fenced block is one of these; the guard in `test_documents.py` fails on any ot
   expected to fail is followed by the comment `# exit STATUS`;
 * after `<!-- not run: REASON -->`: shown only, and the reason says why;
 * `text`, `mermaid` or a MyST directive: not code.
+
+Indented code, which Markdown has as well, is refused.
 """
 
 import contextlib
@@ -22,6 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import psutil
+from markdown_it import MarkdownIt
 
 from tests.ports import substituted
 
@@ -85,6 +88,12 @@ def blocks(document: str) -> list[Block]:
         note = None
         index = end + 1
     return found
+
+
+def indented_code(document: str) -> list[int]:
+    """Return the 1-based lines at which code begins that is only indented: nobody runs it, and no note excuses it."""
+    tokens = MarkdownIt().parse(document)
+    return [token.map[0] + 1 for token in tokens if token.type == "code_block" and token.map is not None]
 
 
 def run(document: Path, folder: Path, ports: Mapping[str, str] = MappingProxyType({})) -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.documents import blocks, run, transcript
+from tests.docs.documents import blocks, indented_code, run, transcript
 from tests.ports import copy_examples, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "benchmarks/*.md", ".github/**/*.md")
     for path in ROOT.glob(pattern)
     if "_build" not in path.parts
 )
@@ -18,10 +18,12 @@ DOCUMENTS = sorted(
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_block_is_run_or_excused(document: Path) -> None:
-    left = [block for block in blocks(document.read_text(encoding="utf-8")) if not block.is_accounted_for]
-    assert not left, [
-        f"{document.relative_to(ROOT)}:{block.line} ({block.language or 'no language'})" for block in left
+    text = document.read_text(encoding="utf-8")
+    left = [
+        (block.line, block.language or "no language") for block in blocks(text) if not block.is_accounted_for
     ]
+    left += [(line, "indented: write a fenced block") for line in indented_code(text)]
+    assert not left, [f"{document.relative_to(ROOT)}:{line} ({what})" for line, what in left]
 
 
 @pytest.mark.timeout(180)
@@ -41,6 +43,11 @@ def test_a_block_of_another_language_without_a_reason_is_found() -> None:
     bare, excused = blocks("```bash\nls\n```\n\n<!-- not run: it prints a folder -->\n\n```bash\nls\n```\n")
     assert not bare.is_accounted_for
     assert excused.is_accounted_for
+
+
+def test_indented_code_is_found_and_lists_are_not_taken_for_it() -> None:
+    assert indented_code("text\n\n    ls -l\n") == [3]
+    assert indented_code("* one\n\n    two\n\n```text\n    in a block\n```\n") == []
 
 
 def test_a_transcript_is_split_into_commands_output_and_status() -> None:
