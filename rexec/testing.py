@@ -1,11 +1,13 @@
 """For tests of experiments: run one in this process, on a simulated laboratory, and look at its datasets.
 
-from rexec.testing import laboratory, run_experiment
+Example::
 
-def test_the_spot_is_found(tmp_path):
-    with laboratory("device_db.py", behaviours="behaviours.py") as lab:
-        run = run_experiment("experiment.py", lab.database, tmp_path, frames=5)
-    assert len(run["x"]) == 5
+    from rexec.testing import laboratory, run_experiment
+
+    def test_the_spot_is_found(tmp_path):
+        with laboratory("device_db.py", behaviours="behaviours.py") as lab:
+            run = run_experiment("experiment.py", lab.database, tmp_path, frames=5)
+        assert len(run["x"]) == 5
 """
 
 import logging

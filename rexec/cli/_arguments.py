@@ -117,7 +117,8 @@ def run_argparser() -> argparse.ArgumentParser:
         "--simulate",
         action="store_true",
         help="use simulations of all controllers, and stand-ins for the local devices of the core (kernels run on this "
-        "computer); where ARTIQ is not installed, stand-ins for its language, too. The result file says so",
+        "computer); where ARTIQ is not installed, stand-ins for its language, too. The result file says so, and "
+        "persistent datasets are read but not changed",
     )
     add_simulation_arguments(parser.add_argument_group("simulation, with --simulate"))
     level = parser.add_argument_group("verbosity")

@@ -148,8 +148,12 @@ def device_database(options: argparse.Namespace) -> DeviceDatabase:
 
 @contextmanager
 def dataset_store(options: argparse.Namespace, database: DeviceDatabase) -> Iterator[DatasetStore]:
-    """Open the dataset database of the run, and serve it to remote code meanwhile; or connect to a master's."""
-    if options.master is not None:
+    """Open the dataset database of the run, and serve it to remote code meanwhile; or connect to a master's.
+
+    A simulated run has a copy in memory: what it makes up goes into no laboratory's datasets.
+    """
+    is_simulated = bool(database.simulated())
+    if options.master is not None and not is_simulated:
         if options.serve:
             raise CommandError("--serve serves this run's own datasets: it does not go with --master")
         with MasterDatasets(options.master, options.master_port) as store:
@@ -157,7 +161,8 @@ def dataset_store(options: argparse.Namespace, database: DeviceDatabase) -> Iter
                 yield store
         return
     with ExitStack() as stack:
-        db = stack.enter_context(open_datasets(options.dataset_db))
+        open_db = copy_of_datasets if is_simulated else open_datasets
+        db = stack.enter_context(open_db(options.dataset_db))
         server = stack.enter_context(serve_datasets(options, db, database))
         stack.enter_context(offer_dataset_db(server.port, offered_host(options.bind)))
         yield db
@@ -183,6 +188,16 @@ def open_datasets(path: Path | None) -> DatasetDB:
     except DatasetError as error:
         logger.warning("%s. Persistent datasets are only in the result file", error)
     return DatasetDB(None)
+
+
+def copy_of_datasets(path: Path | None) -> DatasetDB:
+    """Return datasets in memory, with what is in the file of persistent ones, if there is one."""
+    copy = DatasetDB(None)
+    if (path or DEFAULT_DATASETS).exists():
+        with open_datasets(path) as kept:
+            for name, (persist, value, metadata) in kept.snapshot().items():
+                copy.set(name, value, persist, metadata)
+    return copy
 
 
 def offered_host(bind: str) -> str | None:

@@ -176,7 +176,7 @@ class Performer:
         except TypeError as error:
             raise TypeError(f"{self.part.facts.name}.{name}(): {error}") from None
         self.calls.append(Call(name, args, kwargs, time.time()))
-        return self.part.faults.strike(name)
+        return self.part.faults.strike(name, beside=self.methods[name].while_busy)
 
     def strike(self, strike: Strike) -> None:
         """Let a fault happen.

@@ -135,16 +135,22 @@ class Faults:
         with self._lock:
             return {name or "*": fault for name, fault in self._faults.items()}
 
-    def strike(self, method: str) -> Strike:
+    def strike(self, method: str, *, beside: bool = False) -> Strike:
         """Count a call of a method and return what happens to it.
 
-        `ping` is left alone by what is said of all methods: a slow or failing instrument still lives.
+        `ping`, and whatever else is answered beside all calls, is left alone by what is said of all methods: a slow or
+        failing instrument still lives.
+
+        Args:
+            method: Its name.
+            beside: Whether it is answered beside all calls.
+
         """
         with self._lock:
             delay, error, end = 0.0, None, None
             for key in (None, method):
                 fault = self._faults.get(key)
-                if fault is None or (key is None and method == "ping"):
+                if fault is None or (key is None and (beside or method == "ping")):
                     continue
                 number = self._count(key, "*" if key is None else method)
                 delay += fault.delay

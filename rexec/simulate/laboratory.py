@@ -1,10 +1,10 @@
 """A whole simulated laboratory, in this process: for tests, and for the commands that simulate.
 
-from rexec.simulate import laboratory
+Example::
 
-with laboratory("device_db.py", behaviours="behaviours.py") as lab:
-    camera = lab.get_device("camera")     # a real client of a simulated controller
-    lab.die("camera")
+    with laboratory("device_db.py", behaviours="behaviours.py") as lab:
+        camera = lab.get_device("camera")  # a real client of a simulated controller
+        lab.die("camera")
 """
 
 import logging
@@ -178,13 +178,10 @@ class Laboratory:
         """
         server, target, method = self._method(device)
         known = server.performers[target].methods
-        if (
-            method == "ping"
-            and known[method].while_busy
-            and (fault.delay or fault.death or fault.silence is not None)
-        ):
+        ends = fault.delay or fault.death is not None or fault.silence is not None
+        if method is not None and known[method].while_busy and ends:
             raise FaultError(
-                f"fault of {device}: ping is answered beside all calls, so that only error can be set for it. For "
+                f"fault of {device}: {method} is answered beside all calls, so that only error can be set for it. For "
                 "the others name the device"
             )
         if fault.silence == 0:

@@ -23,6 +23,8 @@ from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 _FLUSH_TIME: Final = 1.0
+_ABORT_TIME: Final = 5.0
+"""A method marked with `while_busy` may run in this thread: nobody waits for it any longer."""
 _ACCEPT_PAUSE: Final = 0.5
 _EVENTS: Final = {READ: selectors.EVENT_READ, WRITE: selectors.EVENT_WRITE}
 
@@ -107,7 +109,7 @@ class IOThread:
         """End the thread and close all sockets, whatever is left: they are closed at the return. For any thread."""
         self._command(self._begin_abort)
         if not self.is_current():
-            self._thread.join()
+            self._thread.join(_ABORT_TIME)
 
     def join(self) -> None:
         """Wait for the end of the thread."""

@@ -12,6 +12,7 @@ import h5py
 import psutil
 import pytest
 
+from rexec.datasets import DatasetDB
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
 from tests.cli.program import CONTROLLER, Lab
@@ -30,6 +31,7 @@ def run(self):
     self.rexec.add_code("def total(): return sum(controller_driver.frame())")
     self.set_dataset("total", self.rexec.call("total"))
     self.set_dataset("frame", self.camera.frame())
+    self.set_dataset("kept", self.get_dataset("kept", 0) + 1, persist=True)
 """
 ENTRIES: dict[str, Any] = {
     "camera": {
@@ -79,6 +81,7 @@ def test_a_run_with_simulated_controllers_says_so_in_its_file_and_at_its_end(cam
     assert datasets["total"] == 24
     assert list(datasets["frame"]) == [7, 8, 9]
     assert "warning: SIMULATED: camera, rexec took part; these data were not measured" in result.err
+    assert not (camera.folder / "dataset_db.mdb").exists()
     with h5py.File(camera.results()[-1]) as file:
         assert file.attrs["simulated"]
         assert json.loads(file["rexec/simulated"].asstr()[()]) == ["camera", "rexec"]
@@ -106,6 +109,8 @@ def test_no_process_is_left_when_a_run_is_killed(camera: Lab) -> None:
 
 
 def test_a_written_database_serves_the_unchanged_experiment(camera: Lab) -> None:
+    with DatasetDB(camera.folder / "dataset_db.mdb") as kept:
+        kept.set("kept", 41, persist=True)
     with simulating(camera, "--write-db", "simulated.py", "--behaviours", "behaviours.py") as lines:
         assert lines[0].startswith(f"SIMULATED camera at {LOCAL}:")
         assert lines[0].endswith("targets camera, camera_rexec")
@@ -114,6 +119,9 @@ def test_a_written_database_serves_the_unchanged_experiment(camera: Lab) -> None
         assert result.status == 0, result.err
         assert camera.datasets()["total"] == 24
         assert "SIMULATED: camera, rexec took part" in result.err
+        assert camera.datasets()["kept"] == 42
+        with DatasetDB(camera.folder / "dataset_db.mdb") as kept:
+            assert kept.get("kept") == 41
         with h5py.File(camera.results()[-1]) as file:
             assert file.attrs["simulated"]
 
