@@ -4,6 +4,7 @@ Pure functions from specifications to files by name.
 """
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ from rexec.supervise.process import environment
 from rexec.supervise.selection import Spec
 
 FORMATS: Final = ("systemd", "supervisord", "compose")
+
+_REOPENED: Final = "''"
+"""Ends a quoted part of a word and begins another."""
 
 
 def export(kind: str, specs: Mapping[str, Spec], own: Mapping[str, str]) -> dict[str, str]:
@@ -48,14 +52,14 @@ def variables(spec: Spec, own: Mapping[str, str]) -> dict[str, str]:
 def unit(spec: Spec, own: Mapping[str, str]) -> str:
     """Return a systemd unit (systemd.service(5), quoting of systemd.syntax(7))."""
     found = variables(spec, own)
-    # systemd wants the path of the program; words are not seen by a shell.
-    program_path = shutil.which(spec.words[0], path=found["PATH"]) or spec.words[0]
-    command = " ".join(_systemd(word).replace("$", "$$") for word in (program_path, *spec.words[1:]))
+    command = " ".join(_systemd(word).replace("$", "$$") for word in _words(spec, found))
     lines = [
         "[Unit]",
         f"Description=ARTIQ controller {spec.name.replace('%', '%%')} at {spec.endpoint.address}",
         "After=network-online.target",
         "Wants=network-online.target",
+        # It is to be restarted for ever, however short its retry_timer is.
+        "StartLimitIntervalSec=0",
         "",
         "[Service]",
         f"ExecStart={command}",
@@ -72,17 +76,24 @@ def unit(spec: Spec, own: Mapping[str, str]) -> str:
 
 
 def program(spec: Spec, own: Mapping[str, str]) -> str:
-    """Return a section of supervisord's configuration; `%` is doubled, as its documentation wants."""
-    settings = ",".join(
-        f'{name}="{value.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34))}"'
-        for name, value in variables(spec, own).items()
-    )
+    """Return a section of supervisord's configuration (https://supervisord.org/configuration.html).
+
+    Its list of variables knows no escapes, so that values with quotes and the like go through `env` into the command,
+    which is split as by a shell. `%` is doubled in both.
+    """
+    found = variables(spec, own)
+    plain = {name: value for name, value in found.items() if not re.search(r"[\"'\\;#\s]", value)}
+    others = [f"{name}={value}" for name, value in found.items() if name not in plain]
+    command = shlex.join([*(["env", *others] if others else []), *_words(spec, found)])
     lines = [
         f"[program:{unit_name(spec.name)}]",
-        f"command={shlex.join(spec.words)}",
+        # White space and then ; or # begins a comment; between two quoted parts of a word it does not.
+        f"command={re.sub(r'(?<=[ ])(?=[;#])', _REOPENED, command)}",
         f"directory={spec.folder}",
-        f"environment={settings}",
+        "environment=" + ",".join(f'{name}="{value}"' for name, value in plain.items()),
         "autorestart=true",
+        # supervisord gives up after three failures otherwise; it waits a second longer after each.
+        "startretries=1000000",
         f"stopwaitsecs={spec.term_timeout:.0f}",
         "stopasgroup=true",
         "killasgroup=true",
@@ -107,6 +118,12 @@ def compose(specs: Mapping[str, Spec], own: Mapping[str, str]) -> str:
             "stop_grace_period": f"{spec.term_timeout:g}s",
         }
     return json.dumps({"services": services}, indent=2) + "\n"
+
+
+def _words(spec: Spec, found: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a command line with the path of its program: these managers look for it on a PATH of their own."""
+    first, *others = spec.words
+    return (shutil.which(first, path=found["PATH"]) or first, *others)
 
 
 def _systemd(word: str) -> str:

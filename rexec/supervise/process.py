@@ -40,7 +40,7 @@ def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str,
 
     """
     folder = str(Path(sys.executable).absolute().parent)
-    path = os.pathsep.join(part for part in (folder, own.get("PATH", os.defpath)) if part)
+    path = os.pathsep.join(dict.fromkeys([folder, *own.get("PATH", os.defpath).split(os.pathsep)]))
     return {**own, "PATH": path, "PYTHONUNBUFFERED": "1", **further}
 
 

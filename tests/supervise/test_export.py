@@ -64,9 +64,21 @@ def test_supervisord_gets_a_section(specs: dict[str, Spec], tmp_path: Path) -> N
     parser = configparser.ConfigParser(interpolation=configparser.BasicInterpolation())
     parser.read_string(text)
     section = parser["program:controller-lamp"]
-    assert shlex.split(section["command"]) == ["sh", "-c", 'echo "100% of $HOME"', "-p", "3300"]
+    shell = str(shutil.which("sh", path=OWN["PATH"]))
+    words = shlex.split(section["command"])
+    assert words == ["env", 'KEY=a "b" %c', shell, "-c", 'echo "100% of $HOME"', "-p", "3300"]
     assert section["directory"] == str(tmp_path)
-    assert 'KEY="a \\"b\\" %c"' in section["environment"]
+    assert 'ARTIQ_SSL_DIR="/s"' in section["environment"]
+
+
+def test_what_supervisord_takes_for_a_comment_is_kept(tmp_path: Path) -> None:
+    raw = {"lamp": {"type": "controller", "host": "::1", "port": 1, "command": "x 'a ;b' \"it's #1\" 'c;'"}}
+    text = export("supervisord", Selector([], tmp_path).select(from_dict(raw, "db")).specs, OWN)[
+        "controllers.conf"
+    ]
+    parser = configparser.ConfigParser(inline_comment_prefixes=(";", "#"))
+    parser.read_string(text)
+    assert shlex.split(parser["program:controller-lamp"]["command"]) == ["x", "a ;b", "it's #1", "c;"]
 
 
 def test_compose_gets_a_service(specs: dict[str, Spec], tmp_path: Path) -> None:
