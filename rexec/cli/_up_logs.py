@@ -12,6 +12,7 @@ from typing import Final
 from rexec.cli._up_display import STATES
 from rexec.cli.errors import CommandError
 from rexec.supervise.forward import LogForwarder
+from rexec.wire.tls import SimpleSSLConfig
 
 _CONTROLLERS: Final = logging.getLogger("controller")
 """The parent of the loggers of all controllers."""
@@ -41,12 +42,12 @@ def log_files(folder: Path | None, names: Iterable[str]) -> None:
 
 
 @contextmanager
-def forwarded(host: str | None, port: int) -> Iterator[None]:
+def forwarded(host: str | None, port: int, ssl_config: SimpleSSLConfig | None) -> Iterator[None]:
     """Send the output of controllers, and what happens to them, to the logging port of a master meanwhile."""
     if host is None:
         yield
         return
-    forwarder = LogForwarder(host, port, f"ctlmgr({socket.gethostname()})")
+    forwarder = LogForwarder(host, port, f"ctlmgr({socket.gethostname()})", ssl_config=ssl_config)
     _CONTROLLERS.setLevel(logging.DEBUG)
     logging.getLogger("rexec.supervise").setLevel(logging.INFO)
     loggers = (_CONTROLLERS, *_OWN)

@@ -15,6 +15,7 @@ from devicedb import load_file
 from rexec.devices import fetch_database
 from rexec.doctor import Audit, Finding, run
 from rexec.doctor.audit import load_checks
+from rexec.wire.tls import SimpleSSLConfig
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -40,6 +41,12 @@ def get_argparser() -> argparse.ArgumentParser:
     add("--master", metavar="HOST", help="take the device database of the ARTIQ master on HOST")
     add("--master-port", metavar="PORT", type=int, default=3251, help="default: %(default)d")
     add(
+        "--ssl",
+        metavar=("CERT", "KEY", "PEER"),
+        nargs=3,
+        help="TLS to the master: ours, its key, the master's",
+    )
+    add(
         "--timeout", metavar="SECONDS", type=float, default=5.0, help="for each device (default: %(default)g)"
     )
     add("--format", choices=("table", "json", "junit"), default="table", help="default: %(default)s")
@@ -57,7 +64,11 @@ def main(argv: Sequence[str]) -> int:
     """Audit devices, print what was found, and return the exit status."""
     options = get_argparser().parse_args(argv)
     master = options.master
-    database = fetch_database(master, options.master_port) if master else load_file(options.device_db)
+    database = (
+        fetch_database(master, options.master_port, ssl_config=_tls(options))
+        if master
+        else load_file(options.device_db)
+    )
     for name in options.names:
         database.endpoint(name)  # a slip of the pen is no finding
     checks = load_checks(options.checks) if options.checks is not None else {}
@@ -71,6 +82,10 @@ def main(argv: Sequence[str]) -> int:
         print_table(findings)
     bad = {"error", "warning"} if options.strict else {"error"}
     return int(any(each.severity in bad for each in findings))
+
+
+def _tls(options: argparse.Namespace) -> SimpleSSLConfig | None:
+    return SimpleSSLConfig(*options.ssl) if options.ssl is not None else None
 
 
 def print_table(findings: Sequence[Finding]) -> None:

@@ -21,6 +21,7 @@ from rexec.supervise.follower import Follower
 from rexec.supervise.selection import Selection, Selector
 from rexec.supervise.sources import FileSource, MasterSource
 from rexec.supervise.supervisor import Control, Supervisor
+from rexec.wire.tls import SimpleSSLConfig
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -69,6 +70,12 @@ def get_argparser() -> argparse.ArgumentParser:
     add("--master", metavar="HOST", help="follow the devices of the ARTIQ master on HOST instead of a file")
     add("--master-port", metavar="PORT", type=int, default=3251, help="its control (default: %(default)d)")
     add("--master-port-notify", metavar="PORT", type=int, default=3250, help="default: %(default)d")
+    add(
+        "--ssl",
+        metavar=("CERT", "KEY", "PEER"),
+        nargs=3,
+        help="TLS to the master: ours, its key, the master's",
+    )
     logs = parser.add_argument_group("logs")
     add = logs.add_argument
     add(
@@ -117,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
         log_files(options.log_dir, selection.specs)
         supervisor = Supervisor(Teller(options.json, console))
         stack.enter_context(signals(end, supervisor))
-        stack.enter_context(forwarded(options.forward_logs, options.master_port_logging))
+        stack.enter_context(forwarded(options.forward_logs, options.master_port_logging, _tls(options)))
         control = ControlServer(
             Control(supervisor), options.bind or ["localhost"], options.port_control, end.set
         )
@@ -173,8 +180,12 @@ def write_export(files: Mapping[str, str], folder: Path | None) -> None:
 def open_source(options: argparse.Namespace) -> FileSource | MasterSource:
     """Open the device database that the options name."""
     if options.master is not None:
-        return MasterSource(options.master, options.master_port, options.master_port_notify)
+        return MasterSource(options.master, options.master_port, options.master_port_notify, _tls(options))
     return FileSource(options.device_db)
+
+
+def _tls(options: argparse.Namespace) -> SimpleSSLConfig | None:
+    return SimpleSSLConfig(*options.ssl) if options.ssl is not None else None
 
 
 def folder_of(source: FileSource | MasterSource) -> Path:

@@ -6,17 +6,21 @@ from devicedb import DatabaseLoadError, DeviceDatabase, from_dict
 from rexec.devices.errors import MasterUnreachable
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
+from rexec.wire.tls import SimpleSSLConfig
 
 TARGETS: Final = ("device_db", "master_device_db")
 """Names of the target: of ARTIQ 9, and before."""
 
 
-def fetch_database(host: str, port: int = 3251, timeout: float = 10.0) -> DeviceDatabase:
+def fetch_database(
+    host: str, port: int = 3251, timeout: float = 10.0, ssl_config: SimpleSSLConfig | None = None
+) -> DeviceDatabase:
     """Return the device database of the master at `host`.
 
     Args:
         host, port: The master's, port of its control.
         timeout: Seconds for connection, handshake and answer, each.
+        ssl_config: TLS, if any.
 
     Raises:
         MasterUnreachable: Nothing answers there in time, or what answers has no device database.
@@ -24,7 +28,7 @@ def fetch_database(host: str, port: int = 3251, timeout: float = 10.0) -> Device
     """
     what = f"device database of the master at {host}:{port}"
     try:
-        client = Client(host, port, None, timeout, handshake_timeout=timeout)
+        client = Client(host, port, None, timeout, ssl_config, handshake_timeout=timeout)
     except (WireError, OSError) as error:
         raise MasterUnreachable(f"{what}: {error}. Is artiq_master running there?") from error
     try:

@@ -2,12 +2,14 @@
 
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections import deque
 from typing import Final
 
 from rexec.wire.logs import BANNER, Record, message
+from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +31,17 @@ class LogForwarder(logging.Handler):
     Args:
         host, port: Where the master listens.
         source: Name of this program as the source of records.
+        ssl_config: TLS, if any.
         keep: How many records are kept while the master cannot be reached; the oldest are dropped, and
             counted.
 
     """
 
-    def __init__(self, host: str, port: int, source: str, keep: int = 10_000) -> None:
+    def __init__(
+        self, host: str, port: int, source: str, keep: int = 10_000, ssl_config: SimpleSSLConfig | None = None
+    ) -> None:
         super().__init__()
+        self._ssl_config = ssl_config
         self._host, self._port = host, port
         self._source: Final = source
         self._keep: Final = keep
@@ -82,7 +88,7 @@ class LogForwarder(logging.Handler):
         until: float | None = None
         while until is None or time.monotonic() < until:
             try:
-                with socket.create_connection((self._host, self._port), SEND_TIMEOUT) as master:
+                with self._connected() as master:
                     master.sendall(BANNER)
                     self._reached()
                     if self._feed(master):
@@ -98,6 +104,22 @@ class LogForwarder(logging.Handler):
                     until = time.monotonic() + FAREWELL
                 elif self._ending:
                     self._some.wait(0.1)
+
+    def _connected(self) -> socket.socket:
+        plain = socket.create_connection((self._host, self._port), SEND_TIMEOUT)
+        if self._ssl_config is None:
+            return plain
+        try:
+            secured = self._ssl_config.create_client_context().wrap_socket(plain)
+        except BaseException:
+            plain.close()
+            raise
+        try:
+            self._ssl_config.check_peer(secured.getpeercert(binary_form=True))
+        except BaseException:
+            secured.close()
+            raise
+        return secured
 
     def _feed(self, master: socket.socket) -> bool:
         """Send records until the master is lost (an OSError), or all is sent at the end (True)."""
@@ -141,7 +163,7 @@ def _has_ended(master: socket.socket) -> bool:
     master.settimeout(0.0)
     try:
         return not master.recv(4096)
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
     finally:
         master.settimeout(SEND_TIMEOUT)

@@ -11,6 +11,7 @@ from devicedb import DatabaseLoadError, DeviceDatabase, DeviceDBError, from_dict
 from rexec.devices import fetch_database
 from rexec.wire.errors import WireError
 from rexec.wire.sync_struct import Subscriber
+from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
@@ -112,16 +113,24 @@ class MasterSource:
     Args:
         host: The master's.
         port, port_notify: Its control port, and that of its notifiers.
+        ssl_config: TLS, if any.
 
     Raises:
         MasterUnreachable: It cannot be reached at first.
 
     """
 
-    def __init__(self, host: str, port: int = 3251, port_notify: int = 3250) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int = 3251,
+        port_notify: int = 3250,
+        ssl_config: SimpleSSLConfig | None = None,
+    ) -> None:
         self._host, self._port = host, port_notify
+        self._ssl_config = ssl_config
         self._origin = f"master {host}:{port}"
-        self.database: DeviceDatabase = fetch_database(host, port)
+        self.database: DeviceDatabase = fetch_database(host, port, ssl_config=ssl_config)
         self._new: DeviceDatabase | None = None
         self._changed_at = 0.0
         self._lock = threading.Lock()
@@ -169,7 +178,7 @@ class MasterSource:
 
             subscriber = Subscriber("devices", build, changed, lost.set)
             try:
-                await subscriber.connect(self._host, self._port)
+                await subscriber.connect(self._host, self._port, ssl_config=self._ssl_config)
                 await _first(lost, self._end)
                 if not self._end.is_set():
                     logger.warning("the %s is gone; the controllers go on as before", self._origin)

@@ -1,7 +1,7 @@
 """Stock masters, controller managers and controllers with ours in the place of each.
 
-Needs an interpreter that has ARTIQ and its controller manager (ARTIQ_PYTHON); its communication library makes the stock
-controllers, or that of REXEC_PEER_PYTHON where that is set.
+Needs interpreters that have ARTIQ and its controller manager (ARTIQ_PYTHON); the communication library of these makes
+the stock controllers, or that of REXEC_PEER_PYTHON where that is set.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from typing import Any, Final
 
 import pytest
 
+from rexec.wire import certs
 from rexec.wire.broadcast import Receiver
 from rexec.wire.pc_rpc import Client
+from rexec.wire.tls import SimpleSSLConfig
+from tests.interop.artiq import EACH, PYTHONS, Program, program
 from tests.serving import free_port
 from tests.supervise.controllers import alive, within
 from tests.supervise.running import call, pids, states, up
 
-ARTIQ_PYTHON: Final = os.environ.get("ARTIQ_PYTHON", "")
-PEERS: Final = [each for each in os.environ.get("REXEC_PEER_PYTHON", ARTIQ_PYTHON).split(os.pathsep) if each]
+PEERS: Final = [each for each in os.environ.get("REXEC_PEER_PYTHON", "").split(os.pathsep) if each] or PYTHONS
 
-needs_artiq = pytest.mark.skipif(
-    not Path(ARTIQ_PYTHON).is_file(), reason="ARTIQ_PYTHON names no interpreter that has ARTIQ"
-)
+each_artiq = pytest.mark.parametrize("python", EACH)
 pytestmark = pytest.mark.timeout(150)
 
 CONTROLLER: Final = """
@@ -78,49 +78,41 @@ def entry(port: int, python: str, **further: Any) -> dict[str, Any]:
 class Master:
     """A stock master; can be killed and started again on the same ports."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.notify, self.control, self.logging, self.broadcast = (free_port() for _ in range(4))
+    def __init__(self, python: str, folder: Path, tls: certs.CertificateSet | None) -> None:
+        self.folder, self.python = folder, python
+        self.ports = {name: free_port() for name in ("notify", "control", "logging", "broadcast")}
+        self._words = ["--no-localhost-bind", "--bind", "127.0.0.1"]
+        self._client: SimpleSSLConfig | None = None
+        if tls is not None:
+            self._words += ["--ssl", str(tls.server.cert), str(tls.server.key), str(tls.trusted_clients)]
+            us = tls.clients["us"]
+            self._client = SimpleSSLConfig(str(us.cert), str(us.key), str(tls.server.cert))
+        for name, port in self.ports.items():
+            self._words += [f"--port-{name}", str(port)]
         (folder / "repository").mkdir()
         self.start()
 
     def start(self) -> None:
-        words = [
-            ARTIQ_PYTHON,
-            "-m",
-            "artiq.frontend.artiq_master",
-            "--no-localhost-bind",
-            "--bind",
-            "127.0.0.1",
-        ]
-        for name in ("notify", "control", "logging", "broadcast"):
-            words += [f"--port-{name}", str(getattr(self, name))]
-        with (self.folder / "master.log").open("a") as log:
-            self.process = subprocess.Popen(words, cwd=self.folder, stdout=log, stderr=log)
-        assert within(60, self.answers), (self.folder / "master.log").read_text()
+        self.program = Program(self.python, "artiq.frontend.artiq_master", *self._words, folder=self.folder)
+        assert within(60, self.answers), self.program.output
 
     def answers(self) -> bool:
         try:
-            Client("127.0.0.1", self.control, None).close_rpc()
+            Client("127.0.0.1", self.ports["control"], None, ssl_config=self._client).close_rpc()
         except ConnectionError:
             return False
         return True
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(20)
-
-    def scan(self) -> None:
-        """Have it read its device database again."""
-        with Client("127.0.0.1", self.control, None) as client:
-            names = client.get_rpc_id()[0]
-            client.select_rpc_target(next(each for each in names if each.endswith("device_db")))
-            client.scan()
+        self.program.end(signal.SIGKILL)
 
     def devices(self, raw: object) -> None:
         """Write its device database, and have it read."""
         write(self.folder, raw)
-        self.scan()
+        with Client("127.0.0.1", self.ports["control"], None, ssl_config=self._client) as client:
+            names = client.get_rpc_id()[0]
+            client.select_rpc_target(next(each for each in names if each.endswith("device_db")))
+            client.scan()
 
 
 def write(folder: Path, raw: object) -> None:
@@ -130,9 +122,11 @@ def write(folder: Path, raw: object) -> None:
 
 
 @contextmanager
-def master(folder: Path, raw: dict[str, Any]) -> Iterator[Master]:
+def master(
+    python: str, folder: Path, raw: dict[str, Any], tls: certs.CertificateSet | None = None
+) -> Iterator[Master]:
     write(folder, raw)
-    running = Master(folder)
+    running = Master(python, folder, tls)
     try:
         yield running
     finally:
@@ -141,44 +135,53 @@ def master(folder: Path, raw: dict[str, Any]) -> Iterator[Master]:
 
 def follow(running: Master) -> list[str]:
     """Arguments with which `rexec up` follows a master."""
-    ports = ["--master-port", str(running.control), "--master-port-notify", str(running.notify)]
+    ports = [
+        "--master-port",
+        str(running.ports["control"]),
+        "--master-port-notify",
+        str(running.ports["notify"]),
+    ]
     return ["--master", "127.0.0.1", *ports, "--folder", str(running.folder)]
 
 
-@needs_artiq
-def test_the_stock_manager_supervises_a_controller_of_ours(tmp_path: Path) -> None:
+@each_artiq
+def test_the_stock_manager_supervises_a_controller_of_ours(tmp_path: Path, python: str) -> None:
     write_controller(tmp_path, "rexec.wire")
     port, own = free_port(), free_port()
     # It pings without having waited for the controller to answer first.
     lamp = entry(port, sys.executable, ping_timer=3.0, ping_timeout=10.0)
-    with master(tmp_path, {"lamp": lamp}) as running:
-        words = [ARTIQ_PYTHON, "-m", "artiq_comtools.artiq_ctlmgr", "-s", "127.0.0.1"]
-        words += ["--port-notify", str(running.notify), "--port-logging", str(running.logging)]
-        words += ["--port-control", str(own), "--no-localhost-bind", "--bind", "127.0.0.1", "-v"]
-        root = str(Path(__file__).parents[2])
-        with (tmp_path / "manager.log").open("w") as log:
-            manager = subprocess.Popen(
-                words, cwd=tmp_path, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": root}
-            )
-        try:
+    with master(python, tmp_path, {"lamp": lamp}) as running:
+        words = [
+            "-s",
+            "127.0.0.1",
+            "--port-control",
+            str(own),
+            "--no-localhost-bind",
+            "--bind",
+            "127.0.0.1",
+            "-v",
+        ]
+        words += [
+            "--port-notify",
+            str(running.ports["notify"]),
+            "--port-logging",
+            str(running.ports["logging"]),
+        ]
 
-            def pings() -> int:
-                try:
-                    return int(call(port, "count"))
-                except ConnectionError:
-                    return 0
+        def pings() -> int:
+            try:
+                return int(call(port, "count"))
+            except ConnectionError:
+                return 0
 
-            said = tmp_path / "manager.log"
-            assert within(40, lambda: pings() >= 2), said.read_text()
+        with program(python, "artiq_comtools.artiq_ctlmgr", *words, folder=tmp_path) as manager:
+            assert within(40, lambda: pings() >= 2), manager.output
             first = call(port, "pid")
             os.kill(first, signal.SIGKILL)
-            assert within(20, lambda: pings() >= 1), said.read_text()
+            assert within(30, lambda: pings() >= 1), manager.output
             second = call(port, "pid")
             assert second != first
-            assert "the lamp is cold" in said.read_text()
-        finally:
-            manager.send_signal(signal.SIGTERM)
-            manager.wait(30)
+            assert "the lamp is cold" in manager.output
         assert within(10, lambda: not alive(second))
         # The second one was asked to end, and has come to its end.
         assert (tmp_path / "ended").read_text() == f"{port}\n"
@@ -213,11 +216,11 @@ def test_ours_supervises_a_stock_controller(tmp_path: Path, python: str) -> None
     assert "INFO printed" in log
 
 
-@needs_artiq
-def test_a_stock_master_feeds_ours_and_may_die(tmp_path: Path) -> None:
+@each_artiq
+def test_a_stock_master_feeds_ours_and_may_die(tmp_path: Path, python: str) -> None:
     write_controller(tmp_path, "rexec.wire")
     raw = {"a": entry(free_port(), sys.executable), "b": entry(free_port(), sys.executable)}
-    with master(tmp_path, {"a": raw["a"]}) as running, up(tmp_path, *follow(running)) as ours:
+    with master(python, tmp_path, {"a": raw["a"]}) as running, up(tmp_path, *follow(running)) as ours:
         pid = ours.next("a", "up", 40)["pid"]
         running.kill()
         assert within(20, lambda: "is gone; the controllers go on as before" in ours.err())
@@ -236,14 +239,19 @@ def test_a_stock_master_feeds_ours_and_may_die(tmp_path: Path) -> None:
         assert pids(ours)["b"] == before["b"]
 
 
-@needs_artiq
-def test_logs_reach_a_stock_master(tmp_path: Path) -> None:
+@each_artiq
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "TLS"])
+def test_logs_reach_a_stock_master(tmp_path: Path, python: str, is_secure: bool) -> None:
     write_controller(tmp_path, "rexec.wire")
     heard: list[Any] = []
-    with master(tmp_path, {"lamp": entry(free_port(), sys.executable)}) as running:
-        with listening(running.broadcast, heard):
-            logs = ["--forward-logs", "127.0.0.1", "--master-port-logging", str(running.logging)]
-            with up(tmp_path, *follow(running), *logs) as ours:
+    made = certs.make_set(tmp_path / "tls", ["us"]) if is_secure else None
+    us = made.clients["us"] if made is not None else None
+    files = [str(us.cert), str(us.key), str(made.server.cert)] if made is not None and us is not None else []
+    secure = ["--ssl", *files] if files else []
+    with master(python, tmp_path, {"lamp": entry(free_port(), sys.executable)}, made) as running:
+        with listening(running.ports["broadcast"], heard, SimpleSSLConfig(*files) if files else None):
+            logs = ["--forward-logs", "127.0.0.1", "--master-port-logging", str(running.ports["logging"])]
+            with up(tmp_path, *follow(running), *logs, *secure) as ours:
                 ours.next("lamp", "up", 40)
                 os.kill(pids(ours)["lamp"], signal.SIGKILL)
                 ours.next("lamp", "waiting")
@@ -256,13 +264,13 @@ def test_logs_reach_a_stock_master(tmp_path: Path) -> None:
 
 
 @contextmanager
-def listening(port: int, heard: list[Any]) -> Iterator[None]:
+def listening(port: int, heard: list[Any], tls: SimpleSSLConfig | None) -> Iterator[None]:
     """Receive what a master broadcasts as its log."""
     loop = asyncio.new_event_loop()
     receiver = Receiver("log", [heard.append])
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    asyncio.run_coroutine_threadsafe(receiver.connect("127.0.0.1", port), loop).result(20)
+    asyncio.run_coroutine_threadsafe(receiver.connect("127.0.0.1", port, tls), loop).result(20)
     try:
         yield
     finally:
@@ -272,13 +280,13 @@ def listening(port: int, heard: list[Any]) -> Iterator[None]:
         loop.close()
 
 
-@needs_artiq
-def test_what_stock_clients_ask_of_a_manager_is_there(tmp_path: Path) -> None:
+@each_artiq
+def test_what_stock_clients_ask_of_a_manager_is_there(tmp_path: Path, python: str) -> None:
     write_controller(tmp_path, "rexec.wire")
     port = free_port()
     late = entry(port, sys.executable, command=f"{sys.executable} late.py {{port}}", retry_timer=100.0)
     (tmp_path / "device_db.py").write_text(f"device_db = { ({'lamp': late})!r}\n")
-    tool = [ARTIQ_PYTHON, "-m", "sipyco.sipyco_rpctool", "127.0.0.1"]
+    tool = [python, "-W", "ignore", "-m", "sipyco.sipyco_rpctool", "127.0.0.1"]
     with up(tmp_path) as ours:
         ours.next("lamp", "waiting")
         (tmp_path / "controller.py").rename(tmp_path / "late.py")
