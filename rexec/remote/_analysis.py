@@ -13,7 +13,7 @@ import sys
 import textwrap
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from rexec.remote._errors import CannotTravel
 from rexec.remote._provided import Placeholder
@@ -21,6 +21,7 @@ from rexec.remote._shipment import Bundle, Shipment, digest
 from rexec.wire import pyon
 
 _BUILTIN = frozenset(vars(builtins)) | {"__name__", "__file__"}
+_DEFINED = types.FunctionType | type | TypeVar | ParamSpec
 _OURS = frozenset({"rexec", "devicedb", "schemas"})
 
 
@@ -34,15 +35,36 @@ def analyse(function: Callable[..., Any]) -> Shipment:
         CannotTravel: It, or something it uses, cannot be sent; names it and its line.
 
     """
-    function = inspect.unwrap(function)
-    if not isinstance(function, types.FunctionType):
-        raise CannotTravel(f"{function!r} is no function written in Python: wrap it in a def")
-    if function.__name__ == "<lambda>":
-        code = function.__code__
-        raise CannotTravel(f"{code.co_filename}:{code.co_firstlineno}: a lambda cannot travel: write a def")
+    found = _unwrapped(function)
+    if not isinstance(found, types.FunctionType):
+        raise CannotTravel(_no_function(function))
+    module = sys.modules.get(found.__module__)
+    if module is not None and not is_local(module):
+        raise CannotTravel(
+            f"{found.__module__}.{found.__qualname__} is of an installed package: call it in a def of your own"
+        )
     collector = _Collector()
-    key = collector.add(function)
-    return Shipment(function.__name__, key, collector.bundles(), collector.modules, collector.wanted)
+    key = collector.add(found)
+    return Shipment(found.__name__, key, collector.bundles(), collector.modules, collector.wanted)
+
+
+def _unwrapped(value: Any) -> Any:
+    """Return what a decorator such as `functools.wraps` or `functools.cache` was put around: its source has those."""
+    value = getattr(value, "rexec_function", value)
+    found = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
+    return found if isinstance(found, types.FunctionType) else value
+
+
+def _no_function(thing: Any) -> str:
+    if isinstance(thing, types.MethodType) and isinstance(thing.__func__, types.FunctionType):
+        code = thing.__func__.__code__
+        where = f"{code.co_filename}:{code.co_firstlineno}"
+        return f"{where}: {thing.__func__.__qualname__} is a method: write a function outside the class"
+    if isinstance(thing, type):
+        return f"{thing.__qualname__} is a class: wrap what it is to do in a def"
+    if isinstance(thing, functools.partial):
+        return f"a partial of {thing.func!r}: give the function itself, and its arguments when you call it"
+    return f"{thing!r} is no function written in Python: wrap it in a def"
 
 
 class _Collector:
@@ -76,13 +98,14 @@ class _Collector:
             return key
         self._seen.add((key, thing.__name__))
         text = without_own_decorators(text, scope)
-        for name, at in names_used(text, line).items():
+        used, made = names_used(text, line)
+        for name, at in used.items():
             where = f"{file}:{at}"
             if name in closure:
                 self._value(bundle, name, closure[name], scope, where)
             elif name in scope:
                 self._value(bundle, name, scope[name], scope, where)
-            elif name not in _BUILTIN and name != thing.__name__:
+            elif name not in _BUILTIN and name != thing.__name__ and name not in made:
                 bundle.provided[name] = name
                 self.wanted[name] = where
         bundle.pieces.append((thing.__name__, line, text))
@@ -94,7 +117,7 @@ class _Collector:
         """Add something that a name stands for."""
         if (bundle.key, name) in self._seen:
             return
-        unwrapped = value if isinstance(value, Placeholder) else getattr(value, "rexec_function", value)
+        unwrapped = value if isinstance(value, Placeholder) else _unwrapped(value)
         if isinstance(value, Placeholder):
             bundle.provided[name] = value.rexec_name
             if value.rexec_name != "job":
@@ -104,9 +127,7 @@ class _Collector:
             if is_local(value):
                 self.modules.append(value)
             bundle.imports.append((name, value.__name__, None))
-        elif isinstance(unwrapped, types.FunctionType | type) and self._definition(
-            bundle, name, unwrapped, where
-        ):
+        elif isinstance(unwrapped, _DEFINED) and self._definition(bundle, name, value, scope, where):
             return
         elif isinstance(value, logging.Logger):
             self._seen.add((bundle.key, name))
@@ -128,20 +149,55 @@ class _Collector:
                 ) from None
             bundle.values[name] = value
 
-    def _definition(self, bundle: Bundle, name: str, thing: Any, where: str) -> bool:
+    def _definition(self, bundle: Bundle, name: str, value: Any, scope: dict[str, Any], where: str) -> bool:
         """Add a function or class; return False where it is better imported."""
+        thing = _unwrapped(value)
         module = sys.modules.get(thing.__module__)
         if module is None or not is_local(module):
             return False
-        if name != thing.__name__ and bundle.module == thing.__module__:
-            raise CannotTravel(f"{where}: {name} is another name of {thing.__qualname__}: use that one")
+        statement = assignment_of(name, scope) if bundle.module == scope.get("__name__") else None
+        has_def = isinstance(thing, types.FunctionType) and thing.__name__ != "<lambda>"
+        # A namedtuple, a lambda, a type variable; or a function that was decorated after its definition.
+        assigned = statement is not None and (not has_def or value is not thing)
         try:
-            key = self.add(thing)
+            if has_def or not assigned:
+                key = self.add(thing)
+                if not assigned and (key != bundle.key or name != thing.__name__):
+                    bundle.binds.append((name, key, thing.__name__))
+            if statement is not None and assigned:
+                self._assignment(bundle, name, statement, scope)
         except CannotTravel as error:
             raise CannotTravel(f"{where}: {name}: {error}") from None
-        if key != bundle.key:
-            bundle.binds.append((name, key, thing.__name__))
         return True
+
+    def _assignment(
+        self, bundle: Bundle, name: str, statement: tuple[str, int], scope: dict[str, Any]
+    ) -> None:
+        """Add a module's statement `name = …`, and what it uses."""
+        self._seen.add((bundle.key, name))
+        text, line = statement
+        for used, at in names_used(text, line)[0].items():
+            if used in scope and used not in _BUILTIN and used != name:
+                self._value(bundle, used, scope[used], scope, f"{bundle.file}:{at}")
+        bundle.pieces.append((f"{name} =", line, text))
+        self._order = [*(each for each in self._order if each != bundle.key), bundle.key]
+
+
+def assignment_of(name: str, scope: dict[str, Any]) -> tuple[str, int] | None:
+    """Return source and line of the last statement of a module that gives a name its value, None without one."""
+    file = scope.get("__file__") or ""
+    for statement in reversed(getattr(_parsed(file), "body", [])):
+        targets: list[ast.expr] = []
+        if isinstance(statement, ast.Assign):
+            targets = statement.targets
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets = [statement.target]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            lines = linecache.getlines(file)[statement.lineno - 1 : statement.end_lineno]
+            return "".join(lines), statement.lineno
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == name:
+            return None
+    return None
 
 
 def _told(value: Any) -> str:
@@ -165,9 +221,18 @@ def source_of(thing: Any) -> tuple[str, int, str]:
         lines, first = inspect.getsourcelines(thing)
     except (OSError, TypeError) as error:
         raise CannotTravel(
-            f"the source of {thing!r} cannot be found ({error}): define it in a file"
+            f"{thing.__qualname__}: its source cannot be found ({error}): define it in a file or a notebook"
         ) from None
+    if thing.__name__ == "<lambda>":
+        raise CannotTravel(f"{file}:{first}: a lambda cannot travel: write a def")
     text = textwrap.dedent("".join(lines))
+    if isinstance(thing, types.FunctionType) and not re.search(
+        rf"\bdef\s+{re.escape(thing.__name__)}\b", text
+    ):
+        raise CannotTravel(
+            f"{file}:{first}: {thing.__qualname__} is not there: the file was edited after it was imported. "
+            "Import it again"
+        )
     if (
         isinstance(thing, types.FunctionType)
         and "<locals>" not in thing.__qualname__
@@ -194,14 +259,18 @@ def without_own_decorators(text: str, scope: dict[str, Any]) -> str:
     return "".join(lines)
 
 
-def names_used(text: str, first: int) -> dict[str, int]:
-    """Return the global names that a definition uses, and the line of the first use; annotations do not count."""
+def names_used(text: str, first: int) -> tuple[dict[str, int], set[str]]:
+    """Return the global names that a definition uses, with the line of the first use, and those that it assigns.
+
+    Annotations do not count.
+    """
     tree = _WithoutAnnotations().visit(ast.parse(text))
     lines: dict[str, int] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             lines[node.id] = min(lines.get(node.id, sys.maxsize), first + node.lineno - 1)
     found: set[str] = set()
+    made: set[str] = set()
     table = symtable.symtable(ast.unparse(ast.fix_missing_locations(tree)), "source", "exec")
     defined = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned()}
     tables = [table]
@@ -210,11 +279,12 @@ def names_used(text: str, first: int) -> dict[str, int]:
         tables += each.get_children()
         for symbol in each.get_symbols():
             outermost = each is table and symbol.is_referenced() and not symbol.is_assigned()
+            if symbol.is_declared_global() and symbol.is_assigned():
+                made.add(symbol.get_name())
             if symbol.is_referenced() and (outermost or (each is not table and symbol.is_global())):
                 found.add(symbol.get_name())
-    return {
-        name: lines.get(name, first) for name in sorted(found - defined, key=lambda n: lines.get(n, first))
-    }
+    order = sorted(found - defined, key=lambda n: lines.get(n, first))
+    return {name: lines.get(name, first) for name in order}, made
 
 
 class _WithoutAnnotations(ast.NodeTransformer):

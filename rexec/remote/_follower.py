@@ -58,9 +58,12 @@ class Follower:
         job: Job[Any] = Job(self.channel, os.urandom(8).hex(), shipment.function)
         try:
             news = self._shipper.submit(shipment, {**spec, "id": job.id, "forget": self._take_ended()})
-        except TypeError:
+        except TypeError as error:
             if not self.channel.request("known", job.id):
-                raise  # an argument cannot travel
+                text = str(error)
+                for part in ("args", "kwargs"):
+                    text = text.replace(f"call(): args[3]['{part}']", f"{job.name}(): {part}")
+                raise TypeError(text) from None  # an argument cannot travel
             polled = job.poll()
             if polled is None:
                 raise

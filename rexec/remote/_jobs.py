@@ -2,13 +2,16 @@
 
 import concurrent.futures
 import logging
+import re
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from rexec.remote._channel import Channel
 from rexec.remote._errors import JobExpired, RemoteFunctionError, remote_exception
 
 R = TypeVar("R")
+_PATH: Final = re.compile(r"ret(\['ok'\])?(\[0\])?(\['outcome'\]\['value'\]|\['items'\]\[\d+\])")
+"""How the wire names a job's value, as part of an answer of the agent."""
 News = dict[str, Any]
 """What the controller tells of a job: its state, what it printed and yielded since, and its outcome if it has one."""
 
@@ -95,7 +98,7 @@ class Job(concurrent.futures.Future[R]):
         try:
             found = self._channel.request("poll", [[self.asked(taken)], forget or []])
         except TypeError as error:
-            reason = f"{self.name}: its value cannot travel: {error}"
+            reason = f"{self.name}: its value cannot travel: {_PATH.sub('value', str(error))}"
             self._channel.request("discard", [self.id, reason])
             found = self._channel.request("poll", [[self.asked(taken)], []])
         return cast("News | None", found[0])

@@ -19,9 +19,8 @@ def pack(error: BaseException, files: dict[str, str]) -> dict[str, Any]:
         text = "".join(told.format())
         frames = told.stack.format()
         notes = [str(note) for note in getattr(error, "__notes__", [])]
-        arguments = (
-            list(error.args) if all(isinstance(a, str | int | float | bool) for a in error.args) else None
-        )
+        plain = all(isinstance(a, str | bytes | int | float | None) for a in error.args)
+        arguments = list(error.args) if plain else None
         return {
             "class": kind.__qualname__,
             "builtin": getattr(builtins, kind.__name__, None) is kind,

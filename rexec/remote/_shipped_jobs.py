@@ -11,7 +11,7 @@ import inspect
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 from rexec.remote._shipped_errors import pack
@@ -149,7 +149,7 @@ class Job:
                 if self.window:
                     self.produce(value)
                     value = None
-                elif inspect.isgenerator(value):
+                elif inspect.isgenerator(value) or inspect.isasyncgen(value):
                     raise TypeError(f"{self.name} is a generator function: use .stream(), not a call")
                 outcome = {"value": value}
             finally:
@@ -184,6 +184,8 @@ class Job:
 
     def produce(self, iterable: Any) -> None:
         """Hand out the items of a generator, no more of them in advance than the window is wide."""
+        if inspect.isasyncgen(iterable):
+            iterable = awaited(iterable)
         if not hasattr(iterable, "__iter__"):
             raise TypeError(f"{self.name} is no generator function: call or submit it instead of .stream()")
         iterator = iter(iterable)
@@ -226,3 +228,18 @@ class Job:
         with self.condition:
             self.items.clear()
             self.outcome = {"error": pack(TypeError(message), {})}
+
+
+def awaited(items: AsyncGenerator[Any, Any]) -> Iterator[Any]:
+    """Yield the items of an asynchronous generator, on an event loop of its own."""
+    loop = asyncio.new_event_loop()
+    try:
+        while True:
+            try:
+                item = loop.run_until_complete(anext(items))
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        loop.run_until_complete(items.aclose())
+        loop.close()

@@ -122,26 +122,37 @@ class Session:
 
     def take(self, bundles: list[dict[str, Any]], provided: dict[str, Any]) -> None:
         """Put what was shipped where its functions look for it."""
+        later: list[tuple[dict[str, Any], list[str]]] = []
         for bundle in bundles:
             if "text" in bundle:
                 self.ship_module(bundle["module"], bundle["file"], bundle["text"])
             else:
-                self.ship(bundle, provided)
+                later += self.ship(bundle, provided)
+        for namespace, (name, key, other) in later:
+            namespace[name] = self.namespaces[key][other]
 
-    def ship(self, bundle: dict[str, Any], provided: dict[str, Any]) -> None:
-        """Put definitions into the globals of a module."""
+    def ship(
+        self, bundle: dict[str, Any], provided: dict[str, Any]
+    ) -> list[tuple[dict[str, Any], list[str]]]:
+        """Put definitions into the globals of a module; return the names that wait for another module's definitions."""
         namespace = self.namespace(bundle["key"], bundle["module"])
         for name, value in bundle["values"]:
             namespace[name] = value
         for name, module, attribute in bundle["imports"]:
             found = self.import_module(module, None, None, ["*"])
             namespace[name] = found if attribute is None else getattr(found, attribute)
-        for name, key, other in bundle["binds"]:
-            namespace[name] = self.namespaces[key][other]
+        later = []
+        for bind in bundle["binds"]:
+            name, key, other = bind
+            if other in self.namespaces.get(key, {}):
+                namespace[name] = self.namespaces[key][other]
+            else:
+                later.append((namespace, bind))
         for name, other in bundle["provided"]:
             namespace[name] = CURRENT if other == "job" else provided[other]
         for _, line, text in bundle["pieces"]:
             self.execute(text, line, bundle["file"], namespace)
+        return later
 
     def ship_module(self, name: str, file: str, text: str) -> None:
         """Make a whole module importable for the shipped code of this client."""

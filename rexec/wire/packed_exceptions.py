@@ -197,7 +197,12 @@ def _with_message(kind: type[Exception], message: str) -> Exception:
     def show(_: Exception) -> str:
         return message
 
-    derived = type(kind.__name__, (kind,), {"__str__": show, "__module__": kind.__module__})
+    def reduce(error: Exception) -> tuple[Any, ...]:
+        # The class that is made here cannot be imported by who unpickles it.
+        return _with_message, (kind, message), error.__dict__
+
+    attributes = {"__str__": show, "__reduce__": reduce, "__module__": kind.__module__}
+    derived = type(kind.__name__, (kind,), attributes)
     try:
         if issubclass(kind, BaseExceptionGroup):
             group: Exception = derived(message, [GenericRemoteException(message)])

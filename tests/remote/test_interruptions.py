@@ -1,0 +1,210 @@
+"""What a hostile world does: controllers that die, callers that are interrupted, functions that never return."""
+
+import concurrent.futures
+import contextlib
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rexec.remote
+from rexec.remote import Remote
+from rexec.wire.pc_rpc import Client
+from tests.ports import free_port
+from tests.remote import code
+from tests.remote_exec.peers import REFERENCE, controller, wait_for
+
+ROOT = Path(__file__).parents[2]
+CONTROLLER = """
+import sys
+from {library}.remote_exec import simple_rexec_server_loop
+class Driver:
+    calls = 0
+    def measure(self): self.calls += 1; return self.calls
+simple_rexec_server_loop("camera", Driver(), "127.0.0.1", int(sys.argv[1]))
+"""
+MAKES = [(sys.executable, "rexec"), *((python, "sipyco") for python in REFERENCE)]
+
+
+@contextlib.contextmanager
+def mortal(python: str, library: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """Run a controller that may be killed; yields port and process."""
+    port = free_port()
+    process = subprocess.Popen([python, "-c", CONTROLLER.format(library=library), str(port)])
+    try:
+        wait_for(port)
+        yield port, process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.mark.parametrize("make", MAKES, ids=lambda make: make[1])
+def test_a_killed_controller_fails_its_job_and_its_stream(make: tuple[str, str]) -> None:
+    with mortal(*make) as (port, process):
+        client = Client("127.0.0.1", port, "camera_rexec", reconnect_timeout=0.5)
+        with rexec.remote.wrap(client, "camera") as remote:
+            job = remote.function(code.slow, parallel=True).submit(60)
+            stream = remote.function(code.frames, parallel=True).stream(1_000_000)
+            assert next(stream) == 0
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+            error = job.exception(20)
+            assert isinstance(error, ConnectionError)
+            assert f"127.0.0.1:{port}" in str(error)
+            with pytest.raises(ConnectionError, match=r"127\.0\.0\.1"):
+                for _ in stream:
+                    pass
+
+
+INTERRUPTED = """
+import signal, sys, threading, os, time
+import rexec.remote
+from rexec.wire.pc_rpc import Client
+from tests.remote import code
+
+client = Client("127.0.0.1", int(sys.argv[1]), "camera_rexec")
+remote = rexec.remote.wrap(client, "camera")
+slow, frames = remote.function(code.slow), remote.function(code.frames)
+slow(0)
+threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    {what}
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+WHAT = {
+    "call": "slow(60)",
+    "result": "slow.submit(60).result()",
+    "stream": "[time.sleep(0.05) for _ in frames.stream(1000000)]",
+    "fleet": "rexec.remote.fleet({'camera': remote}).call(code.slow, 60)",
+    "raw call": "remote.add_code('from time import sleep'); remote.call('sleep', 2)",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent by os.kill")
+@pytest.mark.parametrize("what", WHAT)
+def test_control_c_ends_the_caller_and_the_remote_function(what: str) -> None:
+    with controller("ours") as port:
+        program = INTERRUPTED.format(what=WHAT[what])
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(port)],
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+            cwd=ROOT,
+        )
+        assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
+        assert done.stderr == ""
+        assert time.monotonic() - began < 30
+        # The driver is free: nothing waits for a lease.
+        with rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as other:
+            assert other.function(code.scaled).submit(2).result(15) == 6
+
+
+def test_a_program_that_just_ends_takes_its_jobs_with_it() -> None:
+    with controller("ours") as port:
+        program = INTERRUPTED.format(what="slow.submit(60)").replace(
+            "threading.Timer", "(lambda *a: threading)"
+        )
+        program = program.replace(".start()", "")
+        subprocess.run([sys.executable, "-c", program, str(port)], timeout=40, check=True, cwd=ROOT)
+        with rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as other:
+            assert other.function(code.scaled).submit(2).result(15) == 6
+
+
+@pytest.fixture
+def remote() -> Iterator[Remote]:
+    with (
+        controller("ours") as port,
+        rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as remote,
+    ):
+        yield remote
+
+
+def test_a_function_that_never_looks_ends_some_time_after_it_is_cancelled(remote: Remote) -> None:
+    def shorten(seconds: float) -> None:
+        agents = [
+            v for name, v in rexec.remote.controller_initial_namespace.items() if "_rexec_agent" in name
+        ]
+        type(agents[0]).request.__globals__["GRACE"] = seconds
+
+    remote.function(shorten)(0.2)
+    try:
+        job = remote.function(code.deaf).submit(600)
+        assert job.cancel()
+        with pytest.raises(concurrent.futures.CancelledError):
+            job.result(20)
+        assert remote.function(code.has_ended).submit().result(10) is True
+    finally:
+        remote.function(shorten)(10.0)
+
+
+def test_a_stream_that_nobody_refers_to_any_more_ends(remote: Remote) -> None:
+    stream = remote.function(code.frames).stream(1_000_000, log=True)
+    assert next(stream) == 0
+    del stream
+    gc.collect()
+    until = time.monotonic() + 20
+    while not remote.function(code.has_ended)():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_callback_of_a_job_may_wait_for_another_one(remote: Remote) -> None:
+    found: list[Any] = []
+    done = threading.Event()
+
+    def again(job: Any) -> None:
+        found.append(remote.function(code.slow)(0.1))
+        done.set()
+
+    remote.function(code.slow).submit(0.1).add_done_callback(again)
+    assert done.wait(20)
+    assert found == ["done"]
+
+
+def test_threads_share_a_remote(remote: Remote) -> None:
+    scaled, slow = remote.function(code.scaled), remote.function(code.slow, parallel=True)
+
+    def work(number: int) -> Any:
+        return [scaled(number), slow(0.01), *remote.function(code.frames).stream(3), scaled(-number)]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(32))) == [[3 * n, "done", 0, 1, 2, -3 * n] for n in range(32)]
+
+
+def test_a_finalizer_in_the_middle_of_a_request_does_not_take_its_answer(remote: Remote) -> None:
+    answers: list[Any] = []
+
+    class Client:
+        """Is asked for something else while it waits for an answer."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def add_code(self, text: str) -> None:
+            self._inner.add_code(text)
+
+        def call(self, *args: Any) -> Any:
+            if not answers:
+                answers.append(None)
+                with pytest.raises(rexec.remote.RemoteFunctionError, match="within a request of its own"):
+                    nested.jobs()
+            return self._inner.call(*args)
+
+        def close_rpc(self) -> None:
+            self._inner.close_rpc()
+
+    nested = rexec.remote.wrap(Client(remote), "nested")
+    assert nested.function(code.scaled)(2) == 6
+    assert answers == [None]
