@@ -17,9 +17,9 @@ import pytest
 import rexec.remote
 from rexec.remote import Remote
 from rexec.wire.pc_rpc import Client
-from tests.ports import free_port
 from tests.remote import code
 from tests.remote_exec.peers import REFERENCE, controller, wait_for
+from tests.serving import free_port
 
 ROOT = Path(__file__).parents[2]
 CONTROLLER = """
