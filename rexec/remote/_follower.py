@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any, Final
 
 from rexec.remote._channel import Channel
-from rexec.remote._errors import StateLost
+from rexec.remote._errors import CannotTravel, StateLost
 from rexec.remote._jobs import Job, News
 from rexec.remote._pieces import weight
 from rexec.remote._shipment import Shipment
@@ -58,6 +58,8 @@ class Follower:
         job: Job[Any] = Job(self.channel, os.urandom(8).hex(), shipment.function)
         try:
             news = self._shipper.submit(shipment, {**spec, "id": job.id, "forget": self._take_ended()})
+        except CannotTravel:
+            raise
         except TypeError as error:
             if not self.channel.request("known", job.id):
                 text = str(error)
