@@ -158,6 +158,10 @@ def decodes() -> str:
     return b"\xff".decode()
 
 
+def opens() -> None:
+    open("/nowhere/at/all")
+
+
 def raises_group() -> None:
     raise ExceptionGroup("several", [ValueError("a"), KeyError("k")])
 
@@ -263,11 +267,17 @@ def test_values_that_cannot_travel_are_told_by_path(remote: Remote) -> None:
         remote.function(generates)()
 
 
-@pytest.mark.parametrize("function", [decodes, raises_group])
+@pytest.mark.parametrize("function", [opens, raises_group])
 def test_builtin_errors_with_unusual_arguments_come_back_and_can_be_pickled(
     remote: Remote, function: Callable[[], Any]
 ) -> None:
-    with pytest.raises((UnicodeDecodeError, ExceptionGroup)) as caught:
+    with pytest.raises((FileNotFoundError, ExceptionGroup)) as caught:
         remote.function(function)()
     again = pickle.loads(pickle.dumps(caught.value))
     assert (type(again).__name__, str(again)) == (type(caught.value).__name__, str(caught.value))
+
+
+def test_an_error_with_bytes_in_it_comes_back_as_it_was(remote: Remote) -> None:
+    with pytest.raises(UnicodeDecodeError, match="can't decode byte 0xff in position 0") as caught:
+        remote.function(decodes)()
+    assert caught.value.object == b"\xff"
