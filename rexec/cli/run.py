@@ -216,6 +216,9 @@ def tell(report: Report, options: argparse.Namespace, console: Console) -> int:
     """Show what came of a run, and return the exit status."""
     outcome = report.outcome
     status = tell_error(outcome, options.file, console)
+    if report.failure is not None:
+        console.print(f"rexec run: error: {report.failure}", markup=False, highlight=False, soft_wrap=True)
+        status = status or 1
     if report.path is not None:
         if options.quiet == 0 and report.datasets:
             print_datasets(Console(soft_wrap=True), report.datasets)

@@ -75,6 +75,8 @@ class DatasetManager:
             archive: Write it into the result file.
 
         """
+        if not isinstance(key, str):
+            raise TypeError(f"the name of a dataset is a str, not {key!r}")
         broadcast = broadcast or persist
         metadata = dict(metadata or {})
         if not (broadcast or archive):

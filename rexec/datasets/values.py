@@ -13,7 +13,20 @@ def own_copy(value: Any) -> Any:
 
     Lists, tuples and dicts are copied at every depth, arrays with their data. What cannot be copied is
     returned as it is.
+
+    Raises:
+        ValueError: It is nested beyond what Python follows, or holds itself.
+
     """
+    try:
+        return _own_copy(value)
+    except RecursionError:
+        raise ValueError(
+            f"a {type(value).__name__} that is nested so deeply, or that holds itself, cannot be a dataset"
+        ) from None
+
+
+def _own_copy(value: Any) -> Any:
     kind = type(value)
     if kind in _IMMUTABLE or isinstance(value, np.generic):
         return value
@@ -22,9 +35,9 @@ def own_copy(value: Any) -> Any:
     if kind is list or kind is tuple:
         if set(map(type, value)) <= _IMMUTABLE:
             return kind(value)
-        return kind(map(own_copy, value))
+        return kind(map(_own_copy, value))
     if kind is dict:
-        return {key: own_copy(item) for key, item in value.items()}
+        return {key: _own_copy(item) for key, item in value.items()}
     try:
         return copy.deepcopy(value)
     except Exception:  # any class may refuse to be copied, in any way

@@ -22,7 +22,7 @@ from rexec.experiment.loading import check_names, choose_class, import_file, imp
 from rexec.experiment.stand_ins import CCB, Scheduler, Termination
 from rexec.experiment.tracebacks import place
 from rexec.remote import noting_sources
-from rexec.results import ResultsWriter, journal_path, next_rid, orphans, recover, results_path
+from rexec.results import ResultsError, ResultsWriter, journal_path, next_rid, orphans, recover, results_path
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,9 @@ class Report:
     outcome: Outcome
     datasets: Mapping[str, Dataset]
     path: Path | None
-    """The result file; None where the experiment was never built."""
+    """The result file; None where the experiment was never built, or where it could not be finished."""
+    failure: ResultsError | None = None
+    """Why the result file could not be finished; its text says where everything is kept."""
 
 
 def run(plan: Plan, watcher: Watcher) -> Report:
@@ -87,7 +89,7 @@ def run(plan: Plan, watcher: Watcher) -> Report:
 
     Raises:
         ExperimentError: File or class are wrong.
-        ResultsError: No result file can be written there, or it could not be finished.
+        ResultsError: No result file can be written there.
 
     """
     file = plan.file.absolute()
@@ -136,8 +138,8 @@ def run(plan: Plan, watcher: Watcher) -> Report:
                 outcome = live(experiment, devices, datasets, arguments, scheduler, interrupts, hooks)
             with interrupts.shielded():
                 watcher.phase("writing results")
-                kept = _finish(writer, datasets, outcome)
-    return Report(rid, experiment.__name__, outcome, dict(datasets.local), kept)
+                kept, failure = _finish(writer, datasets, outcome)
+    return Report(rid, experiment.__name__, outcome, dict(datasets.local), kept, failure)
 
 
 class _Sources:
@@ -175,17 +177,25 @@ def _recover(root: Path, path: Path) -> None:
                 logger.warning("%s", recovery)
 
 
-def _finish(writer: ResultsWriter, datasets: DatasetManager, outcome: Outcome) -> Path | None:
-    """Write the result file, or remove it where the experiment was never built and left nothing."""
+def _finish(
+    writer: ResultsWriter, datasets: DatasetManager, outcome: Outcome
+) -> tuple[Path | None, ResultsError | None]:
+    """Write the result file, or remove it where the experiment was never built and left nothing.
+
+    A failure is returned, so that the experiment's own error stays the one that a user reads first.
+    """
     try:
         datasets.close()
     except DatasetError as error:
         logger.error("%s", error)
     if not (outcome.built or datasets.local):
         writer.discard()
-        return None
+        return None, None
     status = "interrupted" if outcome.interrupted else "failed" if outcome.error is not None else "completed"
-    return writer.close(status, error=outcome.error)
+    try:
+        return writer.close(status, error=outcome.error), None
+    except ResultsError as failure:
+        return None, failure
 
 
 def _folders(file: Path, origin: str) -> list[Path]:

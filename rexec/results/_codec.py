@@ -37,6 +37,15 @@ class Unreadable:
     type_name: str
 
 
+class TextTag(bytes):
+    """The tag of a value of which only text is kept, so that a writer can say so."""
+
+    __slots__ = ()
+
+
+_TEXT: Final = TextTag(b"?")
+
+
 def encode(value: Any) -> bytes:
     """Return the bytes of a value."""
     return b"".join(encode_parts(value))
@@ -55,7 +64,7 @@ def encode_parts(value: Any) -> list[Buffer]:
 
 
 def _as_text(value: Any) -> list[Buffer]:
-    parts: list[Buffer] = [b"?"]
+    parts: list[Buffer] = [_TEXT]
     try:
         text = repr(value)
     except Exception as error:  # a class may fail in any way to print itself
@@ -79,6 +88,9 @@ def _encode(value: Any, parts: list[Buffer], depth: int) -> None:
         encoder(value, parts, depth)
     elif isinstance(value, np.generic):
         _encode_numpy(b"g", np.asarray(value), parts)
+    elif isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
+        # A record array, a matrix, a part of a file: the same numbers.
+        _encode_numpy(b"a", np.asarray(value), parts)
     else:
         try:
             text = pyon.encode(value).encode("ascii")
@@ -153,6 +165,11 @@ def _encode_numpy(tag: bytes, value: "np.ndarray[Any, Any]", parts: list[Buffer]
         parts += _as_text(value)
         return
     contiguous = np.ascontiguousarray(value).reshape(value.shape)
+    if value.dtype.char in "gG" and np.finfo(np.longdouble).nmant == 63:
+        # An x87 number is 10 bytes in 12 or 16, of which the others hold whatever was there.
+        contiguous = contiguous.copy()
+        numbers = contiguous.reshape(-1).view(np.uint8).reshape(-1, np.dtype(np.longdouble).itemsize)
+        numbers[:, 10:] = 0
     head = _array_head(tag, value.dtype, value.shape)
     parts.append(head)
     if contiguous.nbytes:

@@ -26,6 +26,7 @@ class Item:
         persist: Whether a database keeps it.
         time: When it was changed last, seconds since the epoch.
         generation: A number that changes when it is set anew, or in a way that `edits` do not cover.
+        changed: Number of the record that changed it last.
         edits: Rows that were changed in place, as (epoch, from, to): for files that hold older rows.
 
     """
@@ -37,6 +38,7 @@ class Item:
     persist: bool = False
     time: float = 0.0
     generation: int = 0
+    changed: int = 0
     edits: list[tuple[int, int, int]] = field(default_factory=list)
 
     def edited_since(self, epoch: int) -> tuple[int, int] | None:
@@ -137,17 +139,18 @@ class RunState:
             record.persist,
             record.time,
             self.records,
+            self.records,
         )
 
     def _append(self, item: Item, record: Record) -> None:
-        item.time = record.time
+        item.time, item.changed = record.time, self.records
         if isinstance(item.value, list):
             item.value.append(record.value)
         else:
             self.problems.append(f"{record.key}: nothing can be appended to a {type(item.value).__name__}")
 
     def _mutate(self, item: Item, record: Record) -> None:
-        item.time = record.time
+        item.time, item.changed = record.time, self.records
         before = len(item.value) if isinstance(item.value, list) else None
         try:
             item.value[record.index] = record.value

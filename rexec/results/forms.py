@@ -50,9 +50,9 @@ def row_of(value: Any) -> str | None:
         return kind.__name__
     if kind is str:
         return "str" if _plain_text(value) else None
-    if kind is np.ndarray and value.dtype.kind in "biufc" and value.ndim:
+    if kind is np.ndarray and is_plain(value.dtype) and value.ndim:
         return f"ndarray {value.dtype.str} {value.shape}"
-    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
+    if isinstance(value, np.generic) and is_plain(value.dtype):
         return f"npscalar {value.dtype.str}"
     return None
 
@@ -92,7 +92,7 @@ def _native(value: Any) -> Form | None:
         return _bytes(value)
     if isinstance(value, np.ndarray):
         return _array(value)
-    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
+    if isinstance(value, np.generic) and is_plain(value.dtype):
         return Form(value, attributes={"rexec_type": "npscalar"})
     if kind is list or kind is tuple:
         return _sequence(value)
@@ -113,11 +113,7 @@ def _bytes(value: bytes) -> Form:
 
 def _array(value: "np.ndarray[Any, Any]") -> Form | None:
     attributes = {"rexec_type": "ndarray"}
-    if (
-        value.dtype.kind in "biufc"
-        and value.dtype.itemsize in {1, 2, 4, 8, 16}
-        and value.dtype != np.longdouble
-    ):
+    if is_plain(value.dtype):
         return Form(value, attributes=attributes)
     if value.dtype.names is not None and _is_packed(value.dtype):
         return Form(value, attributes=attributes)
@@ -128,10 +124,15 @@ def _array(value: "np.ndarray[Any, Any]") -> Form | None:
     return None
 
 
+def is_plain(dtype: "np.dtype[Any]") -> bool:
+    """Return whether numbers of this type are the same in HDF5: all but long doubles, which have unused bytes."""
+    return dtype.kind in "biufc" and dtype.char not in "gG"
+
+
 def _is_packed(dtype: "np.dtype[Any]") -> bool:
     """Return whether HDF5's compound type holds a structure as it is: numbers only, no bytes between them."""
     if dtype.names is None:
-        return dtype.base.kind in "biufc" and dtype.base.itemsize in {1, 2, 4, 8, 16}
+        return is_plain(dtype.base)
     fields = [dtype[name] for name in dtype.names]
     return sum(field.itemsize for field in fields) == dtype.itemsize and all(map(_is_packed, fields))
 

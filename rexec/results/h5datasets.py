@@ -34,7 +34,7 @@ class _Written:
     row: str | None = None
     grows: bool = False
     crc: int = 0
-    time: float = -1.0
+    changed: int = -1
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -86,11 +86,11 @@ class GroupWriter:
             old = self._written.get(key)
             if old is not None and old.generation == item.generation and old.settings == wanted:
                 edited = item.edited_since(since)
-                if old.time == item.time and edited is None:
+                if old.changed == item.changed and edited is None:
                     continue
                 if self._patch(group, old, item, edited):
                     _mark(group[old.name], item, old.crc)
-                    old.time = item.time
+                    old.changed = item.changed
                     continue
             self._write_somehow(group, key, item, wanted, problems)
         return problems
@@ -190,7 +190,7 @@ class GroupWriter:
             numeric = item.value.ndim and form.dtype is None and "rexec_form" not in form.attributes
             patchable = "ndarray" if numeric and item.value.dtype.kind in "biufcV" else None
         self._written[key] = _Written(
-            name, item.generation, rows, patchable, "maxshape" in storage, crc, item.time, settings
+            name, item.generation, rows, patchable, "maxshape" in storage, crc, item.changed, settings
         )
 
     def _forget(self, group: h5py.Group, key: str) -> None:

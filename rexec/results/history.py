@@ -118,7 +118,7 @@ class History:
         if item.value and type(item.value[-1]) is float and type(value) is int:
             value = float(value)
         item.value.append(value)
-        item.time = record.time
+        item.time, item.changed = record.time, state.records
 
 
 def _plain(value: Any) -> Any:

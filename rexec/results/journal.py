@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from rexec.results._codec import Buffer
+from rexec.results._codec import Buffer, TextTag
 from rexec.results._files import sync_folder, try_lock
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.records import Kind, Origin, Record, append_bytes, change_parts, frame, header, key_parts
 
 _log = logging.getLogger(__name__)
 
+_CHANGES: Final = frozenset({Kind.SET, Kind.APPEND, Kind.MUTATE})
 _WRITEV: Final = hasattr(os, "writev")
 _MAX_PARTS: Final = 512
 
@@ -41,6 +42,7 @@ class Journal:
         self.identifier: Final = secrets.token_bytes(16)
         self._lock = threading.Lock()
         self._numbers: dict[str, int] = {}
+        self._told: set[str] = set()
         self._size = 0
         self._synced = 0
         self._failure: str | None = None
@@ -84,8 +86,7 @@ class Journal:
                 number = self._define(key)
             data = append_bytes(number, now, origin == "client", value)
             if data is None:
-                record = Record(Kind.APPEND, key, now, value, origin=origin, archive=False)
-                self._write(frame(Kind.APPEND, change_parts(record, number)))
+                self._put(Record(Kind.APPEND, key, now, value, origin=origin, archive=False), number)
             else:
                 self._write_small(data)
 
@@ -97,7 +98,7 @@ class Journal:
             number = self._numbers.get(record.key)
             if number is None:
                 number = self._define(record.key)
-            self._write(frame(record.kind, change_parts(record, number)))
+            self._put(record, number)
 
     def sync(self) -> None:
         """Return when everything kept so far is on the disk.
@@ -154,6 +155,22 @@ class Journal:
         with self._lock:
             descriptor, self._descriptor = self._descriptor, -1
         return descriptor
+
+    def _put(self, record: Record, number: int) -> None:
+        parts = change_parts(record, number)
+        self._write(frame(record.kind, parts))
+        if (
+            record.kind in _CHANGES
+            and record.key not in self._told
+            and any(type(part) is TextTag for part in parts)
+        ):
+            self._told.add(record.key)
+            _log.warning(
+                "dataset %s: of a value of type %s, or of what is in it, only the text is kept; numbers, strings, "
+                "lists, dicts and arrays of these are kept whole",
+                record.key,
+                type(record.value).__qualname__,
+            )
 
     def _define(self, key: str) -> int:
         number = len(self._numbers)

@@ -7,11 +7,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from rexec.results._codec import encode
 from rexec.results.checksums import checksum
 from rexec.results.errors import ResultsError, ResultsMismatch
 from rexec.results.fold import Item, RunState
 from rexec.results.names import hdf5_names
 from rexec.results.storage import form_in_file
+from rexec.results.values import value_of
 
 
 def verify_against(path: Path, state: RunState) -> None:
@@ -45,8 +47,18 @@ def _compare(
         form = form_in_file(items[key].value, settings.get(key, {}), opaque=opaque)
         if np.shape(form.data) != dataset.shape:
             yield f"{group}/{name} has shape {dataset.shape}, not {np.shape(form.data)}"
-        elif not checksum(dataset[()]) == checksum(form.data) == dataset.attrs["rexec_crc32"]:
+        elif not _holds(dataset, form.data, items[key].value):
             yield f"{group}/{name} has other content"
+
+
+def _holds(dataset: h5py.Dataset, data: Any, value: Any) -> bool:
+    found = checksum(dataset[()])
+    if found != dataset.attrs["rexec_crc32"]:
+        return False
+    # One value may have several texts: the unused bytes of a long double are whatever was there.
+    return found == checksum(data) or (
+        dataset.attrs.get("rexec_form") == "pyon" and encode(value_of(dataset)) == encode(value)
+    )
 
 
 def verify(path: Path) -> list[str]:

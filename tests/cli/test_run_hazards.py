@@ -1,0 +1,221 @@
+"""What loses data elsewhere (docs/explanation/what-files-lose.md), done to `rexec run`: nothing is lost here."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from rexec import results
+from rexec.datasets import DatasetDB, DatasetManager
+from rexec.master import MasterThread
+from rexec.results import recover_folder, verify
+from rexec.wire.pc_rpc import Client
+from tests.cli.program import Lab
+
+BODY = """
+def build(self):
+    self.setattr_argument("way", StringValue("none"))
+    self.setattr_argument("phase", StringValue("run"))
+
+def step(self, phase):
+    self.set_dataset("before " + phase, 1)
+    self.set_dataset("list", [], broadcast=True)
+    for number in range(1000):
+        self.append_to_dataset("list", number)
+    self.set_dataset("persistent", 7, persist=True)
+    if phase == self.phase:
+        {way}
+
+def run(self):
+    self.step("run")
+
+def analyze(self):
+    self.step("analyze")
+"""
+
+
+def experiment(lab: Lab, way: str) -> None:
+    body = BODY.replace("{way}", way)
+    text = "".join(f"    {line}\n" if line else "\n" for line in body.strip("\n").splitlines())
+    lab.write(
+        "experiment.py",
+        "import os, signal, time\nfrom rexec.experiment import *\n\nclass Measure(EnvExperiment):\n" + text,
+    )
+
+
+def left(lab: Lab) -> tuple[Path, dict[str, object]]:
+    """Return the one result file and its datasets, after whatever has to be recovered was."""
+    list(recover_folder(lab.folder / "results"))
+    (path,) = lab.results()
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert verify(path) == []
+    with results.open(path) as run:
+        assert run.identity["expid"]["class_name"] == "Measure"
+        return path, dict(run)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("way", "phase"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "run"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "analyze"),
+        ("signal.raise_signal(signal.SIGSEGV)", "run"),
+        ("os._exit(3)", "analyze"),
+    ],
+)
+def test_a_run_that_dies_in_any_phase_has_everything_in_its_file(lab: Lab, phase: str, way: str) -> None:
+    """D4, D5, D8, D12."""
+    experiment(lab, way)
+    result = lab.run("experiment.py", f'phase="{phase}"')
+    assert result.status in {-signal.SIGKILL, -signal.SIGSEGV, 3}
+    _, datasets = left(lab)
+    assert datasets["list"] == list(range(1000))
+    assert datasets[f"before {phase}"] == 1
+    with DatasetDB(lab.folder / "dataset_db.mdb") as db:
+        assert db.get("persistent") == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("number", "phase"), [(signal.SIGINT, "run"), (signal.SIGTERM, "run"), (signal.SIGTERM, "analyze")]
+)
+def test_a_run_that_is_ended_while_it_waits_has_its_file(lab: Lab, number: int, phase: str) -> None:
+    """D5, D6, D7: a delete of a master is a SIGTERM, and a blocked run gets no further chance from a master."""
+    experiment(lab, 'print("ready", flush=True); time.sleep(60)')
+    with lab.start("run", "experiment.py", f'phase="{phase}"') as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=40)
+    assert (process.returncode, err.strip()) == (130, f"rexec run: interrupted in {phase}")
+    path, datasets = left(lab)
+    assert datasets["list"] == list(range(1000))
+    with h5py.File(path) as file:
+        assert file["rexec"].attrs["status"] == "interrupted"
+    with DatasetDB(lab.folder / "dataset_db.mdb") as db:
+        assert db.get("persistent") == 7
+
+
+def test_values_that_hdf5_cannot_take_cost_nothing_else(lab: Lab) -> None:
+    """D2, D3: identity and every other dataset are there, and the experiment's own error is the headline."""
+    lab.experiment(
+        """
+def run(self):
+    odd = [None, {1: {2}}, {3}, 2**70, [[1], [2, 3]], [1, "a"], b"a\\0", "a\\0"]
+    for number, value in enumerate(odd):
+        self.set_dataset(f"odd{number}", value)
+    self.set_dataset("a", 1)
+    self.set_dataset("a/b", 2)
+    self.set_dataset("after", 2.5)
+    raise ValueError("the beam is lost")
+"""
+    )
+    result = lab.run("experiment.py")
+    assert result.status == 1
+    assert "ValueError: the beam is lost" in result.err
+    _, datasets = left(lab)
+    assert datasets["after"] == 2.5
+    assert (datasets["a"], datasets["a/b"]) == (1, 2)
+    assert datasets["odd1"] == {1: {2}}
+    assert len(datasets) == 11
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder stands in the way there in another manner")
+def test_a_file_that_cannot_be_finished_does_not_hide_the_experiments_error(lab: Lab) -> None:
+    """D3: both are said, the experiment's first, and everything is in the journal."""
+    lab.experiment(
+        """
+def run(self):
+    import glob, os
+    self.set_dataset("x", 1)
+    (path,) = glob.glob("results/*/*/*.h5")
+    os.unlink(path)
+    os.mkdir(path)
+    raise ValueError("the beam is lost")
+"""
+    )
+    result = lab.run("experiment.py")
+    assert result.status == 1
+    assert result.err.index("ValueError: the beam is lost") < result.err.index("could not be finished")
+    assert "rexec results recover" in result.err
+    assert "writer.py" not in result.err
+    (taken,) = lab.results()
+    taken.rmdir()
+    _, datasets = left(lab)
+    assert datasets == {"x": 1}
+
+
+def test_a_large_array_is_broadcast_and_read_by_a_client() -> None:
+    """D11: 80 MB, beyond what ends an experiment of ARTIQ."""
+    db = DatasetDB()
+    with MasterThread(db) as served, Client("127.0.0.1", served.port, "dataset_db", timeout=30) as client:
+        manager = DatasetManager(db)
+        manager.set("image", np.arange(20_000_000, dtype=np.int32), broadcast=True)
+        assert int(client.get("image").sum(dtype=np.int64)) == 199999990000000
+
+
+SYNC_FAILS = """
+import os, sys
+real, calls = os.fdatasync, []
+def fails(descriptor):
+    calls.append(descriptor)
+    if len(calls) > 1:
+        raise OSError({number}, os.strerror({number}))
+    real(descriptor)
+os.fdatasync = fails
+sys.argv = ["rexec", "run", "experiment.py"]
+from rexec.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fdatasync"), reason="the journal is synced by another call here")
+@pytest.mark.parametrize(("number", "text"), [(5, "Input/output error"), (28, "No space left on device")])
+def test_a_disk_that_fails_is_said_at_once_ends_the_run_and_costs_nothing(
+    lab: Lab, number: int, text: str
+) -> None:
+    """The next change is refused, the user reads why, and the file is finished from what was kept."""
+    lab.experiment(
+        """
+def run(self):
+    import time
+    self.set_dataset("x", [])
+    for number in range(600):
+        self.append_to_dataset("x", number)
+        time.sleep(0.05)
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", SYNC_FAILS.format(number=number)],
+        cwd=lab.folder,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "the disk failed to keep" in done.stderr
+    assert text in done.stderr
+    assert "experiment.py:8" in done.stderr
+    assert "rexec/results" not in done.stderr
+    path, datasets = left(lab)
+    found = datasets["x"]
+    assert isinstance(found, list)
+    assert found == list(range(len(found)))
+    assert len(found) >= 5
+    assert str(path) in done.stdout
+
+
+def test_a_results_folder_that_cannot_be_written_stops_the_run_before_it_begins(lab: Lab) -> None:
+    (lab.folder / "results").write_text("a file is in the way")
+    lab.experiment('def run(self):\n    print("never")\n')
+    result = lab.run("experiment.py")
+    assert result.status == 2
+    assert "never" not in result.out
+    result.one_line("results")
