@@ -4,6 +4,30 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from devicedb import DeviceDatabase, load_file
+from rexec.devices import fetch_database
+
+
+def add_database_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --device-db, --master and --master-port."""
+    add = parser.add_argument
+    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
+    add("--master", metavar="HOST", help="the database of the ARTIQ master on HOST instead of a file")
+    add(
+        "--master-port",
+        metavar="PORT",
+        type=int,
+        default=3251,
+        help="its control port (default: %(default)d)",
+    )
+
+
+def chosen_database(options: argparse.Namespace) -> DeviceDatabase:
+    """Return the database that the options name; DeviceDBError or DeviceError where it cannot be had."""
+    if options.master is not None:
+        return fetch_database(options.master, options.master_port)
+    return load_file(options.device_db)
+
 
 def add_simulation_arguments(group: Any) -> None:
     """Add --behaviours, --recording, --timing, --fault and --seed to a parser or a group of one."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from devicedb import load_file
 from rexec.cli._logging import log_to
+from rexec.cli._simulation import add_database_arguments, chosen_database
 from rexec.cli.simulate import signals
-from rexec.devices import fetch_database
 from rexec.simulate.database import through_proxies, write_database
-from rexec.simulate.proxy import Recorder, ask
+from rexec.simulate.offers import ask
+from rexec.simulate.recorder import Recorder
 from rexec.simulate.recording import RecordingWriter
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -41,15 +41,7 @@ def get_argparser() -> argparse.ArgumentParser:
     add("names", metavar="NAME", nargs="+", help="controllers, aliases or targets")
     add("-o", "--output", metavar="FILE", type=Path, required=True, help="the recording")
     add("--overwrite", action="store_true", help="replace the recording, if there is one of that name")
-    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
-    add("--master", metavar="HOST", help="the database of the ARTIQ master on HOST instead of a file")
-    add(
-        "--master-port",
-        metavar="PORT",
-        type=int,
-        default=3251,
-        help="its control port (default: %(default)d)",
-    )
+    add_database_arguments(parser)
     add(
         "--write-db",
         metavar="FILE",
@@ -88,11 +80,7 @@ def main(argv: Sequence[str]) -> int:
     end = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(signals(end))
-        database = (
-            fetch_database(options.master, options.master_port)
-            if options.master
-            else load_file(options.device_db)
-        )
+        database = chosen_database(options)
         names = dict.fromkeys(database.endpoint(name).controller for name in options.names)
         if options.port and len(names) > 1:
             parser.error("--port is for one controller; with several use --write-db")

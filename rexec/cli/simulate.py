@@ -13,10 +13,9 @@ from typing import Any
 
 from rich.console import Console
 
-from devicedb import DeviceDatabase, from_dict, load_file
+from devicedb import DeviceDatabase, from_dict
 from rexec.cli._logging import log_to
-from rexec.cli._simulation import add_simulation_arguments
-from rexec.devices import fetch_database
+from rexec.cli._simulation import add_database_arguments, add_simulation_arguments, chosen_database
 from rexec.simulate.behaviours import Behaviours, load_behaviours
 from rexec.simulate.driver import origins
 from rexec.simulate.errors import SimulationError
@@ -46,15 +45,7 @@ def get_argparser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="controllers, aliases or targets (default: all)")
-    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
-    add("--master", metavar="HOST", help="the database of the ARTIQ master on HOST instead of a file")
-    add(
-        "--master-port",
-        metavar="PORT",
-        type=int,
-        default=3251,
-        help="its control port (default: %(default)d)",
-    )
+    add_database_arguments(parser)
     add(
         "--loopback",
         action="store_true",
@@ -108,11 +99,7 @@ def main(argv: Sequence[str]) -> int:
     end = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(signals(end))
-        database = (
-            fetch_database(options.master, options.master_port)
-            if options.master
-            else load_file(options.device_db)
-        )
+        database = chosen_database(options)
         loopback = options.loopback or options.write_db is not None
         others: dict[str, tuple[str, int]] = {}
         if options.own_simulation:

@@ -25,7 +25,7 @@ from rexec.simulate.driver import Call, origins
 from rexec.simulate.errors import FaultError, SimulationError
 from rexec.simulate.faults import Fault, parse_fault
 from rexec.simulate.local import remember
-from rexec.simulate.plan import REXEC, ServerPlan, TargetPlan, make_plan
+from rexec.simulate.plan import ServerPlan, make_plan
 from rexec.simulate.recording import Recording, load_recordings
 from rexec.simulate.server import Made, SimulatedServer
 from rexec.wire.tls import SimpleSSLConfig
@@ -76,8 +76,9 @@ class Laboratory:
         self.behaviours: Final = behaviours or Behaviours()
         self._others = dict(others or {})
         self.plans: Final = make_plan(database, names, experiments=experiments)
-        plans = [_recorded(plan, recordings) for plan in self.plans]
-        plans = [plan for plan in plans if not self._others.keys() & set(plan.controllers)]
+        plans = [plan for plan in self.plans if not self._others.keys() & set(plan.controllers)]
+        for recording in recordings:  # it heard the real controllers: it knows best
+            plans = [plan.with_facts(recording.facts(plan.controllers)) for plan in plans]
         check_names(self.behaviours, database, [name for plan in plans for name in plan.targets])
         self.servers: Final = [_server(plan, self, recordings, seed, loopback, tls) for plan in plans]
         self._loopback = loopback
@@ -259,6 +260,7 @@ def laboratory(
     behaviours: str | os.PathLike[str] | Mapping[str, type[Any]] | None = None,
     *,
     recordings: Sequence[str | os.PathLike[str]] = (),
+    timing: bool = False,
     **options: Any,
 ) -> Iterator[Laboratory]:
     """Simulate a laboratory while the context lasts.
@@ -267,6 +269,7 @@ def laboratory(
         device_db: A file, a dict, or a loaded database.
         behaviours: A file, or classes by the names of devices.
         recordings: Files that `rexec record` has made.
+        timing: Whether recorded answers take as long as they took.
         options: As of `Laboratory`.
 
     Raises:
@@ -287,7 +290,7 @@ def laboratory(
     made = Laboratory(
         database,
         behaviours=behaves,
-        recordings=load_recordings([Path(each) for each in recordings]),
+        recordings=load_recordings([Path(each) for each in recordings], timing=timing),
         **options,
     )
     with made:
@@ -315,18 +318,6 @@ def _server(
     made = Made(owner.behaviours, replays, seed)
     host, port = (LOOPBACK, 0) if loopback else (plan.host, plan.port)
     return SimulatedServer(plan, made, host, port, None if plan.tls is None or loopback else tls)
-
-
-def _recorded(plan: ServerPlan, recordings: Sequence[Recording]) -> ServerPlan:
-    """A plan with the targets and methods that recordings know of its controllers: they heard the real one."""
-    targets = dict(plan.targets)
-    for recording in recordings:
-        for name, facts in recording.facts(plan.controllers).items():
-            before = targets.get(name)
-            targets[name] = TargetPlan(name, before.devices if before is not None else (), facts)
-            if name.endswith(REXEC):
-                targets.setdefault(name.removesuffix(REXEC), TargetPlan(name.removesuffix(REXEC), ()))
-    return ServerPlan(plan.host, plan.port, plan.controllers, targets, plan.tls, plan.simulates_itself)
 
 
 def _without_behaviours(name: str, entry: Any) -> Any:

@@ -197,22 +197,12 @@ class Core(StandIn):
 
     Args:
         dmgr: Device manager.
-        device: Name of the device.
-        driver: Module and class of the driver.
-        arguments: Those of the driver.
-        behaviours: Behaviours file, which may have a class for the device.
+        rest: Further arguments of the base.
 
     """
 
-    def __init__(
-        self,
-        dmgr: Any,
-        device: str,
-        driver: str,
-        arguments: Mapping[str, Any] | None = None,
-        behaviours: str | None = None,
-    ) -> None:
-        super().__init__(dmgr, device, driver, arguments, behaviours)
+    def __init__(self, dmgr: Any, **rest: Any) -> None:
+        super().__init__(dmgr, **rest)
         self.ref_period = float(self._arguments.get("ref_period", 1e-9))
         self.ref_multiplier = int(self._arguments.get("ref_multiplier", 8))
         self.coarse_ref_period = self.ref_period * self.ref_multiplier

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devicedb import DeviceDatabase, DeviceDBError, TLSFiles
@@ -64,6 +64,15 @@ class ServerPlan:
     targets: Mapping[str, TargetPlan]
     tls: TLSFiles | None = None
     simulates_itself: bool = False
+
+    def with_facts(self, facts: Mapping[str, DriverFacts]) -> "ServerPlan":
+        """Return the plan with better knowledge of some targets, or with targets that it lacks."""
+        targets = dict(self.targets)
+        for name, each in facts.items():
+            targets[name] = TargetPlan(name, targets[name].devices if name in targets else (), each)
+            if name.endswith(REXEC):
+                targets.setdefault(name.removesuffix(REXEC), TargetPlan(name.removesuffix(REXEC), ()))
+        return replace(self, targets=targets)
 
     @property
     def address(self) -> str:

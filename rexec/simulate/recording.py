@@ -9,25 +9,20 @@ import logging
 import os
 import threading
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from devicedb.drivers.methods import DriverFacts
 from rexec._version import __version__
 from rexec.simulate.errors import RecordingError
 from rexec.simulate.method_list import facts_of_list
+from rexec.simulate.records import MAGIC, framed, read_records
 from rexec.wire import pyon
 from rexec.wire.packed_exceptions import exception_from
-from rexec.wire.tap import dump_raw, load_raw
 
 logger = logging.getLogger(__name__)
-
-MAGIC: Final = b"REXEC RECORDING 1\n"
-_HEAD: Final = 64
-"""Most bytes of the line before a record."""
 
 
 class RecordingWriter:
@@ -83,46 +78,6 @@ class RecordingWriter:
             os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
-
-
-def framed(record: dict[str, Any]) -> bytes:
-    """Return a record as it stands in the file: checksum and length, line end, contents."""
-    body = dump_raw(record)
-    return b"%08x %d\n%b" % (zlib.crc32(body), len(body), body)
-
-
-def read_records(data: bytes, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the records of a recording up to the last whole one; a warning says how much is left over.
-
-    Args:
-        data: Contents of the file.
-        name: The file, for messages.
-
-    Raises:
-        RecordingError: It is no recording.
-
-    """
-    if not data.startswith(MAGIC):
-        raise RecordingError(f"{name} is no recording: it does not begin with {MAGIC.decode().strip()!r}")
-    at = len(MAGIC)
-    while at < len(data):
-        end = data.find(b"\n", at, at + _HEAD)
-        head = data[at:end].split(b" ") if end >= 0 else []
-        try:
-            checksum, length = int(head[0], 16), int(head[1])
-            body = data[end + 1 : end + 1 + length]
-            if length < 1 or len(body) != length or zlib.crc32(body) != checksum:
-                raise ValueError("it is not whole")
-            record = load_raw(body)
-        except (IndexError, ValueError, TypeError) as error:
-            logger.warning(
-                "%s: %d of %d bytes are left over after the last whole record: %s",
-                name, len(data) - at, len(data), error,
-            )  # fmt: skip
-            return
-        if isinstance(record, dict):
-            yield record
-        at = end + 1 + length
 
 
 @dataclass

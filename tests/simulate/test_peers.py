@@ -10,7 +10,8 @@ import pytest
 
 from devicedb import from_dict
 from rexec.simulate import laboratory, load_recording
-from rexec.simulate.proxy import Recorder, ask
+from rexec.simulate.offers import ask
+from rexec.simulate.recorder import Recorder
 from rexec.simulate.recording import RecordingWriter
 from tests.remote_exec.peers import NO_REFERENCE, REFERENCE, reference_process
 

@@ -12,7 +12,8 @@ import pytest
 from devicedb.drivers.methods import DriverFacts, Method
 from rexec.simulate import NotRecorded, RecordingError, laboratory, load_recording
 from rexec.simulate.method_list import facts_of_list
-from rexec.simulate.recording import MAGIC, RecordingWriter, Replayer, framed, read_records
+from rexec.simulate.recording import RecordingWriter, Replayer
+from rexec.simulate.records import MAGIC, framed, read_records
 from rexec.wire.packed_exceptions import pack_exception
 
 

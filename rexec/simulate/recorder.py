@@ -2,94 +2,23 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import ssl
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from devicedb import DeviceDatabase, Endpoint
-from rexec.devices.connect import connect, ssl_config
 from rexec.simulate.errors import RecordingError
+from rexec.simulate.offers import Source
 from rexec.simulate.recording import RecordingWriter
-from rexec.wire.errors import WireError
-from rexec.wire.pc_rpc import Client
+from rexec.simulate.records import record_of, unread
+from rexec.simulate.relay import CHUNK, check_peer, close, open_real, pass_on
 from rexec.wire.tap import Exchange, Tap
 from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
-_CHUNK: Final = 1 << 18
 _CONNECT_TIMEOUT: Final = 10.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A real controller that is to be recorded.
-
-    Attributes:
-        endpoint: Where it is.
-        targets: Names of its targets.
-        description: What it says of itself.
-        methods: Names and method list of each target.
-
-    """
-
-    endpoint: Endpoint
-    targets: tuple[str, ...]
-    description: str | None
-    methods: Mapping[str, tuple[frozenset[str], Any]]
-
-    @property
-    def name(self) -> str:
-        """Name of the controller."""
-        return self.endpoint.controller
-
-
-def ask(database: DeviceDatabase, name: str, timeout: float = _CONNECT_TIMEOUT) -> Source:
-    """Ask a controller what it offers.
-
-    Args:
-        database: The device database.
-        name: The controller, an alias of it, or a target.
-        timeout: Seconds for each step of connecting, and for each answer.
-
-    Raises:
-        DeviceDBError: The name is wrong.
-        DeviceError: It cannot be reached, or lacks the target.
-        RecordingError: It does not say what it offers.
-
-    """
-    endpoint = database.endpoint(database.endpoint(name).controller)
-    client: Any = connect(
-        dataclasses.replace(endpoint, best_effort=False), database.raw[endpoint.controller], timeout
-    )
-    try:
-        targets, description = client.get_rpc_id()
-    finally:
-        client.close_rpc()
-    methods = {}
-    for target in targets:
-        try:
-            one = Client(
-                endpoint.host,
-                endpoint.port,
-                target,
-                timeout,
-                ssl_config(endpoint.tls),
-                handshake_timeout=timeout,
-            )
-            try:
-                listed = one.get_rpc_method_list()
-            finally:
-                one.close_rpc()
-        except WireError as error:
-            raise RecordingError(
-                f"{endpoint.controller} at {endpoint.address}: target {target!r} does not say its methods: {error}"
-            ) from error
-        methods[target] = (frozenset(listed["methods"]), listed)
-    return Source(endpoint, tuple(targets), description, methods)
 
 
 class Recorder:
@@ -215,7 +144,7 @@ class Recorder:
             await self._relay(source, reader, writer)
 
         try:
-            return await asyncio.start_server(connected, self._host, port, ssl=context, limit=_CHUNK)
+            return await asyncio.start_server(connected, self._host, port, ssl=context, limit=CHUNK)
         except OSError as error:
             raise RecordingError(
                 f"the proxy of {source.name} cannot listen on {self._host}:{port}: {error}"
@@ -229,11 +158,11 @@ class Recorder:
         number, tap = self._number, Tap()
         try:
             if self._tls is not None:
-                _check_peer(self._tls, writer)
-            theirs, to_them = await asyncio.wait_for(_open(endpoint), _CONNECT_TIMEOUT)
+                check_peer(self._tls, writer)
+            theirs, to_them = await asyncio.wait_for(open_real(endpoint), _CONNECT_TIMEOUT)
         except (OSError, TimeoutError) as error:
             logger.warning("%s: connection %d: %s", source.name, number, error or "no connection in time")
-            await _close(writer)
+            await close(writer)
             return
 
         def from_client(data: bytes) -> None:
@@ -244,8 +173,8 @@ class Recorder:
                 self._keep(source, number, exchange)
 
         ways = [
-            asyncio.ensure_future(_pass(reader, to_them, from_client)),
-            asyncio.ensure_future(_pass(theirs, writer, from_server)),
+            asyncio.ensure_future(pass_on(reader, to_them, from_client)),
+            asyncio.ensure_future(pass_on(theirs, writer, from_server)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -254,7 +183,7 @@ class Recorder:
         finally:
             for way in ways:
                 way.cancel()
-            await _close(writer, to_them)
+            await close(writer, to_them)
             if tap.problem is not None:
                 logger.warning(
                     "%s: connection %d is not recorded from here on: %s", source.name, number, tap.problem
@@ -280,92 +209,3 @@ class Recorder:
             logger.warning("%s: a call was not kept: %s", source.name, record["problem"])
         else:
             self.calls[source.name] += 1
-
-
-def record_of(controller: str, number: int, exchange: Exchange, began: float) -> dict[str, Any] | None:
-    """Return the record of an exchange, None for one that is not kept: questions for the method list.
-
-    Args:
-        controller: Name.
-        number: Of the connection.
-        exchange: What was said.
-        began: When the recording began (`time.monotonic`).
-
-    """
-    request, answer = exchange.request, exchange.answer
-    if not isinstance(request, dict) or not isinstance(answer, dict):
-        return unread(controller, number, exchange, began)
-    if request.get("action") != "call":
-        return None
-    record = {
-        "kind": "call",
-        "controller": controller,
-        "target": exchange.target,
-        "connection": number,
-        "encoding": exchange.encoding,
-        "began": exchange.began - began,
-        "seconds": exchange.seconds,
-        "name": request.get("name"),
-        "args": tuple(request.get("args", ())),
-        "kwargs": request.get("kwargs", {}),
-    }
-    if answer.get("status") == "ok":
-        return {**record, "ret": answer.get("ret")}
-    return {**record, "exception": answer.get("exception")}
-
-
-def unread(controller: str, number: int, exchange: Exchange, began: float) -> dict[str, Any]:
-    """Return the record of an exchange that could not be read."""
-    return {
-        "kind": "unread",
-        "controller": controller,
-        "target": exchange.target,
-        "connection": number,
-        "began": exchange.began - began,
-        "problem": exchange.problem or "no message of the protocol",
-    }
-
-
-async def _open(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the real controller."""
-    tls = ssl_config(endpoint.tls)
-    if tls is None:
-        return await asyncio.open_connection(endpoint.host, endpoint.port, limit=_CHUNK)
-    context = tls.create_client_context()
-    reader, writer = await asyncio.open_connection(
-        endpoint.host, endpoint.port, limit=_CHUNK, ssl=context, server_hostname=""
-    )
-    _check_peer(tls, writer)
-    return reader, writer
-
-
-async def _close(*writers: asyncio.StreamWriter) -> None:
-    """Close connections, and give them a moment to say so."""
-    for writer in writers:
-        writer.close()
-    for writer in writers:
-        try:
-            async with asyncio.timeout(1.0):
-                await writer.wait_closed()
-        except (OSError, TimeoutError) as error:
-            logger.debug("closing a connection: %s", error)
-
-
-def _check_peer(tls: SimpleSSLConfig, writer: asyncio.StreamWriter) -> None:
-    socket_like = writer.get_extra_info("ssl_object")
-    try:
-        tls.check_peer(socket_like.getpeercert(binary_form=True) if socket_like is not None else None)
-    except ssl.SSLError:
-        writer.close()
-        raise
-
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Any) -> None:
-    """Pass bytes on until their end; what listens hears them before the other side does."""
-    with contextlib.suppress(ConnectionError, ssl.SSLError):  # one side has gone: the connection is over
-        while data := await reader.read(_CHUNK):
-            heard(data)
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()

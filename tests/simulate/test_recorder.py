@@ -16,7 +16,8 @@ from devicedb import from_dict
 from rexec.devices import DeviceUnreachable
 from rexec.remote_exec import rexec_targets
 from rexec.simulate import RecordingError, laboratory, load_recording
-from rexec.simulate.proxy import Recorder, ask
+from rexec.simulate.offers import ask
+from rexec.simulate.recorder import Recorder
 from rexec.simulate.recording import RecordingWriter
 from rexec.wire import certs
 from rexec.wire.pc_rpc import Client
