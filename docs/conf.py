@@ -45,8 +45,12 @@ _parse_parser = sphinxarg.ext.parse_parser
 def parse_parser(*arguments: Any, **keywords: Any) -> dict[str, Any]:
     """Do what sphinx-argparse does, and keep the line ends of examples."""
     found: dict[str, Any] = _parse_parser(*arguments, **keywords)
-    if found.get("epilog"):
-        found["epilog"] = literal_examples(found["epilog"])
+    waiting = [found]
+    while waiting:
+        each = waiting.pop()
+        if each.get("epilog"):
+            each["epilog"] = literal_examples(each["epilog"])
+        waiting += each.get("children", ())
     return found
 
 

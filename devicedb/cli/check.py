@@ -40,7 +40,7 @@ def get_argparser() -> argparse.ArgumentParser:
         metavar="PATH",
         nargs="*",
         default=["device_db.py"],
-        help="device databases, or folders that hold files named *device_db*.py, or - (default: device_db.py)",
+        help="device databases, or folders that hold files whose names contain device_db, or - (default: device_db.py)",
     )
     parser.add_argument("--select", metavar="CODES", help="run only these rules; a beginning will do: DDB3")
     parser.add_argument("--ignore", metavar="CODES", help="do not run these rules")
