@@ -3,6 +3,7 @@
 from typing import Final
 
 from devicedb import DeviceDBError
+from rexec.bridge import BridgeError
 from rexec.datasets import DatasetError
 from rexec.devices import DeviceError
 from rexec.experiment import ExperimentError
@@ -17,6 +18,7 @@ class CommandError(Exception):
 
 
 EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = (
+    BridgeError,
     CommandError,
     DatasetError,
     DeviceDBError,

@@ -24,6 +24,7 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "master": "serve datasets and devices as an ARTIQ master does",
     "simulate": "serve the controllers without their instruments",
     "record": "keep a session with real controllers, for `simulate` to replay",
+    "bridge": "keep the datasets of a running master in HDF5 files",
     "results": "show, compare, draw, verify and recover result files",
     "call": "call a method of a server",
     "shell": "talk to a server, line by line",

@@ -3,16 +3,13 @@
 import argparse
 import asyncio
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from rexec.cli._logging import log_to
+from rexec.cli._signals import ENDING, on_signals
 from rexec.common_args import bind_address_from_args, simple_network_args, verbosity_args
 from rexec.datasets import DatasetDB
 from rexec.master import DeviceFile, Master, Ports
@@ -113,7 +110,7 @@ async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
         task.add_done_callback(tasks.discard)
 
     try:
-        with signals(master.terminate, scan):
+        with on_signals({**dict.fromkeys(ENDING, master.terminate), "SIGHUP": scan}):
             await master.start(
                 bind_address_from_args(options), SimpleSSLConfig(*options.ssl) if options.ssl else None
             )
@@ -130,33 +127,6 @@ async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
         for task in list(tasks):
             task.cancel()
         await master.stop()
-
-
-@contextmanager
-def signals(terminate: Callable[[], None], scan: Callable[[], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the master, and SIGHUP read its device database again."""
-    loop = asyncio.get_running_loop()
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    wanted = {"SIGINT": terminate, "SIGTERM": terminate, "SIGBREAK": terminate, "SIGHUP": scan}
-
-    def handler(action: Callable[[], None]) -> Callable[[int, Any], None]:
-        def handle(number: int, frame: Any) -> None:
-            loop.call_soon_threadsafe(action)
-
-        return handle
-
-    before = {
-        number: signal.signal(number, handler(action))
-        for name, action in wanted.items()
-        if (number := getattr(signal, name, None)) is not None
-    }
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
 
 def shown(address: str, port: int) -> str:

@@ -42,7 +42,8 @@ async def load_apart(path: Path, time_limit: float = TIME_LIMIT) -> DeviceDataba
             start_new_session=True,
         )
         try:
-            status = await asyncio.wait_for(process.wait(), time_limit)
+            async with asyncio.timeout(time_limit):
+                status = await process.wait()
         except TimeoutError:
             raise DatabaseLoadError(
                 str(path),

@@ -144,9 +144,17 @@ def _write_ours(file: h5py.File, state: RunState, identifier: bytes) -> h5py.Gro
                     _set(ours, f"sources/{digest}", text)
             else:
                 _set(ours, name, value if isinstance(value, str | int | float) else pyon_text(value))
-    if "comparisons" in state.notes:
-        _set(ours, "comparisons", pyon_text(state.notes["comparisons"]))
+    _write_comparisons(ours, state.notes.get("comparisons", []))
     return ours
+
+
+def _write_comparisons(ours: h5py.Group, comparisons: list[dict[str, Any]]) -> None:
+    """Write when a bridge compared what it held with what there was, and between which moments it missed changes."""
+    if comparisons:
+        _set(ours, "comparisons", pyon_text(comparisons))
+    gaps = [(each["lost"], each["time"]) for each in comparisons if each["lost"] is not None]
+    if gaps:
+        _set(ours, "gaps", np.array(gaps))
 
 
 def _write_problems(ours: h5py.Group, problems: list[str]) -> None:

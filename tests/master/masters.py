@@ -36,6 +36,10 @@ class Served:
         """Return a client of one of its targets."""
         return Client(LOCAL, self.port("control"), target)
 
+    def end(self) -> None:
+        """End the master before the context ends."""
+        self.loop.call_soon_threadsafe(self.master.terminate)
+
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on its loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30.0)
@@ -76,8 +80,8 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, devices: str = DEVICES, **options: Any) -> Iterator[Served]:
-    """Serve `dataset_db.mdb` and `device_db.py` of a folder while the context lasts."""
+def serving(folder: Path, devices: str = DEVICES, *, notify: int = 0, **options: Any) -> Iterator[Served]:
+    """Serve `dataset_db.mdb` and `device_db.py` of a folder while the context lasts, or until it is ended."""
     file = folder / "device_db.py"
     file.write_text(devices)
     started: Future[Served] = Future()
@@ -86,7 +90,7 @@ def serving(folder: Path, devices: str = DEVICES, **options: Any) -> Iterator[Se
     async def main() -> None:
         with DatasetDB(folder / "dataset_db.mdb") as datasets:
             try:
-                master = Master(datasets, await DeviceFile.open(file), Ports(0, 0, 0, 0), **options)
+                master = Master(datasets, await DeviceFile.open(file), Ports(notify, 0, 0, 0), **options)
                 await master.start([LOCAL])
             except BaseException as error:
                 started.set_exception(error)
@@ -100,7 +104,7 @@ def serving(folder: Path, devices: str = DEVICES, **options: Any) -> Iterator[Se
             loop.run_until_complete(main())
         loop.close()
 
-    thread = threading.Thread(target=run, name="master under test")
+    thread = threading.Thread(target=run, name="master under test", daemon=True)
     thread.start()
     try:
         served = started.result(30.0)

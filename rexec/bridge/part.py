@@ -1,0 +1,310 @@
+"""One file of a bridge at a time: opened when there is something to keep, rotated, and finished."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from rexec._version import __version__
+from rexec.bridge.differences import entry_of
+from rexec.bridge.selection import MAIN, Selection
+from rexec.datasets.changes import Change
+from rexec.results import ResultsError, ResultsWriter, journal_path, recover
+from schemas import RunIdentity
+
+_log = logging.getLogger(__name__)
+
+RETRY: Final = 10.0
+"""Seconds after which a file that failed (a full disk, most often) is begun anew."""
+
+MOST_CHANGES: Final = 1_000_000
+"""Changes after which a recording goes on in another file: what it holds is in memory, too."""
+
+_LARGER: Final = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a bridge is to do.
+
+    Attributes:
+        folder: Where the files go.
+        mode: "mirror": each file holds the values as they are. "record": every change, in a new file now and then.
+        master: Name of the master, for the files' identity.
+        selection: Which datasets go where.
+        rotate_size: Bytes of changes after which a recording goes on in another file, and a mirror's file is written
+            anew.
+        rotate_every: When a recording goes on in another file: "hour", "day" (local time) or "never".
+        refresh: Seconds between two refreshes of a file.
+        idle: Seconds without a change after which a file of one part (not the main one) is finished.
+
+    """
+
+    folder: Path
+    mode: Literal["mirror", "record"]
+    master: str
+    selection: Selection = field(default_factory=Selection)
+    rotate_size: int = 256 << 20
+    rotate_every: Literal["hour", "day", "never"] = "day"
+    refresh: float = 5.0
+    idle: float = 600.0
+
+
+class Part:
+    """The file of one part of the datasets.
+
+    Args:
+        plan: What the bridge is to do.
+        name: Name of the part.
+        present: Returns the datasets of the part as they are published now.
+        executor: Where files are finished, which takes long for large ones.
+        tell: Called with a line of text for people.
+
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        name: str,
+        present: Callable[[], dict[str, Any]],
+        executor: Executor,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.name: Final = name
+        self._plan: Final = plan
+        self._present: Final = present
+        self._executor: Final = executor
+        self._tell: Final = tell
+        self._writer: ResultsWriter | None = None
+        self._finishing: list[Future[None]] = []
+        self._limit = 0
+        self._count = 0
+        self._period = ""
+        self._changed_at = 0.0
+        self._deleted: set[str] = set()
+        self._waiting: tuple[str, float | None] | None = None
+        """Why and since when the file is to be opened, where that could not be done at once."""
+        self._retry_at = 0.0
+        self._left: list[Path] = []
+        """Journals of files that could not be finished."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that is open, if one is."""
+        return None if self._writer is None else self._writer.path
+
+    @property
+    def size(self) -> int:
+        """Bytes of changes in the file that is open."""
+        return 0 if self._writer is None else self._writer.journal_size
+
+    def compare(self, found: Iterable[Change], reason: str, missed: float | None) -> None:
+        """Keep what was found different when all datasets were received."""
+        made = list(found)
+        if self._waiting is not None:
+            return  # what there is then goes into the next file
+        if self._writer is None:
+            if any(self._is_kept(change) for change in made):
+                self._open(reason, missed)
+                made = [change for change in made if change.kind == "delete"]
+        elif self._is_lasting() and not self._present():
+            self._finish()
+        else:
+            self._note(reason, missed, len(made))
+        if self._writer is not None:
+            for change in made:
+                self.keep(change)
+
+    def keep(self, change: Change) -> None:
+        """Keep one change, which has been made in the datasets already."""
+        self._changed_at = time.monotonic()
+        if self._waiting is not None or not (self._writer or self._is_kept(change)):
+            return
+        if self._writer is None:
+            is_part = change.kind in {"append", "mutate"}
+            self._open("begun", None, without=None if is_part else change.key)
+            if is_part:
+                return  # what was opened holds the change already
+        if self._is_lasting():
+            if change.kind == "delete":
+                self._deleted.add(change.key)
+                return
+            self._delete_deferred()
+        self._write(change)
+
+    def _is_kept(self, change: Change) -> bool:
+        """Whether a change is a reason to begin a file."""
+        return change.kind != "delete" or self._plan.mode == "record"
+
+    def _is_lasting(self) -> bool:
+        """Whether a file is to stay as it was when all its datasets go: runs leave those of a prefix one by one."""
+        return self._plan.mode == "mirror" and self.name != MAIN
+
+    def tick(self) -> None:
+        """Do what is due: go on in another file, finish an idle one, try again after a failure."""
+        now = time.monotonic()
+        self._finishing = [each for each in self._finishing if not each.done()]
+        if self._writer is None:
+            if self._waiting is not None and now >= self._retry_at and not self._is_blocked():
+                self._open(*self._waiting)
+            return
+        if self.name != MAIN and now - self._changed_at > self._plan.idle:
+            self._finish()
+        elif self._is_full():
+            self._finish()
+            self._open("rotated", None)
+
+    def close(self) -> None:
+        """Finish the file, and wait until this and all before it are finished."""
+        self._waiting = None
+        if self._writer is not None:
+            self._finish()
+        for each in self._finishing:
+            each.result()
+
+    def _is_full(self) -> bool:
+        if self.size > self._limit:
+            return True
+        if self._plan.mode == "mirror":
+            return False
+        return self._count >= MOST_CHANGES or self._period != self._period_now()
+
+    def _period_now(self) -> str:
+        form = {"hour": "%Y-%m-%d %H", "day": "%Y-%m-%d", "never": ""}[self._plan.rotate_every]
+        return datetime.now().strftime(form)
+
+    def _is_blocked(self) -> bool:
+        """Whether a file of the same name is still being finished."""
+        return self._plan.mode == "mirror" and any(not each.done() for each in self._finishing)
+
+    def _open(self, reason: str, missed: float | None, *, without: str | None = None) -> None:
+        """Begin a file with the datasets as they are, or take note that this has to be done."""
+        present = {key: value for key, value in self._present().items() if key != without}
+        if self._is_blocked():
+            self._waiting = (reason, missed)
+            return
+        self._waiting = None
+        self._deleted.clear()
+        try:
+            path = self._path()
+            journal = journal_path(path)
+            if journal.exists():
+                self._tell(str(recover(journal)))
+            self._writer = ResultsWriter.create(
+                path,
+                self._identity(),
+                overwrite=self._plan.mode == "mirror",
+                refresh_interval=self._plan.refresh,
+            )
+        except (ResultsError, OSError) as error:
+            self._failed(error)
+            return
+        left, self._left = self._left, []
+        for journal in left:
+            self._finishing.append(self._executor.submit(self._recovered, journal))
+        self._tell(f"{'recording' if self._plan.mode == 'record' else 'mirroring'} into {path}")
+        self._period = self._period_now()
+        self._changed_at = time.monotonic()
+        self._count = 0
+        self._note(reason, missed, len(present))
+        for key in present:
+            self._write(Change("set", key))
+        self._limit = max(self._plan.rotate_size, _LARGER * self.size)
+
+    def _path(self) -> Path:
+        if self._plan.mode == "mirror":
+            return self._plan.folder / f"{self.name}.h5"
+        now = datetime.now()
+        folder = self._plan.folder / f"{now:%Y-%m-%d}"
+        path, number = folder / f"{now:%H%M%S}-{self.name}.h5", 1
+        while path.exists() or journal_path(path).exists():
+            # Named so that the files of a folder are in the order of their beginning.
+            path, number = folder / f"{now:%H%M%S}_{number}-{self.name}.h5", number + 1
+        return path
+
+    def _identity(self) -> RunIdentity:
+        selection = self._plan.selection
+        recording = {
+            "mode": self._plan.mode,
+            "master": self._plan.master,
+            "part": self.name,
+            "include": list(selection.include),
+            "exclude": list(selection.exclude),
+            "split": list(selection.split),
+        }
+        return RunIdentity.model_validate(
+            {
+                "rid": 0,
+                "class_name": "Recording" if self._plan.mode == "record" else "Mirror",
+                "start_time": time.time(),
+                "versions": {"artiq-rexec": __version__},
+                "recording": recording,
+            }
+        )
+
+    def _delete_deferred(self) -> None:
+        deleted, self._deleted = self._deleted, set()
+        for key in deleted - self._present().keys():
+            self._write(Change("delete", key))
+
+    def _note(self, reason: str, missed: float | None, changes: int) -> None:
+        value = {"time": time.time(), "reason": reason, "lost": missed, "changes": changes}
+        self._do(lambda writer: writer.note("comparison", value))
+
+    def _write(self, change: Change) -> None:
+        self._count += 1
+        key = change.key
+        if change.kind == "append":
+            self._do(lambda writer: writer.append(key, change.value))
+        elif change.kind == "mutate":
+            self._do(lambda writer: writer.mutate(key, change.index, change.value))
+        elif change.kind == "delete":
+            self._do(lambda writer: writer.delete(key))
+        else:
+            persist, value, metadata = entry_of(self._present()[key])
+            self._do(lambda writer: writer.set(key, value, metadata, broadcast=True, persist=persist))
+
+    def _do(self, action: Callable[[ResultsWriter], None]) -> None:
+        if self._writer is None:
+            return  # it has failed meanwhile: what is there then goes into the next file
+        try:
+            action(self._writer)
+        except (ResultsError, OSError) as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        _log.error(
+            "%s: %s. Trying again in %g s; what changes meanwhile is marked as missed",
+            self.name,
+            error,
+            RETRY,
+        )
+        self._waiting = ("failed", time.time())
+        self._retry_at = time.monotonic() + RETRY
+        if self._writer is not None:
+            self._finish("failed", error)
+
+    def _finish(self, status: str = "completed", error: Exception | None = None) -> None:
+        """Finish the file in the background."""
+        if status == "completed" and self._present():
+            self._delete_deferred()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._finishing.append(self._executor.submit(self._finished, writer, status, error))
+
+    def _finished(self, writer: ResultsWriter, status: str, error: Exception | None) -> None:
+        try:
+            path = writer.close(status, error=error)
+        except ResultsError as failure:
+            _log.error("%s", failure)
+            self._left.append(journal_path(writer.path))
+        else:
+            self._tell(f"finished {path}: verified")
+
+    def _recovered(self, journal: Path) -> None:
+        if journal.exists():
+            self._tell(str(recover(journal)))

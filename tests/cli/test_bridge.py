@@ -1,0 +1,131 @@
+"""`rexec bridge`, the real program."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import rexec.results
+from rexec.results import verify
+from rexec.results.replay import changes
+from tests.cli.program import Lab
+from tests.master.masters import Served, serving
+from tests.serving import free_port
+from tests.supervise.controllers import within
+
+
+def bridge(lab: Lab, served: Served, *arguments: str) -> "subprocess.Popen[str]":
+    """Start the program against a master, and wait until it has all datasets."""
+    process = lab.start(
+        "bridge", *arguments, "--master", "127.0.0.1", "--port-notify", str(served.port("notify"))
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "connected to the master" in line, line
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_and_verifies_the_file(lab: Lab, number: int) -> None:
+    with serving(lab.folder) as served, served.client("dataset_db") as client:
+        client.set("level", 1)
+        with bridge(lab, served) as process:
+            try:
+                client.set("level", 2)
+                path = lab.folder / "bridge" / "datasets.h5"
+                assert within(20.0, lambda: path.exists() and level(path) == 2)
+                process.send_signal(number)
+                out, err = process.communicate(timeout=30)
+            finally:
+                process.kill()
+    assert (process.returncode, err) == (0, "")
+    assert re.search(r"finished .*datasets\.h5: verified", out)
+    assert verify(path) == []
+    assert list(path.parent.iterdir()) == [path]
+
+
+def level(path: Path) -> object:
+    """Return a dataset of a file that may be refreshed at any moment."""
+    with rexec.results.open(path) as run:
+        return run.get("level")
+
+
+def test_what_a_killed_bridge_had_received_is_recovered_to_the_last_change(lab: Lab) -> None:
+    with serving(lab.folder) as served, served.client("dataset_db") as client:
+        client.set("points", [])
+        with bridge(lab, served, "record", "--refresh", "1000", "-o", "history") as process:
+            for n in range(500):
+                client.update({"action": "append", "path": ["points", 1], "x": n})
+            (journal,) = wait_for_journal(lab.folder / "history")
+            assert within(20.0, lambda: b"".join([journal.read_bytes()]).count(b"i") > 0)
+            time.sleep(0.5)
+            process.kill()
+            process.wait(10)
+        recovered = subprocess.run(
+            [sys.executable, "-P", "-m", "rexec", "results", "recover", "history"],
+            cwd=lab.folder, capture_output=True, text=True, timeout=40, check=True,
+        ).stdout  # fmt: skip
+        assert "recovered" in recovered
+        (path,) = (lab.folder / "history").rglob("*.h5")
+        with rexec.results.open(path) as run:
+            first, *later = changes(run, "points")
+            assert first.value == []
+            assert [change.value for change in later] == list(range(500))
+        # The next start goes on beside it.
+        with bridge(lab, served, "record", "-o", "history") as process:
+            try:
+                assert within(20.0, lambda: len(list((lab.folder / "history").rglob("*.h5"))) == 2)
+                process.terminate()
+                process.communicate(timeout=30)
+            finally:
+                process.kill()
+
+
+def wait_for_journal(folder: Path) -> list[Path]:
+    """Return the journals in a folder once there is one."""
+    assert within(20.0, lambda: any(folder.rglob("*.journal")))
+    return list(folder.rglob("*.journal"))
+
+
+def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) -> None:
+    with serving(lab.folder) as served, served.client("dataset_db") as client:
+        client.set("level", 1)
+        with bridge(lab, served) as process:
+            wait_for_journal(lab.folder / "bridge")
+            process.kill()
+            process.wait(10)
+        process = lab.start("bridge", "--master", "127.0.0.1", "--port-notify", str(served.port("notify")))
+        with process:
+            try:
+                assert process.stdout is not None
+                assert "recovered bridge/datasets.h5" in process.stdout.readline()
+                assert "connected" in process.stdout.readline()
+                process.terminate()
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
+
+
+def test_no_master_is_one_line(lab: Lab) -> None:
+    port = free_port()
+    with lab.start("bridge", "--master", "127.0.0.1", "--port-notify", str(port)) as process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith(f"rexec bridge: error: datasets of the master at 127.0.0.1:{port}: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_is_one_line(lab: Lab) -> None:
+    lab.write("bridge", "a file")
+    with serving(lab.folder) as served:
+        arguments = ["--master", "127.0.0.1", "--port-notify", str(served.port("notify"))]
+        with lab.start("bridge", *arguments) as process:
+            _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith("rexec bridge: error: ")
+    assert "bridge" in err
+    assert len(err.splitlines()) == 1
