@@ -95,7 +95,8 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
     with serving(lab.folder) as served, served.client("dataset_db") as client:
         client.set("level", 1)
         with bridge(lab, served) as process:
-            wait_for_journal(lab.folder / "bridge")
+            path = lab.folder / "bridge" / "datasets.h5"
+            assert within(20.0, lambda: path.exists() and level(path) == 1)
             process.kill()
             process.wait(10)
         process = lab.start("bridge", "--master", "127.0.0.1", "--port-notify", str(served.port("notify")))
