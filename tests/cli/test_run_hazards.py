@@ -1,4 +1,4 @@
-"""What loses data elsewhere (docs/explanation/what-files-lose.md), done to `rexec run`: nothing is lost here."""
+"""What loses data elsewhere (docs/explanation/differences-from-artiq.md), done to `rexec run`: nothing is lost here."""
 
 import os
 import signal
