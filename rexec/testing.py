@@ -21,7 +21,7 @@ from typing import Any
 from devicedb import DeviceDatabase
 from rexec.datasets import Dataset, DatasetDB
 from rexec.experiment.argument_manager import Ask
-from rexec.experiment.artiq_language import provide_artiq_language
+from rexec.experiment.artiq_language import artiq_language
 from rexec.experiment.runner import Plan, run
 from rexec.master import MasterThread
 from rexec.remote_exec import offer_dataset_db
@@ -89,9 +89,9 @@ def run_experiment(
         BaseException: What the experiment raised; the result file is there nevertheless.
 
     """
-    if database.simulated():
-        provide_artiq_language()
     with ExitStack() as stack:
+        if database.simulated():
+            stack.enter_context(artiq_language())
         datasets = stack.enter_context(DatasetDB(None))
         for name, value in (persistent or {}).items():
             datasets.set(name, value)

@@ -22,7 +22,7 @@ from rexec.common_args import LOCALHOST
 from rexec.datasets import DatabaseInUse, Dataset, DatasetDB, DatasetError, DatasetStore
 from rexec.devices import fetch_database
 from rexec.experiment.argument_manager import Ask, parse_arguments
-from rexec.experiment.artiq_language import provide_artiq_language
+from rexec.experiment.artiq_language import artiq_language
 from rexec.experiment.lifecycle import Outcome
 from rexec.experiment.runner import Plan, Report, run
 from rexec.experiment.tracebacks import place, user_traceback
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         datasets = stack.enter_context(dataset_store(options, database))
         starter = None
         if database.simulated():
-            provide_artiq_language()
+            stack.enter_context(artiq_language())
         if options.up:
             folder = (
                 Path(database.origin).absolute().parent if Path(database.origin).is_file() else Path.cwd()

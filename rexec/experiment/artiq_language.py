@@ -183,11 +183,14 @@ def modules() -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def provide_artiq_language() -> bool:
-    """Make `artiq.experiment` and its parts importable where ARTIQ is not installed; return whether that was so."""
+@contextlib.contextmanager
+def artiq_language() -> Iterator[bool]:
+    """Make `artiq.experiment` and its parts importable meanwhile, where ARTIQ is not there; yields whether so."""
     if "artiq" in sys.modules or importlib.util.find_spec("artiq") is not None:
-        return False
-    for name, contents in modules().items():
+        yield False
+        return
+    names = modules()
+    for name, contents in names.items():
         module = ModuleType(name, "Stands in for a module of ARTIQ in a simulated run.")
         module.__path__ = []  # importing what is not here says that there is none
         vars(module).update(contents)
@@ -196,4 +199,8 @@ def provide_artiq_language() -> bool:
         parent, _, last = name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], last, module)
-    return True
+    try:
+        yield True
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rexec.experiment import EnvExperiment, TerminationRequested
-from rexec.experiment.artiq_language import modules, provide_artiq_language
+from rexec.experiment.artiq_language import artiq_language, modules
 from rexec.experiment.errors import termination_exception
 
 SOURCE = """
@@ -65,11 +65,11 @@ class Core:
 
 @pytest.fixture
 def language() -> Iterator[None]:
-    if "artiq" in sys.modules or not provide_artiq_language():
-        pytest.skip("ARTIQ itself is installed here")
-    yield
-    for name in modules():
-        del sys.modules[name]
+    with artiq_language() as provided:
+        if not provided:
+            pytest.skip("ARTIQ itself is installed here")
+        yield
+    assert not [name for name in sys.modules if name.partition(".")[0] == "artiq"]
 
 
 @pytest.mark.usefixtures("language")
