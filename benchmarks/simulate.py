@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from rexec.simulate import laboratory
 
 PROGRAM = '''
@@ -52,15 +54,16 @@ def in_process(path: Path, controllers: int) -> tuple[float, float]:
         return started, time.perf_counter() - began
 
 
-def as_process(path: Path) -> float:
+def as_process(path: Path) -> tuple[float, float]:
     began = time.perf_counter()
     command = [sys.executable, "-m", "rexec", "simulate", "--loopback", "--json"]
     with subprocess.Popen(command, cwd=path.parent, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         seconds = time.perf_counter() - began
+        used = psutil.Process(process.pid).cpu_times()
         process.terminate()
-    return seconds
+    return seconds, used.user + used.system
 
 
 def main() -> None:
@@ -77,7 +80,8 @@ def main() -> None:
     for what, values in (
         ("listening, in this process", [started for started, _ in inside]),
         ("until each has answered a call", [answered for _, answered in inside]),
-        ("the command, from its start as a process", outside),
+        ("the command, from its start as a process", [seconds for seconds, _ in outside]),
+        ("the same, CPU time (what others do here does not count)", [used for _, used in outside]),
     ):
         median = statistics.median(values)
         print(f"{options.controllers} controllers, {what}: median {median:.2f} s, max {max(values):.2f} s")

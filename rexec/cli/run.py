@@ -5,7 +5,7 @@ import ipaddress
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -48,7 +48,8 @@ def main(argv: Sequence[str]) -> int:
     if options.list:
         from rexec.cli._listing import print_experiments
 
-        print_experiments(options.file, options.class_name)
+        with artiq_language() if options.simulate else nullcontext():
+            print_experiments(options.file, options.class_name)
         return 0
     database = device_database(options)
     with ExitStack() as stack:
@@ -230,7 +231,7 @@ def tell_simulated(names: Sequence[str], console: Console) -> None:
     """Warn that the data of a run were made up."""
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     console.print(
-        f"rexec run: warning: SIMULATED: {shown} took part; these data were not measured, and the result file says so",
+        f"rexec run: warning: SIMULATED devices ({shown}): these data were not measured, and the result file says so",
         markup=False, highlight=False, soft_wrap=True, emoji=False,
     )  # fmt: skip
 

@@ -80,7 +80,7 @@ def test_a_run_with_simulated_controllers_says_so_in_its_file_and_at_its_end(cam
     datasets = camera.datasets()
     assert datasets["total"] == 24
     assert list(datasets["frame"]) == [7, 8, 9]
-    assert "warning: SIMULATED: camera, rexec took part; these data were not measured" in result.err
+    assert "warning: SIMULATED devices (camera, rexec): these data were not measured" in result.err
     assert not (camera.folder / "dataset_db.mdb").exists()
     with h5py.File(camera.results()[-1]) as file:
         assert file.attrs["simulated"]
@@ -118,7 +118,7 @@ def test_a_written_database_serves_the_unchanged_experiment(camera: Lab) -> None
         result = camera.run("experiment.py", "--device-db", "simulated.py")
         assert result.status == 0, result.err
         assert camera.datasets()["total"] == 24
-        assert "SIMULATED: camera, rexec took part" in result.err
+        assert "SIMULATED devices (camera, rexec)" in result.err
         assert camera.datasets()["kept"] == 42
         with DatasetDB(camera.folder / "dataset_db.mdb") as kept:
             assert kept.get("kept") == 41
@@ -225,8 +225,11 @@ def test_an_experiment_with_kernels_runs_without_hardware_and_without_artiq(lab:
     result = lab.run("experiment.py", "--simulate", "-v")
     assert result.status == 0, result.err
     assert list(lab.datasets()["lengths"]) == [5000, 10000, 15000]
+    listed = lab.run("experiment.py", "--simulate", "--list")
+    assert listed.status == 0, listed.err
+    assert "pulses" in listed.out
     assert "rexec.simulate.led:at " in result.err
-    assert "SIMULATED: core, led took part" in result.err
+    assert "SIMULATED devices (core, led)" in result.err
 
 
 def test_a_session_with_a_real_controller_is_recorded_and_replayed(camera: Lab) -> None:
