@@ -6,6 +6,7 @@ PYON does not know either as the text of its `repr`, which is read back as `Unre
 
 import json
 import struct
+import sys
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,6 +26,7 @@ _FLOAT: Final = struct.Struct("<cd").pack
 _COMPLEX: Final = struct.Struct("<cdd").pack
 _LENGTH: Final = struct.Struct("<Q")
 _TAGGED: Final = struct.Struct("<cQ").pack
+BIG_ENDIAN = sys.byteorder == "big"
 MAX_DEPTH: Final = 200
 """Deepest nesting that is written by tags; deeper ones (or values that hold themselves) are kept as text."""
 
@@ -109,15 +111,23 @@ def _encode_int(value: int, parts: list[Buffer], _: int) -> None:
         _bytes(parts, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
 
 
+def numbers_bytes(numbers: "array[Any]") -> bytes:
+    """Return numbers as a journal has them: little-endian, on any machine."""
+    if BIG_ENDIAN:
+        numbers = array(numbers.typecode, numbers)
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
 def _encode_sequence(value: list[Any] | tuple[Any, ...], parts: list[Buffer], depth: int) -> None:
     is_list = type(value) is list
     kinds = set(map(type, value))
     if kinds == {float}:
         parts.append(b"D" if is_list else b"E")
-        _bytes(parts, array("d", value).tobytes())
+        _bytes(parts, numbers_bytes(array("d", value)))
     elif kinds == {int} and -(2**63) <= min(value) and max(value) < 2**63:
         parts.append(b"Q" if is_list else b"R")
-        _bytes(parts, array("q", value).tobytes())
+        _bytes(parts, numbers_bytes(array("q", value)))
     else:
         parts.append(_TAGGED(b"L" if is_list else b"T", len(value)))
         for item in value:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from rexec.results import _codec
 from rexec.results._codec import MAX_DEPTH, Unreadable
 from rexec.wire import pyon
 
@@ -66,6 +67,8 @@ def _packed(code: str, make: type) -> Callable[[memoryview, int, int], tuple[Any
         chunk, end = _chunk(data, offset)
         numbers = array(code)
         numbers.frombytes(chunk)
+        if _codec.BIG_ENDIAN:
+            numbers.byteswap()
         return make(numbers), end
 
     return read

@@ -261,8 +261,16 @@ def _create(path: Path, attempts: int = 5) -> int:
             "file in a folder that you may write"
         ) from error
     # Between these two calls a recovery may have taken the empty file for one that a killed run has left.
-    if try_lock(descriptor) and _is_at(descriptor, path):
-        return descriptor
+    try:
+        if try_lock(descriptor) and _is_at(descriptor, path):
+            return descriptor
+    except OSError as error:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise ResultsNotWritable(
+            f"cannot write results into {path.parent}: its file system has no locks ({error.strerror}), so that two "
+            "runs could not be kept apart; use a folder on a local disk, and copy the results"
+        ) from error
     os.close(descriptor)
     if attempts > 1:
         return _create(path, attempts - 1)

@@ -1,11 +1,15 @@
 """Values as bytes of the journal."""
 
+from array import array
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rexec.datasets.values import same
+from rexec.results import _codec
 from rexec.results._codec import Unreadable, encode
 from rexec.results._decode import decode
 from tests.results.strategies import values
@@ -68,3 +72,17 @@ def test_a_large_array_is_not_copied() -> None:
     parts = encode_parts(value)
     value[3] = 7.0
     assert decode(b"".join(parts))[0][3] == 7.0
+
+
+@pytest.mark.parametrize("value", [[1, -2, 3], (4, 5), [0.5, -1e300], (2.5,)])
+def test_a_machine_of_the_other_byte_order_writes_the_same_bytes(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its arrays in memory are the other way round, and what swaps them there is tried here."""
+    code = "q" if type(value[0]) is int else "d"
+    expected = array(code, value)
+    expected.byteswap()
+    monkeypatch.setattr(_codec, "BIG_ENDIAN", True)
+    data = encode(value)
+    assert data[9:] == expected.tobytes()
+    assert decode(data) == (value, len(data))

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,22 @@ def test_the_process_ends_with_a_killed_run_before_anything_is_recovered(tmp_pat
         assert not psutil.pid_exists(process)
     assert rows(tmp_path / "r.h5") == 1001
     assert os.listdir(tmp_path) == ["r.h5"]
+
+
+@pytest.mark.skipif(shutil.which("h5dump") is None, reason="h5dump (hdf5-tools) is not installed")
+def test_h5dump_reads_the_file_of_a_run_that_goes_on(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("x", [1.5] * 2000, {"unit": "V"})
+    manager.set("odd", {"a": None})
+    writer.snapshot()
+    manager.append_to("x", 2.5)
+    done = subprocess.run(
+        ["h5dump", "-d", "/datasets/x", writer.path], capture_output=True, text=True, check=True
+    )
+    assert "( 2000 )" in done.stdout
+    subprocess.run(["h5dump", writer.path], capture_output=True, check=True)
+    writer.close()
+    subprocess.run(["h5dump", writer.path], capture_output=True, check=True)
 
 
 @needs_turns

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rexec.datasets import DatasetDB, DatasetManager
-from rexec.results import ResultsWriter, journal_path, recover_folder, verify
+from rexec.results import ResultsWriter, journal_path, published, recover_folder, verify
 from rexec.results.records import sealed
 from rexec.results.values import value_of
 from schemas import RunIdentity
 from tests.results.test_forms import equal
+
+TURNS_FROM = published.TURNS_FROM
 
 keys = st.sampled_from(["a", "a/b", "list", "image", "c"])
 numbers = st.one_of(st.integers(-5, 5), st.floats(-1, 1), st.just("text"), st.none())
@@ -36,6 +38,8 @@ class Datasets(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.runs += 1
+        # Every other run has its file take turns, as a large one does.
+        published.TURNS_FROM = 1 if self.runs % 2 else TURNS_FROM  # type: ignore[misc]
         self.path = self.folder / f"{self.runs}" / "r.h5"
         identity = RunIdentity(rid=self.runs, class_name="Stateful", start_time=1.0)
         self.writer = ResultsWriter.create(self.path, identity, refresh_interval=0, sync_interval=0)
@@ -146,6 +150,7 @@ class Datasets(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.writer.close()
+        published.TURNS_FROM = TURNS_FROM  # type: ignore[misc]
         shutil.rmtree(self.folder)
 
 

@@ -1,8 +1,10 @@
 """A run's file: there from the start, whole at any time, ARTIQ's layout, verified at the end."""
 
+import errno
 import logging
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +142,45 @@ def test_a_result_is_never_written_over_unless_that_is_asked_for(tmp_path: Path)
     with pytest.raises(ResultsNotWritable, match="exists already"):
         begun(tmp_path / "r.h5")
     begun(tmp_path / "r.h5", overwrite=True).close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_: int) -> bool:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("rexec.results.journal.try_lock", refuse)
+    with pytest.raises(ResultsNotWritable, match=r"has no locks .*use a folder on a local disk"):
+        begun(tmp_path / "r.h5")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+def test_a_file_system_that_cannot_sync_folders_nor_link_files_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    def link(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr("rexec.results.published.TURNS_FROM", 1)
+    writer = begun(tmp_path / "r.h5")
+    for number in range(4):
+        writer.set(f"x{number}", number, {})
+        writer.snapshot()
+    writer.close()
+    assert verify(writer.path) == []
+    assert os.listdir(tmp_path) == ["r.h5"]
 
 
 def test_two_runs_never_share_a_file(tmp_path: Path) -> None:
