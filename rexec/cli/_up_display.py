@@ -15,6 +15,8 @@ from rich.text import Text
 
 from rexec.supervise.status import TROUBLE, Status
 
+logger = logging.getLogger(__name__)
+
 STATES: Final = logging.getLogger("rexec.up")
 """Logs each change of a controller's state, for a master that logs are forwarded to; nothing of it is printed."""
 STATES.propagate = False
@@ -40,6 +42,7 @@ class Teller:
         self._console = console
         self._lock = threading.Lock()
         self._told: dict[str, str] = {}
+        self._is_heard = True
 
     def __call__(self, status: Status) -> None:
         """Tell of one change."""
@@ -52,12 +55,21 @@ class Teller:
             said = line(status) if is_news else line(status).partition("\n")[0]
             STATES.log(logging.WARNING if status.state in TROUBLE else logging.INFO, "%s", said)
             if self._json:
-                print(json.dumps({"time": time.time(), **status.as_dict()}), flush=True)
+                self._print(json.dumps({"time": time.time(), **status.as_dict()}))
             elif not self._console.is_terminal:
-                print(said, flush=True)
+                self._print(said)
             elif status.state in TROUBLE and is_news:
                 at = time.strftime("%H:%M:%S")
                 self._console.print(f"{at} {said}", markup=False, highlight=False, soft_wrap=True)
+
+    def _print(self, text: str) -> None:
+        if self._is_heard:
+            try:
+                print(text, flush=True)
+            except OSError as error:
+                # Whoever read it has gone, or the disk is full: no reason to leave controllers alone.
+                self._is_heard = False
+                logger.warning("changes are not printed any more: %s", error.strerror or error)
 
 
 def line(status: Status) -> str:

@@ -25,8 +25,8 @@ START_TIMEOUT: Final = 60.0
 LONGEST_DELAY: Final = 300.0
 """Seconds between two attempts at most, unless retry_timer itself is longer."""
 
-_LOOK: Final = 0.2
-"""Seconds between two looks whether the process still runs."""
+_LOOK: Final = 1.0
+"""Seconds between two looks whether the process still runs; the end of its output is seen at once."""
 
 
 class Keeper:
@@ -140,7 +140,9 @@ class Keeper:
         """Start and watch the controller; return why it must be restarted, None where it is to end."""
         spec = self.spec
         env = environment(os.environ, spec.environment)
-        process = ControllerProcess(spec.endpoint, list(spec.words), env, spec.folder, self._guardian)
+        process = ControllerProcess(
+            spec.endpoint, list(spec.words), env, spec.folder, self._guardian, self._wake.set
+        )
         self._process = process
         with self._lock:
             self._status.pid, self._status.since = process.pid, time.time()

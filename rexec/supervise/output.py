@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Final
 
 from rexec.wire.logs import PRINTED, records
@@ -22,13 +22,17 @@ class Output:
         name: Of the controller.
         stream: The output.
         keep: How many lines at the end are kept.
+        ended: Called when the output ends, in its thread.
 
     """
 
-    def __init__(self, name: str, stream: IO[bytes], keep: int = 20) -> None:
+    def __init__(
+        self, name: str, stream: IO[bytes], keep: int = 20, ended: Callable[[], None] = lambda: None
+    ) -> None:
         self._name = name
         self._logger = logging.getLogger(f"controller.{name}")
         self._stream = stream
+        self._ended = ended
         self._last: deque[str] = deque(maxlen=keep)
         self._thread = threading.Thread(target=self._read, name=f"output of {name}", daemon=True)
         self._thread.start()
@@ -49,6 +53,7 @@ class Output:
             text = record.text if record.name == PRINTED else f"{record.name}:{record.text}"
             extra = {"controller": self._name, "said_by": record.name, "said": record.text}
             self._logger.log(record.level, "%s", text, extra=extra)
+        self._ended()
 
     def _lines(self) -> Iterator[str]:
         while raw := self._stream.readline(LONGEST):

@@ -75,6 +75,7 @@ class ControllerProcess:
         words: Its command line.
         env, folder: Environment and working folder of the command.
         guardian: Ends the process if this one dies.
+        ended: Called when its output ends, which mostly is when it does; from any thread.
 
     Raises:
         ControllerStartError: The command cannot be run at all.
@@ -82,7 +83,13 @@ class ControllerProcess:
     """
 
     def __init__(
-        self, endpoint: Endpoint, words: list[str], env: Mapping[str, str], folder: Path, guardian: Guardian
+        self,
+        endpoint: Endpoint,
+        words: list[str],
+        env: Mapping[str, str],
+        folder: Path,
+        guardian: Guardian,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.name: Final = endpoint.controller
         self._endpoint = endpoint
@@ -101,7 +108,7 @@ class ControllerProcess:
         except (OSError, ValueError) as error:
             raise ControllerStartError(self.name, _not_started(error, words, env, folder)) from error
         guardian.watch(self._process.pid)
-        self._output = Output(self.name, cast(IO[bytes], self._process.stdout))
+        self._output = Output(self.name, cast(IO[bytes], self._process.stdout), ended=ended)
 
     @property
     def pid(self) -> int:

@@ -27,6 +27,8 @@ class Driver:
     well = True
     def ping(self):
         return self.well
+    def pid(self):
+        return os.getpid()
     def fall_ill(self):
         self.well = False
     def work(self, seconds):
@@ -243,6 +245,33 @@ def test_a_client_can_hurry_an_attempt_and_end_it_all(folder: Path) -> None:
         assert running.next("a", "up")["pid"] != pid
         call(running.control, "terminate")
         assert running.process.wait(20) == 0
+
+
+def test_a_reader_that_goes_away_stops_nothing(folder: Path) -> None:
+    port = free_port()
+    write(folder, {"a": entry(port)})
+    words = [sys.executable, "-P", "-m", "rexec", "up", "--port-control", str(free_port())]
+    with subprocess.Popen(
+        words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == f"a at 127.0.0.1:{port}: starting\n"
+        running.stdout.close()
+        assert within(20, lambda: answers(port))
+        pid = call(port, "pid")
+        os.kill(pid, signal.SIGKILL)
+        assert within(20, lambda: answers(port) and call(port, "pid") != pid)
+        running.terminate()
+        assert running.wait(20) == 0
+        assert running.stderr is not None
+        assert "changes are not printed any more: Broken pipe" in running.stderr.read()
+
+
+def answers(port: int) -> bool:
+    try:
+        return bool(call(port, "ping"))
+    except ConnectionError:
+        return False
 
 
 def test_output_goes_to_files(folder: Path) -> None:
