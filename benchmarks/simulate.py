@@ -1,7 +1,7 @@
 """How long a simulated laboratory takes to start: `python -m benchmarks.simulate [CONTROLLERS] [TIMES]`.
 
 The database has a driver and remote execution on each controller; their methods are read from a driver's source. Two
-figures, each the median of some starts: of `rexec.simulate.laboratory` in this process, until every controller has
+figures, each the median of some starts: of `rexec.simulate._laboratory` in this process, until every controller has
 answered a call; and of the command `rexec simulate`, from its start as a process until it says what it serves.
 """
 

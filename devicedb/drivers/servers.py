@@ -95,14 +95,20 @@ def installed_scripts() -> dict[str, str]:
 
 
 def served_names(tree: ast.Module) -> tuple[str, ...]:
-    """Return the names of the targets that a server program serves, none where it does not say them plainly."""
+    """Return the names of the targets that a server program serves, none where it does not say them plainly.
+
+    Not plain is a name that is computed, and several servers with different targets.
+    """
+    found = set()
     for call in _server_calls(tree):
         names = [name for name, _ in _served(call)]
+        first = call.args[0]
+        if not names or (isinstance(first, ast.Dict) and len(names) != len(first.keys)):
+            return ()
         if _last_name(call.func) == REXEC_LOOP:
             names += [f"{name}_rexec" for name in names]
-        if names:
-            return tuple(names)
-    return ()
+        found.add(tuple(names))
+    return found.pop() if len(found) == 1 else ()
 
 
 def _server_calls(tree: ast.Module) -> Iterator[ast.Call]:

@@ -16,10 +16,10 @@ from rich.console import Console
 from devicedb import DeviceDatabase, from_dict
 from rexec.cli._logging import log_to
 from rexec.cli._simulation import add_database_arguments, add_simulation_arguments, chosen_database
+from rexec.simulate._laboratory import LOOPBACK, Laboratory
 from rexec.simulate.behaviours import Behaviours, load_behaviours
 from rexec.simulate.driver import origins
 from rexec.simulate.errors import SimulationError
-from rexec.simulate.laboratory import LOOPBACK, Laboratory
 from rexec.simulate.plan import ServerPlan, folder_of, make_plan
 from rexec.simulate.recording import load_recordings
 from rexec.wire.tls import SimpleSSLConfig

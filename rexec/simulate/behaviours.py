@@ -144,6 +144,20 @@ def check_class(behaviour: type[Any], facts: DriverFacts, device: str) -> None:
             )
 
 
+def construct(behaviour: type[Any], device: str) -> Any:
+    """Return an object of a behaviour's class; BehaviourError says where its constructor raised."""
+    try:
+        return behaviour()
+    except Exception as error:
+        lines = traceback.extract_tb(error.__traceback__)
+        where = f"{lines[-1].filename}:{lines[-1].lineno}" if len(lines) > 1 else place(behaviour)
+        text = " ".join(str(error).split())
+        raise BehaviourError(
+            f"{where}: the behaviour of {device} cannot be made: {type(error).__name__}: {text}. Its constructor "
+            "takes no arguments"
+        ) from error
+
+
 def method_of(name: str, value: Any, known: Method | None) -> Method:
     """Return a method as a behaviour has it: the driver's signature where that is known."""
     function = value.__func__ if isinstance(value, staticmethod | classmethod) else value

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from devicedb import DeviceDatabase, DeviceDBError
 from rexec.common_args import LineCountFormatter
+from rexec.simulate._laboratory import Laboratory
 from rexec.simulate.behaviours import Behaviours, load_behaviours
 from rexec.simulate.driver import origins
 from rexec.simulate.errors import SimulationError
-from rexec.simulate.laboratory import Laboratory
 from rexec.simulate.recording import load_recordings
 from rexec.wire import pyon
 

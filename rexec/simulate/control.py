@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rexec.simulate.faults import Fault
 
 if TYPE_CHECKING:
-    from rexec.simulate.laboratory import Laboratory
+    from rexec.simulate._laboratory import Laboratory
 
 
 class Control:

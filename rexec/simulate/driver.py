@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from devicedb.drivers.methods import DriverFacts, Method
 from devicedb.suggest import did_you_mean
-from rexec.simulate.behaviours import caller_signature, check_class, method_of, public_methods
+from rexec.simulate.behaviours import check_class, construct, method_of, public_methods
 from rexec.simulate.errors import NotRecorded
 from rexec.simulate.faults import End, Faults, Strike
 from rexec.simulate.method_list import with_self
@@ -140,6 +140,14 @@ class SimulatedDriver:
             raise AttributeError(f"the simulated driver of {performer.part.device!r} has no {name!r}.{hint}")
         raise AttributeError(name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute where the behaviour sees it: remote code does so with a real driver, too."""
+        behaviour = self._performer.behaviour if name != "_performer" else None
+        if behaviour is not None:
+            setattr(behaviour, name, value)
+        else:
+            object.__setattr__(self, name, value)
+
 
 class Performer:
     """Carries out the calls of one simulated driver.
@@ -155,11 +163,8 @@ class Performer:
         self.part = part
         self.driver: Final = kind(self)
         self.methods = methods
-        self.behaviour = part.behaviour() if part.behaviour is not None else None
-        self._own = {
-            name: caller_signature(value)
-            for name, value in (public_methods(part.behaviour) if part.behaviour is not None else {}).items()
-        }
+        self.behaviour = construct(part.behaviour, part.device) if part.behaviour is not None else None
+        self._own = frozenset(public_methods(part.behaviour) if part.behaviour is not None else ())
         self.calls: deque[Call] = deque(maxlen=KEPT_CALLS)
         self._memory: dict[str, Any] = {}
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ from devicedb.catalogue.methods import artiq_driver
 from devicedb.drivers.methods import DriverFacts, facts_of_class
 from devicedb.drivers.sources import SourceFinder
 from devicedb.suggest import did_you_mean
-from rexec.simulate.behaviours import Behaviours, load_behaviours
+from rexec.simulate.behaviours import Behaviours, construct, load_behaviours
 from rexec.simulate.database import CORE_DRIVERS
 from rexec.simulate.timeline import Timeline
 from rexec.simulate.values import plain_value
@@ -108,7 +108,7 @@ class StandIn:
         self._arguments = dict(arguments or {})
         self._facts = driver_facts(driver)
         kind = _behaviour(behaviours, device)
-        self._behaviour = kind() if kind is not None else None
+        self._behaviour = construct(kind, device) if kind is not None else None
         self._log = logging.getLogger(f"rexec.simulate.{device}")
         self.simulated_calls: deque[LocalCall] = deque(maxlen=KEPT_CALLS)
         """The last calls, oldest first."""

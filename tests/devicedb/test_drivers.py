@@ -1,11 +1,13 @@
 """Drivers and experiments are read from their source; differences are those of meaning; schemas are printed."""
 
+import ast
 import json
 from pathlib import Path
 
 import pytest
 
 from devicedb.cli import main
+from devicedb.drivers.servers import offers_option, served_names
 from devicedb.drivers.signatures import Drivers, installed_release, slip
 from devicedb.drivers.sources import SourceFinder
 from devicedb.drivers.usage import scan
@@ -87,3 +89,27 @@ def test_diff_tells_changes_of_meaning(tmp_path: Path, capsys: pytest.CaptureFix
 def test_schemas_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "report"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "Report of devicedb check"
+
+
+@pytest.mark.parametrize(
+    ("calls", "names"),
+    [
+        ('simple_server_loop({"a": A(), "b": B()}, "::1", 1)', ("a", "b")),
+        ('simple_rexec_server_loop("a", A(), "::1", 1)', ("a", "a_rexec")),
+        ('Server({"a": A()}, "text")', ("a",)),
+        ('Server({"a": A()})\nServer({"a": B()})', ("a",)),
+        ('Server({"a": A()})\nServer({"b": B()})', ()),
+        ('Server({"a": A(), name: B()})', ()),
+        ("simple_server_loop(targets, None, 1)", ()),
+        ('simple_server_loop({"a": A()}, None, 1)\nsimple_server_loop(targets, None, 1)', ()),
+        ("pass", ()),
+    ],
+)
+def test_targets_that_a_program_names_plainly_are_read(calls: str, names: tuple[str, ...]) -> None:
+    assert served_names(ast.parse(calls)) == names
+
+
+def test_an_option_of_a_program_is_found_in_its_source() -> None:
+    tree = ast.parse('parser.add_argument("-s", "--simulation", action="store_true")\nprint("--simulate")')
+    assert offers_option(tree, "--simulation")
+    assert not offers_option(tree, "--simulate")

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rexec.devices import DeviceTargetError
+from devicedb import from_dict
+from rexec.devices import DeviceManager, DeviceTargetError
 from rexec.simulate import BehaviourError, FaultError, SimulationError, laboratory
+from rexec.wire import certs
 from rexec.wire.errors import ConnectionBroken, ConnectionFailed
 from rexec.wire.packed_exceptions import GenericRemoteException
 from rexec.wire.pc_rpc import AutoTarget, Client
+from rexec.wire.tls import SimpleSSLConfig
 from tests.ports import EXAMPLES
-from tests.serving import silent
+from tests.serving import free_port, silent
 
 CAMERA = EXAMPLES / "camera" / "device_db.py"
 LOCAL = "127.0.0.1"
@@ -254,7 +257,7 @@ def test_a_behaviour_that_does_not_fit_is_refused_before_anything_starts() -> No
 
 def test_an_address_in_use_is_named_and_nothing_is_left() -> None:
     with silent() as port:
-        database = {"laser": entry(port, host=LOCAL), "other": entry(0 or 1, host=LOCAL) | {"port": port + 0}}
+        database = {"laser": entry(port, host=LOCAL), "other": entry(port, host=LOCAL, target_name="other")}
         before = threading.active_count()
         with pytest.raises(SimulationError, match=rf"laser, other: .*{LOCAL}:{port}: Address already in use"):
             with laboratory(database, loopback=False):
@@ -349,3 +352,50 @@ def test_an_unpicklable_error_class_travels_by_its_name() -> None:
         pytest.raises(GenericRemoteException, match="OutOfLight: dark"),
     ):
         lab.get_device("camera").get_frame()
+
+
+def test_attributes_that_remote_code_sets_are_those_of_the_behaviour() -> None:
+    with laboratory(CAMERA, {"camera": camera}) as lab:
+        remote = lab.get_device("rexec")
+        remote.add_code("def jump():\n    controller_driver.frames = 41\n    return controller_driver.frames")
+        assert remote.call("jump") == 41
+        assert lab.get_device("camera").get_frame()[0, 0] == 42
+
+
+def test_a_behaviour_whose_constructor_fails_is_named_with_its_line() -> None:
+    class Broken(camera):
+        def __init__(self) -> None:
+            raise OSError("no table of dark counts")
+
+    class Needy(camera):
+        def __init__(self, gain: int) -> None:
+            self.gain = gain
+
+    for behaviour, words in ((Broken, "OSError: no table of dark counts"), (Needy, "takes no arguments")):
+        with pytest.raises(
+            BehaviourError, match=r"test_laboratory\.py:\d+: the behaviour of camera"
+        ) as found:
+            with laboratory(CAMERA, {"camera": behaviour}):
+                pass
+        assert words in str(found.value)
+
+
+def test_a_controller_behind_tls_is_simulated_with_its_servers_files(tmp_path: Path) -> None:
+    made = certs.make_set(tmp_path, ["alice"])
+    alice = made.clients["alice"]
+    files = {
+        "client_cert": str(alice.cert),
+        "client_key": str(alice.key),
+        "server_cert": str(made.server.cert),
+    }
+    database = {"laser": entry(free_port(), host=LOCAL, target_name="laser", simple_ssl_config=files)}
+    with pytest.raises(SimulationError, match=r"laser at 127\.0\.0\.1:\d+ speaks TLS"):
+        with laboratory(database, loopback=False):
+            pass
+    server = SimpleSSLConfig(str(made.server.cert), str(made.server.key), str(made.trusted_clients))
+    with laboratory(database, loopback=False, tls=server):
+        manager = DeviceManager(from_dict(database, "device_db.py"))
+        assert manager.get("laser").ping() is True
+        manager.close_devices()
+    with laboratory(database) as lab:
+        assert lab.get_device("laser").ping() is True
