@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rexec.supervise.status import TROUBLE, Status
+from rexec.devices import peers
+from rexec.supervise.status import TROUBLE, Status, as_dicts
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ STATES.addHandler(logging.NullHandler())
 STATES.setLevel(logging.INFO)
 
 _STYLES: Final = {"up": "green", "busy": "yellow", "waiting": "red", "elsewhere": "magenta"}
+_MEMORY_EVERY: Final = 5.0
+"""Seconds between two looks at the memory of processes."""
 _LOUD: Final = 300.0
 """Seconds without an answer after which a busy controller is shown in red."""
 
@@ -55,7 +58,7 @@ class Teller:
             said = line(status) if is_news else line(status).partition("\n")[0]
             STATES.log(logging.WARNING if status.state in TROUBLE else logging.INFO, "%s", said)
             if self._json:
-                self._print(json.dumps({"time": time.time(), **status.as_dict()}))
+                self._print(json.dumps({"time": time.time(), **as_dicts([status])[0]}))
             elif not self._console.is_terminal:
                 self._print(said)
             elif status.state in TROUBLE and is_news:
@@ -79,50 +82,88 @@ def line(status: Status) -> str:
     return f"{status.name} at {status.address}: {status.state}{pid}{reason}"
 
 
+class Display:
+    """A live table of the controllers.
+
+    Args:
+        live: Where it is shown.
+
+    """
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._memory: dict[int, int] = {}
+        self._looked = -_MEMORY_EVERY
+
+    def show(self, found: list[Status], left_out: Mapping[str, str]) -> None:
+        """Show the controllers as they are now."""
+        if time.monotonic() > self._looked + _MEMORY_EVERY:
+            self._looked = time.monotonic()
+            self._memory = peers.memories(each.pid for each in found if each.pid is not None)
+        height = self._live.console.size.height
+        self._live.update(table(found, left_out, self._memory, time.time(), height))
+
+
 @contextmanager
-def table_of(console: Console, as_json: bool) -> Iterator[Live | None]:
+def display_on(console: Console, as_json: bool) -> Iterator[Display | None]:
     """Show a live table meanwhile, if there is a terminal for it."""
     if as_json or not console.is_terminal:
         yield None
         return
     with Live(console=console, auto_refresh=True, refresh_per_second=2) as live:
-        yield live
+        yield Display(live)
 
 
-def table(found: list[Status], left_out: Mapping[str, str]) -> Table:
-    """Return a table of the controllers as they are now."""
-    caption = f"not run here: {', '.join(left_out)}" if left_out else None
-    made = Table(box=None, header_style="bold", pad_edge=False, caption=caption, caption_justify="left")
-    for heading in ("controller", "state", "pid", "uptime", "restarts", "last ping", "memory", ""):
-        made.add_column(heading, no_wrap=heading != "")
-    now = time.time()
-    for status in found:
+def table(
+    found: list[Status], left_out: Mapping[str, str], memory: Mapping[int, int], now: float, height: int
+) -> Group:
+    """Return a table of the controllers, and below it what is wrong with some.
+
+    Args:
+        found: The controllers.
+        left_out: Those that are not run here.
+        memory: Of processes, in bytes.
+        now: Seconds since the epoch.
+        height: Of the terminal, in lines; those that are up are left out first.
+
+    """
+    notes = [f"{each.name}: {each.reason.splitlines()[0]}" for each in found if each.reason]
+    notes += [f"not run here: {', '.join(left_out)}"] if left_out else []
+    room = max(3, height - 3 - len(notes))
+    shown = found
+    if len(found) > room:
+        shown = sorted(found, key=lambda each: each.state == "up")[:room]
+        notes.insert(0, f"{len(found) - room} more are {'up' if shown[-1].state == 'up' else 'not shown'}")
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("controller", "state", "pid", "uptime", "restarts", "last ping", "memory"):
+        made.add_column(heading, no_wrap=True)
+    for status in shown:
         loud = status.silent_since is not None and now - status.silent_since > _LOUD
         style = "bold red" if loud else _STYLES.get(status.state, "")
-        *row, reason = cells(status.as_dict(), now)
-        shown = [Text(cell, style if at == 1 else "") for at, cell in enumerate(row)]
-        # What does not fit is above the table.
-        made.add_row(*shown, Text(reason, no_wrap=True, overflow="ellipsis"))
-    return made
+        row = cells(status, memory.get(status.pid or 0), now)
+        made.add_row(*(Text(cell, style if at == 1 else "") for at, cell in enumerate(row)))
+    # Whole reasons are above the table.
+    return Group(made, *(Text(note, no_wrap=True, overflow="ellipsis") for note in notes))
 
 
-def cells(status: dict[str, Any], now: float) -> list[str]:
+def cells(status: Status, memory: int | None, now: float) -> list[str]:
     """Return the cells of a controller's row."""
-    up = now - status["since"] if status["since"] else None
-    ping = (
-        f"{status['ping'] * 1e3:.0f} ms, {duration(now - status['pinged'])} ago" if status["pinged"] else ""
-    )
-    silence = f" {duration(now - status['silent_since'])}" if status["silent_since"] else ""
-    again = f", again in {duration(max(0, status['retry_at'] - now))}" if status["retry_at"] else ""
+    ping = ""
+    if status.ping is not None and status.pinged is not None:
+        ping = f"{status.ping * 1e3:.0f} ms, {duration(now - status.pinged)} ago"
+    state: str = status.state
+    if status.silent_since is not None:
+        state += f" {duration(now - status.silent_since)}"
+    if status.retry_at is not None:
+        state += f", again in {duration(max(0.0, status.retry_at - now))}"
     return [
-        status["name"],
-        status["state"] + silence + again,
-        str(status["pid"] or ""),
-        duration(up) if up is not None else "",
-        str(status["restarts"]),
+        status.name,
+        state,
+        str(status.pid or ""),
+        duration(now - status.since) if status.since else "",
+        str(status.restarts),
         ping,
-        f"{status['memory'] / 1e6:.0f} MB" if status["memory"] else "",
-        status["reason"].splitlines()[0] if status["reason"] else "",
+        f"{memory / 1e6:.0f} MB" if memory else "",
     ]
 
 

@@ -9,10 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.live import Live
 
 from rexec.cli._logging import log_to
-from rexec.cli._up_display import Teller, table, table_of
+from rexec.cli._up_display import Display, Teller, display_on
 from rexec.cli._up_logs import forwarded, log_files
 from rexec.cli.errors import CommandError
 from rexec.supervise.control import ControlServer
@@ -131,10 +130,10 @@ def main(argv: Sequence[str]) -> int:
         stack.callback(control.close)
         follower = Follower(source, selector, supervisor, lambda it: log_files(options.log_dir, it.specs))
         follower.start(selection)
-        live = stack.enter_context(table_of(console, options.json))
+        display = stack.enter_context(display_on(console, options.json))
         while not end.wait(0.5):
-            show(live, supervisor)
-        if live is not None:
+            show(display, supervisor)
+        if display is not None:
             console.print("ending the controllers; Ctrl-C again kills them")
 
         def close() -> None:
@@ -145,14 +144,14 @@ def main(argv: Sequence[str]) -> int:
         ending.start()
         while ending.is_alive():
             ending.join(0.2)
-            show(live, supervisor)
+            show(display, supervisor)
     return 0
 
 
-def show(live: Live | None, supervisor: Supervisor) -> None:
+def show(display: Display | None, supervisor: Supervisor) -> None:
     """Refresh the table, if there is one."""
-    if live is not None:
-        live.update(table(supervisor.status(), supervisor.left_out))
+    if display is not None:
+        display.show(supervisor.status(), supervisor.left_out)
 
 
 def tell_left_out(selection: Selection, console: Console) -> None:

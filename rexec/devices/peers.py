@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -64,13 +64,20 @@ class Connections:
         return connected
 
 
-def memory(pid: int) -> int:
-    """Return the resident memory of a process and its children, in bytes."""
-    total = 0
-    for process in _family(pid):
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
+def memories(pids: Iterable[int]) -> dict[int, int]:
+    """Return the resident memory of processes, their children included, in bytes; in one look at all processes."""
+    found: dict[int, tuple[int, int]] = {}
+    for process in psutil.process_iter(["pid", "ppid", "memory_info"]):
+        memory = process.info["memory_info"]
+        found[process.info["pid"]] = process.info["ppid"], memory.rss if memory is not None else 0
+    children: dict[int, list[int]] = {}
+    for pid, (parent, _) in found.items():
+        children.setdefault(parent, []).append(pid)
+
+    def total(pid: int) -> int:
+        return found[pid][1] + sum(total(child) for child in children.get(pid, ()) if child != pid)
+
+    return {pid: total(pid) for pid in pids if pid in found}
 
 
 def program(pid: int) -> str:

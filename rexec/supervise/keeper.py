@@ -219,6 +219,7 @@ class Keeper:
             process.end(self.spec.term_timeout)
         with self._lock:
             self._status.pid, self._status.since, self._status.silent_since = None, 0.0, None
+            self._status.retry_at = None
             if process is not None and not self._ending.is_set():
                 self._status.restarts += 1
         self._set("ended" if self._ending.is_set() else state, reason)

@@ -35,6 +35,9 @@ class Status:
     reason: str = ""
     """Why it is not up."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields, and the memory in bytes."""
-        return {**asdict(self), "memory": peers.memory(self.pid) if self.pid is not None else None}
+
+def as_dicts(found: list[Status]) -> list[dict[str, Any]]:
+    """Return the fields of controllers, and for those that run `memory` in bytes."""
+    pids = [each.pid for each in found if each.pid is not None]
+    used = peers.memories(pids) if pids else {}
+    return [{**asdict(each), "memory": used.get(each.pid or 0)} for each in found]

@@ -9,7 +9,7 @@ from devicedb.suggest import did_you_mean
 from rexec.supervise.guardian import Guardian
 from rexec.supervise.keeper import Keeper
 from rexec.supervise.selection import Selection
-from rexec.supervise.status import Status
+from rexec.supervise.status import Status, as_dicts
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Control:
 
     def status(self) -> list[dict[str, Any]]:
         """Return the controllers as they are now."""
-        return [each.as_dict() for each in self._supervisor.status()]
+        return as_dicts(self._supervisor.status())
 
     def ping(self) -> bool:
         """Answer."""
