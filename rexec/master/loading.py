@@ -70,8 +70,8 @@ def _database(path: Path, result: str, status: int) -> DeviceDatabase:
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill the process and what it has started, if it still runs."""
     if process.returncode is None:
-        if os.name == "posix":
+        if sys.platform != "win32":
             os.killpg(process.pid, signal.SIGKILL)
-        else:  # pragma: no cover - exercised on Windows only
+        else:
             process.kill()
         await process.wait()

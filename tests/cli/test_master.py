@@ -140,6 +140,51 @@ def run(self):
         assert set(file["archive"]) == {"read"}
 
 
+def test_a_run_goes_on_when_its_master_dies_and_shows_its_datasets_to_the_next_one(lab: Lab) -> None:
+    lab.experiment(
+        """
+def run(self):
+    import time, os
+    self.set_dataset("first", 1, broadcast=True)
+    self.set_dataset("points", [], broadcast=True)
+    self.append_to_dataset("points", 0)
+    for n in range(1, 3):
+        while not os.path.exists(f"go{n}"):
+            time.sleep(0.02)
+        self.append_to_dataset("points", n)
+        if n == 1:
+            try:
+                self.set_dataset("kept", n, persist=True)
+            except ConnectionError:
+                print("not kept", flush=True)
+    while not os.path.exists("end"):
+        time.sleep(0.1)
+        self.set_dataset("alive", time.time(), broadcast=True)
+"""
+    )
+    with master(lab) as running:
+        control = running.ports["control"]
+        with lab.start("run", "experiment.py", "--master", LOCAL, "--master-port", str(control)) as process:
+            try:
+                assert within(30.0, lambda: dataset(control, "points") == [0])
+                running.process.kill()
+                running.process.wait(10)
+                (lab.folder / "go1").touch()
+                assert process.stdout is not None
+                assert process.stdout.readline() == "not kept\n"
+                with master(lab, f"--port-control={control}"):
+                    (lab.folder / "go2").touch()
+                    assert within(30.0, lambda: dataset(control, "points") == [0, 1, 2])
+                    assert dataset(control, "first") == 1
+                    (lab.folder / "end").touch()
+                    _, err = process.communicate(timeout=30)
+            finally:
+                process.kill()
+    assert process.returncode == 0
+    assert err.count("is gone: ") == err.count("is back: ") == 1, err
+    assert list(lab.datasets()["points"]) == [0, 1, 2]
+
+
 def test_a_run_can_serve_its_own_datasets_as_a_master_does(lab: Lab) -> None:
     ports = [free_port() for _ in range(3)]
     options = [f"--port-{n}={p}" for n, p in zip(("notify", "control", "broadcast"), ports, strict=True)]
@@ -154,7 +199,7 @@ def run(self):
     )
     with lab.start("run", "experiment.py", "--serve", *options, "-q") as process:
         try:
-            assert within(30.0, lambda: (lab.folder / "results").exists() and level(ports[1]) == 7)
+            assert within(30.0, lambda: (lab.folder / "results").exists() and dataset(ports[1], "level") == 7)
             with Client("::1", ports[1], "master_management") as management:
                 with pytest.raises(Exception, match="a run's, and end with it"):
                     management.terminate()
@@ -170,11 +215,11 @@ def run(self):
     assert (status, err) == (0, "")
 
 
-def level(port: int) -> object:
-    """Return the dataset `level` of whoever serves on a port, None where there is none."""
+def dataset(port: int, key: str) -> object:
+    """Return a dataset of whoever serves on a port, None where there is none."""
     try:
         with Client(LOCAL, port, "dataset_db") as client:
-            return client.get("level")
+            return client.get(key)
     except (OSError, KeyError):
         return None
 
