@@ -219,3 +219,51 @@ def test_a_results_folder_that_cannot_be_written_stops_the_run_before_it_begins(
     assert result.status == 2
     assert "never" not in result.out
     result.one_line("results")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_the_next_run_makes_good_what_a_killed_one_left_and_says_so(lab: Lab) -> None:
+    lab.experiment(
+        """
+def build(self):
+    self.setattr_argument("die", BooleanValue(False))
+def run(self):
+    import os
+    self.set_dataset("x", 1)
+    if self.die:
+        os.kill(os.getpid(), 9)
+"""
+    )
+    assert lab.run("experiment.py", "die=true").status == -signal.SIGKILL
+    result = lab.run("experiment.py")
+    assert result.status == 0
+    killed, _ = lab.results()
+    assert f"recovered {killed} (" in result.err
+    assert verify(killed) == []
+    assert list(lab.folder.rglob("*.journal")) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_tail_follows_a_run_until_it_is_interrupted(lab: Lab) -> None:
+    lab.experiment(
+        """
+def run(self):
+    import time
+    self.set_dataset("x", 1)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    )
+    with lab.start("run", "experiment.py") as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        (path,) = lab.results()
+        with lab.start("results", "tail", str(path)) as tail:
+            assert tail.stdout is not None
+            lines = iter(tail.stdout.readline, "")
+            assert any(line.endswith("set      x 1\n") for line in lines)
+            tail.send_signal(signal.SIGINT)
+            _, err = tail.communicate(timeout=30)
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=30)
+    assert (tail.returncode, err.strip()) == (130, "rexec results: interrupted")
