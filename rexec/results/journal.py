@@ -16,13 +16,26 @@ from typing import Any, Final
 from rexec.results._codec import Buffer, TextTag
 from rexec.results._files import sync_folder, try_lock
 from rexec.results.errors import ResultsError, ResultsNotWritable
-from rexec.results.records import Kind, Origin, Record, append_bytes, change_parts, frame, header, key_parts
+from rexec.results.records import (
+    Kind,
+    Origin,
+    Record,
+    append_bytes,
+    change_parts,
+    frame,
+    frame_end,
+    frame_head,
+    header,
+    key_parts,
+)
 
 _log = logging.getLogger(__name__)
 
 _CHANGES: Final = frozenset({Kind.SET, Kind.APPEND, Kind.MUTATE})
 _WRITEV: Final = hasattr(os, "writev")
 _MAX_PARTS: Final = 512
+_LARGE: Final = 4 * 2**20
+"""Bytes from which on a second thread for the checksum is worth its start."""
 
 
 class Journal:
@@ -158,7 +171,10 @@ class Journal:
 
     def _put(self, record: Record, number: int) -> None:
         parts = change_parts(record, number)
-        self._write(frame(record.kind, parts))
+        if sum(map(len, parts)) < _LARGE:
+            self._write(frame(record.kind, parts))
+        else:
+            self._write_large(record.kind, parts)
         if (
             record.kind in _CHANGES
             and record.key not in self._told
@@ -192,6 +208,28 @@ class Journal:
     def _write(self, parts: list[Buffer]) -> None:
         if self._failure is not None:
             raise ResultsError(self._failure)
+        self._size += self._hand_over(parts)
+
+    def _write_large(self, kind: Kind, parts: list[Buffer]) -> None:
+        """Write a record while its checksum is computed beside it, which takes as long."""
+        head = frame_head(kind, parts)
+        ends: list[bytes] = []
+        thread = threading.Thread(
+            target=lambda: ends.append(frame_end(head, parts)), name="rexec-journal-crc"
+        )
+        if self._failure is not None:
+            raise ResultsError(self._failure)
+        thread.start()
+        try:
+            written = self._hand_over([head, *parts])
+        finally:
+            thread.join()
+        # Whole with these bytes, and cut back to what was before it if they do not fit.
+        written += self._hand_over([ends[0]])
+        self._size += written
+
+    def _hand_over(self, parts: list[Buffer]) -> int:
+        """Write all bytes of some parts, and return how many; what cannot be written whole is cut off."""
         total = sum(map(len, parts))
         if total < 65536 or not _WRITEV or len(parts) > _MAX_PARTS:
             parts = [b"".join(parts)]
@@ -201,7 +239,7 @@ class Journal:
             self._take_back(error)
         if written != total:
             self._finish(parts, written)
-        self._size += total
+        return total
 
     def _finish(self, parts: list[Buffer], written: int) -> None:
         """Write what a partial write left over."""

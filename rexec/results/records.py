@@ -101,13 +101,23 @@ def append_bytes(key: int, time: float, client: bool, value: Any) -> bytes | Non
     return data + _CRC.pack(zlib.crc32(data))
 
 
-def frame(kind: Kind, parts: list[Buffer]) -> list[Buffer]:
-    """Return the record of a kind whose body is `parts`, as parts to be written one after another."""
-    head = _HEAD.pack(sealed(sum(map(len, parts)) + 1), kind)
+def frame_head(kind: Kind, parts: list[Buffer]) -> bytes:
+    """Return what comes before the body of a record: its length and kind."""
+    return _HEAD.pack(sealed(sum(map(len, parts)) + 1), kind)
+
+
+def frame_end(head: bytes, parts: list[Buffer]) -> bytes:
+    """Return what comes behind the body of a record: the CRC-32 of all before it."""
     crc = zlib.crc32(head)
     for part in parts:
         crc = zlib.crc32(part, crc)
-    return [head, *parts, _CRC.pack(crc)]
+    return _CRC.pack(crc)
+
+
+def frame(kind: Kind, parts: list[Buffer]) -> list[Buffer]:
+    """Return the record of a kind whose body is `parts`, as parts to be written one after another."""
+    head = frame_head(kind, parts)
+    return [head, *parts, frame_end(head, parts)]
 
 
 def key_parts(number: int, key: str) -> list[Buffer]:

@@ -183,6 +183,39 @@ def test_a_record_that_does_not_fit_is_refused_whole(tmp_path: Path, monkeypatch
     assert [record.value for record in read(tmp_path / "j")] == [1, 3]
 
 
+@pytest.mark.parametrize("left", [0, 1000, 5 * 2**20, -2])
+def test_a_large_record_that_does_not_fit_is_refused_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    journal = Journal(tmp_path / "j", sync_interval=0)
+    journal.append("x", 1)
+    # A negative number is short of the whole record: only its checksum does not fit.
+    whole = Journal(tmp_path / "whole", sync_interval=0)
+    whole.append("x", 1)
+    before = whole.size
+    whole.append("x", np.arange(10**6))
+    room = [left if left >= 0 else whole.size - before + left]
+    whole.close()
+
+    def full(descriptor: int, parts: Any) -> int:
+        parts = parts if isinstance(parts, list) else [parts]
+        data = b"".join(map(bytes, parts))[: room[0]]
+        if not data:
+            raise OSError(28, "No space left on device")
+        room[0] -= len(data)
+        return real(descriptor, data)
+
+    real = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        patch.setattr(os, "writev", full, raising=False)
+        with pytest.raises(ResultsError, match="No space left on device"):
+            journal.append("x", np.arange(10**6))
+    journal.append("x", 3)
+    journal.close()
+    assert [record.value for record in read(tmp_path / "j")] == [1, 3]
+
+
 def test_after_a_failed_sync_nothing_more_is_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
