@@ -183,5 +183,12 @@ class DatasetDB:
             raise ValueError(f"the database itself takes setitem and delitem, not {mod.get('action')!r}")
 
     def _tell(self, mod: Mod, origin: Origin) -> None:
+        """Tell every listener, also when one of them fails: what was done is done."""
+        failure: Exception | None = None
         for listener in list(self._listeners):
-            listener(mod, origin)
+            try:
+                listener(mod, origin)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure

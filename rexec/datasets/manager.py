@@ -2,16 +2,14 @@
 
 import logging
 import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-
 from rexec.datasets.changes import apply_index, check_appendable, client_change
 from rexec.datasets.database import DatasetDB
-from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Entry, Metadata, Mod, Origin
+from rexec.datasets.given import Given
+from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Metadata, Mod, Origin
 from rexec.datasets.values import own_copy, same, slices
 
 _log = logging.getLogger(__name__)
@@ -40,8 +38,8 @@ class DatasetManager:
         self._archive: dict[str, Dataset] = {}
         self._broadcast: set[str] = set()
         self._of_clients: set[str] = set()
-        self._warned: set[str] = set()
-        self._given: dict[str, Any] = {}
+        self._read_again: set[str] = set()
+        self._given: Final = Given()
         if isinstance(db, DatasetDB):
             db.subscribe(self._changed)
 
@@ -89,10 +87,10 @@ class DatasetManager:
                 )
             if archive:
                 self._local[key] = Dataset(own, metadata, broadcast, persist)
-                self._watch(key, value)
+                self._given.watch(key, value)
             else:
                 self._local.pop(key, None)
-                self._given.pop(key, None)
+                self._given.forget(key)
             if broadcast:
                 self._broadcast.add(key)
                 self._db.set(key, own, persist, metadata)
@@ -211,15 +209,8 @@ class DatasetManager:
         The dataset keeps the value that was set: `mutate_dataset` and `append_to_dataset` change it.
         """
         with self._lock:
-            changed = [key for key, given in self._given.items() if self._differs(key, given)]
-        for key in changed:
-            if key not in self._warned:
-                self._warned.add(key)
-                _log.warning(
-                    "dataset %s: the list or array given to set_dataset was changed afterwards; the dataset "
-                    "keeps the value that was set. Use mutate_dataset or append_to_dataset, or set it again",
-                    key,
-                )
+            changed = self._given.changed(lambda key: self._local[key].value)
+        self._given.tell(changed)
         return changed
 
     def close(self) -> None:
@@ -232,20 +223,8 @@ class DatasetManager:
         dataset = self._local.get(key)
         if dataset is None and key not in self._broadcast:
             raise KeyError(f"cannot change dataset {key!r}: this run has not set it")
-        self._given.pop(key, None)
+        self._given.forget(key)
         return dataset
-
-    def _watch(self, key: str, value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            self._given[key] = weakref.ref(value)
-        elif type(value) in (list, dict, set):
-            self._given[key] = value
-        else:
-            self._given.pop(key, None)
-
-    def _differs(self, key: str, given: Any) -> bool:
-        value = given() if isinstance(given, weakref.ref) else given
-        return value is not None and not same(value, self._local[key].value)
 
     def _delete_broadcast(self, key: str) -> None:
         try:
@@ -258,8 +237,8 @@ class DatasetManager:
         if filed is not None and same(filed.value, value):
             return
         metadata = dict(self._db.get_metadata(key))
-        if filed is not None and key not in self._warned:
-            self._warned.add(key)
+        if filed is not None and key not in self._read_again:
+            self._read_again.add(key)
             _log.warning(
                 "dataset %s was read again with another value; archive/%s holds the last one", key, key
             )
@@ -269,7 +248,8 @@ class DatasetManager:
 
     def _changed(self, mod: Mod, origin: Origin) -> None:
         """Take over what code on a controller (or another client) did to the database of this process."""
-        if origin == "run":
+        db = self._db
+        if origin == "run" or not isinstance(db, DatasetDB):
             return
         with self._lock:
             change = client_change(mod)
@@ -280,30 +260,25 @@ class DatasetManager:
             elif dataset is None and key in self._broadcast:
                 return  # the run shows this one without wanting it in its file
             elif change.kind == "append" and dataset is not None:
-                self._given.pop(key, None)
+                self._given.forget(key)
                 if self._sink is not None:
                     self._sink.append(key, change.value, origin="client")
                 dataset.value.append(own_copy(change.value))
             elif change.kind == "mutate" and dataset is not None:
-                self._given.pop(key, None)
+                self._given.forget(key)
                 undo = apply_index(dataset.value, change.index, own_copy(change.value))
                 self._keep(lambda sink: sink.mutate(key, change.index, change.value, origin="client"), undo)
             else:
-                self._client_set(key)
+                self._client_set(db, key)
 
-    def _client_set(self, key: str) -> None:
-        persist, own, metadata = self._entry(key)
+    def _client_set(self, db: DatasetDB, key: str) -> None:
+        persist, own, metadata = db.get_entry(key)
         if self._sink is not None:
             self._sink.set(key, own, metadata, broadcast=True, persist=persist, archive=True, origin="client")
-        self._given.pop(key, None)
+        self._given.forget(key)
         self._local[key] = Dataset(own, metadata, True, persist)
         self._broadcast.add(key)
         self._of_clients.add(key)
-
-    def _entry(self, key: str) -> Entry:
-        if isinstance(self._db, DatasetDB):
-            return self._db.get_entry(key)
-        return False, own_copy(self._db.get(key)), dict(self._db.get_metadata(key))
 
     def _client_deleted(self, key: str) -> None:
         self._broadcast.discard(key)

@@ -201,3 +201,18 @@ def test_modifications_of_the_whole_set_and_delete() -> None:
     assert db.get("x") == 1
     db.update({"action": "delitem", "path": [], "key": "x"})
     assert db.snapshot() == {}
+
+
+def test_a_listener_that_fails_keeps_no_other_from_hearing() -> None:
+    db = DatasetDB()
+    heard: list[object] = []
+
+    def fails(mod: object, origin: object) -> None:
+        raise OSError("disk full")
+
+    db.subscribe(fails)
+    db.subscribe(lambda mod, origin: heard.append(mod["key"]))
+    with pytest.raises(OSError, match="disk full"):
+        db.set("x", 1)
+    assert heard == ["x"]
+    assert db.get("x") == 1
