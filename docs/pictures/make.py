@@ -86,7 +86,7 @@ def response(folder: Path, target: Path) -> None:
     shown(folder, "rexec run examples/scpi_bench/experiment.py --up --quiet")
     (result,) = folder.glob("results/*/*/*-FilterResponse.h5")
     picture = target / "filter-response.svg"
-    shown(folder, f"rexec results plot {result} gain --against frequency --output {picture}")
+    shown(folder, f"rexec results plot {result} --output {picture}")
 
 
 def check(folder: Path, target: Path) -> None:

@@ -42,6 +42,7 @@ class FilterResponse(EnvExperiment):
         self.set_dataset("frequency", frequencies, unit="Hz", broadcast=True)
         self.set_dataset("gain", [], broadcast=True)
         self.set_dataset("gain_error", [], broadcast=True)
+        self.default_plot("gain", ["frequency"])
         points = self.multimeter_rexec.function(sweep).stream(
             (entry["host"], entry["port"]), frequencies.tolist(), self.readings, self.settle
         )

@@ -24,6 +24,8 @@ from tests.ports import copy_examples, free_ports
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOCK: Final = ROOT / "requirements-dev.lock"
+LONGEST: Final = 1800
+"""Seconds for one command, such as the installation of a hundred packages."""
 
 
 def call(*command: str, folder: Path) -> str:
@@ -36,7 +38,7 @@ def call(*command: str, folder: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=900,
+        timeout=LONGEST,
         check=False,
     )
     if done.returncode:
@@ -109,7 +111,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 PARTS[name](Path(folder))
-            except RuntimeError as error:
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
                 failed += 1
                 print(f"{name}: FAILED: {error}", flush=True)
             else:
