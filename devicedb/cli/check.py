@@ -13,6 +13,7 @@ from devicedb.check.config import Settings, find, override
 from devicedb.check.engine import Subject, check_file, visible
 from devicedb.check.finding import Report, merge
 from devicedb.check.output import write_whole
+from devicedb.cli.formatting import TextAndExamples
 from devicedb.errors import DatabaseLoadError
 from devicedb.report import FORMATS, render
 from devicedb.report import text as text_report
@@ -33,7 +34,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "search-path, experiments, time-limit, static.\n\n"
         "examples:\n  devicedb check\n  devicedb check lab/device_db.py --experiments repository\n"
         "  devicedb check . --format sarif --output devicedb.sarif\n  devicedb explain DDB305",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     parser.add_argument(
         "paths",

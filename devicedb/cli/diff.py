@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from devicedb.cli.formatting import TextAndExamples
 from devicedb.database import load_file
 from devicedb.diff import changes
 
@@ -15,7 +16,10 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="devicedb diff",
         description="Tell what changed in meaning between two device databases: names added and removed, devices "
         "moved to another host or port, aliases and targets that lead elsewhere. Comments and layout do not count.",
-        epilog="exit status: 0 no difference, 1 some, 2 a database could not be loaded",
+        epilog="examples:\n  devicedb diff device_db.py new/device_db.py\n"
+        "  devicedb diff old.py device_db.py --format json\n\n"
+        "Exit status: 0 no difference, 1 some, 2 a database could not be loaded.",
+        formatter_class=TextAndExamples,
     )
     parser.add_argument("old", metavar="OLD", help="a device database")
     parser.add_argument("new", metavar="NEW", help="another one")

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from devicedb.cli.formatting import TextAndExamples
 from devicedb.errors import DeviceDBError
 from devicedb.rules import RULES
 from devicedb.rules.reference import as_markdown, as_text
@@ -19,7 +20,7 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="devicedb explain",
         description="Explain rules of `devicedb check`: what each finds, why it matters, a bad and a good example.",
         epilog="examples:\n  devicedb explain DDB305\n  devicedb explain DDB4\n  devicedb explain --all",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     parser.add_argument("codes", metavar="CODE", nargs="*", help="a code, or the beginning of some")
     parser.add_argument("--all", action="store_true", help="every rule")

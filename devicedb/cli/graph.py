@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from devicedb.check.output import write_whole
+from devicedb.cli.formatting import TextAndExamples
 from devicedb.cli.options import add_device_db
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
@@ -28,7 +29,7 @@ def get_argparser() -> argparse.ArgumentParser:
         description="Draw a device database: what each alias stands for, which controllers run on which host, what "
         "is a target of what, and which devices a local device uses.",
         epilog="examples:\n  devicedb graph\n  devicedb graph --format svg --output devices.svg",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     add_device_db(parser)
     parser.add_argument(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from devicedb.cli import completion
+from devicedb.cli.formatting import TextAndExamples
 from devicedb.errors import DeviceDBError
 
 SUBCOMMANDS: Final[dict[str, str]] = {
@@ -34,7 +35,7 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="devicedb",
         description="Device databases of ARTIQ laboratories: what is written.",
         epilog=f"commands:\n{listing}\n\n`devicedb COMMAND --help` explains one command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     parser.add_argument("--version", action="store_true", help="print the version and end")
     completion.add_argument(parser, "devicedb.cli", SUBCOMMANDS)

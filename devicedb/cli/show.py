@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from devicedb.cli.formatting import TextAndExamples
 from devicedb.cli.options import add_device_db, console
 from devicedb.command import command_line
 from devicedb.database import DeviceDatabase, load_file
@@ -25,7 +26,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "walked, the entry as written, and for a controller host, port, target, certificates and the command "
         "that starts it.",
         epilog="examples:\n  devicedb show\n  devicedb show rexec --device-db lab/device_db.py",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="a device or an alias (default: list them all)"

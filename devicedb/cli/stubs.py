@@ -8,6 +8,7 @@ from pathlib import Path
 from devicedb.check.config import find
 from devicedb.check.engine import drivers_of
 from devicedb.check.output import write_whole
+from devicedb.cli.formatting import TextAndExamples
 from devicedb.cli.options import add_device_db
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
@@ -28,7 +29,7 @@ def get_argparser() -> argparse.ArgumentParser:
         epilog="example:\n  devicedb stubs --output lab.pyi\n"
         "  # lab.py beside it, for when experiments run:\n"
         "  from rexec.experiment import EnvExperiment as LabExperiment",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     add_device_db(parser)
     parser.add_argument("--output", metavar="FILE", help="write the stub there, whole or not at all")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from devicedb.cli.formatting import TextAndExamples
 from rexec.cli._simulation import add_simulation_arguments
 
 
@@ -12,9 +13,12 @@ def run_argparser() -> argparse.ArgumentParser:
         prog="rexec run",
         description="Run an experiment and keep its results. Experiments import rexec.experiment, or "
         "artiq.experiment where ARTIQ is installed.",
-        epilog="Exit status: 0 the experiment ended, 1 it failed, 2 something given was wrong (nothing was "
-        "run), 130 it was interrupted. Ctrl-C once ends the run in good order, twice at once; results are "
-        "written in either case.",
+        epilog="examples:\n  rexec run scan.py --list\n  rexec run scan.py --up points=50 'mode=\"fast\"'\n"
+        "  rexec run scan.py --master lab1 -o scan.h5\n"
+        "  rexec run scan.py --simulate --behaviours lab.py\n\n"
+        "Exit status: 0 the experiment ended, 1 it failed, 2 something given was wrong (nothing was run), 130 it "
+        "was interrupted. Ctrl-C once ends the run in good order, twice at once; results are written in either case.",
+        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("file", metavar="FILE", type=Path, help="file of the experiment")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devicedb.cli.formatting import TextAndExamples
 from rexec.cli.errors import CommandError
 
 if TYPE_CHECKING:  # cryptography is an extra
@@ -19,7 +20,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "trusts exactly the certificates it is given; there is no authority. Needs the extra: "
         "pip install 'artiq-rexec[tls]'",
         epilog="examples:\n  rexec certs certificates\n  rexec certs certificates --client desk --client master",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     parser.add_argument("folder", type=Path, help="where the files go; made if it is not there")
     parser.add_argument(

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from devicedb import load_file
+from devicedb.cli.formatting import TextAndExamples
 from rexec.devices import fetch_database
 from rexec.doctor import Audit, Finding, run
 from rexec.doctor.audit import load_checks
@@ -33,7 +34,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec doctor --checks checks.py    with check_NAME(endpoint, client) of your own\n\n"
         "Exit status: 0 all well (warnings included, unless --strict), 1 something is wrong, 2 the audit could not\n"
         "be made.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="devices (default: all controllers and their targets)")

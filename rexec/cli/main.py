@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from devicedb.cli import completion
+from devicedb.cli.formatting import TextAndExamples
 from rexec._version import __version__
 
 SUBCOMMANDS: Final[dict[str, str]] = {
@@ -43,7 +44,7 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="rexec",
         description="Remote execution for ARTIQ laboratories: what is running.",
         epilog=f"commands:\n{listing}\n\n`rexec COMMAND --help` explains one command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     parser.add_argument("--version", action="version", version=f"artiq-rexec {__version__}")
     completion.add_argument(parser, "rexec.cli", SUBCOMMANDS)

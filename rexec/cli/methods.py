@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from devicedb.cli.formatting import TextAndExamples
 from rexec.cli.peer import WHERE_HELP, add_peer_arguments, sole_peer
 from rexec.cli.signatures import listing
 
@@ -13,7 +14,7 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="rexec methods",
         description=f"Show the methods of a target of an RPC server.\n\n{WHERE_HELP}",
         epilog="examples:\n  rexec methods camera\n  rexec methods ::1 3251 -t dataset_db",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     add_peer_arguments(parser)
     return parser

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from devicedb.cli.formatting import TextAndExamples
 from rexec.cli._logging import log_to
 from rexec.cli._simulation import add_database_arguments, chosen_database
 from rexec.cli.simulate import signals
@@ -35,7 +36,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec run experiment.py --device-db recorded.py        meanwhile\n"
         "  rexec simulate camera --recording monday.rec --write-db simulated.py\n\n"
         "What code of remote execution asks of the driver passes no wire and is not recorded; its own answers are.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help="controllers, aliases or targets")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from devicedb.cli.formatting import TextAndExamples
 from rexec.cli._table import shown
 from rexec.results import ResultsError, journal_path, recover_folder, verify
 from rexec.results.comparing import differences
@@ -26,7 +27,12 @@ MOST_READ: Final = 10_000_000
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec results`."""
     parser = argparse.ArgumentParser(
-        prog="rexec results", description="Look at, compare and repair result files."
+        prog="rexec results",
+        description="Look at, compare and repair result files.",
+        epilog="examples:\n  rexec results show results/*/*/000000042-Scan.h5\n"
+        "  rexec results plot results/*/*/000000042-Scan.h5\n  rexec results recover\n\n"
+        "`rexec results COMMAND --help` explains one of the commands.",
+        formatter_class=TextAndExamples,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -38,7 +44,7 @@ def get_argparser() -> argparse.ArgumentParser:
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             epilog="\n  ".join(["examples:", *(f"rexec results {name} {example}" for example in examples)]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=TextAndExamples,
         )
         command.set_defaults(run=run)
         return command
@@ -50,7 +56,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "results/*/*/000000042-Scan.h5",
         "results/*/*/000000042-Scan.h5 ramsey/signal",
     )
-    show.add_argument("file", type=Path)
+    show.add_argument("file", type=Path, help="result file")
     show.add_argument("dataset", nargs="?", help="print the value of this dataset")
     tail = add(
         "tail",
@@ -70,8 +76,8 @@ def get_argparser() -> argparse.ArgumentParser:
         "name what changed between two runs: arguments, devices, code, versions",
         "results/*/*/000000041-Scan.h5 results/*/*/000000042-Scan.h5",
     )
-    diff.add_argument("old", type=Path)
-    diff.add_argument("new", type=Path)
+    diff.add_argument("old", type=Path, help="result file of the earlier run")
+    diff.add_argument("new", type=Path, help="result file of the later run")
     draw = add(
         "plot",
         _plot,
@@ -80,7 +86,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "results/*/*/000000042-Scan.h5 signal image -o two.svg",
         "results/*/*/000000042-Scan.h5 gain -x frequency",
     )
-    draw.add_argument("file", type=Path)
+    draw.add_argument("file", type=Path, help="result file")
     draw.add_argument("datasets", nargs="*", help="default: the declared plot, else all numbers")
     draw.add_argument(
         "-x",
@@ -98,7 +104,7 @@ def get_argparser() -> argparse.ArgumentParser:
     )
     recover.add_argument("folder", type=Path, nargs="?", default=Path("results"), help="default: %(default)s")
     check = add("verify", _verify, "compare result files with the checksums in them", "results/*/*/*.h5")
-    check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="result files")
     return parser
 
 

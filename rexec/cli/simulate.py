@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from devicedb import DeviceDatabase, from_dict
+from devicedb.cli.formatting import TextAndExamples
 from rexec.cli._logging import log_to
 from rexec.cli._simulation import add_database_arguments, add_simulation_arguments, chosen_database
 from rexec.simulate._laboratory import LOOPBACK, Laboratory
@@ -41,7 +42,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec simulate --fault camera:delay=0.5 --fault camera.get_frame:error=0.1 --write-db simulated.py\n"
         "  rexec call simulation die camera --device-db simulated.py        while it runs\n\n"
         "The device `simulation` of the written database has fault, clear, die, revive, calls and status.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="controllers, aliases or targets (default: all)")

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from devicedb.cli.formatting import TextAndExamples
 from rexec.cli.peer import WHERE_HELP, add_peer_arguments, sole_peer
 
 
@@ -12,7 +13,7 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="rexec targets",
         description=f"List the targets of an RPC server, and its description.\n\n{WHERE_HELP}",
         epilog="examples:\n  rexec targets ::1 3251\n  rexec targets camera",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=TextAndExamples,
     )
     add_peer_arguments(parser)
     return parser

@@ -1,0 +1,60 @@
+"""Every `--help` says what the command is for, explains each option, and shows how it is used."""
+
+import argparse
+import importlib
+from collections.abc import Iterator
+
+import pytest
+
+from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.main import SUBCOMMANDS as DEVICEDB
+from rexec.cli.main import SUBCOMMANDS as REXEC
+
+
+def parsers() -> Iterator[argparse.ArgumentParser]:
+    """Yield the parser of every command, and those of its own commands."""
+    modules = [f"devicedb.cli.{name}" for name in DEVICEDB] + [f"rexec.cli.{name}" for name in REXEC]
+    waiting = [importlib.import_module(name).get_argparser() for name in modules]
+    while waiting:
+        parser = waiting.pop(0)
+        yield parser
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += action.choices.values()
+
+
+PARSERS = {parser.prog: parser for parser in parsers()}
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_command_says_what_it_is_for_and_explains_each_argument(name: str) -> None:
+    parser = PARSERS[name]
+    assert parser.description
+    for action in parser._actions:
+        if not isinstance(action, argparse._SubParsersAction):
+            assert action.help, f"{name}: {action.dest} is not explained"
+
+
+@pytest.mark.parametrize("name", [name for name in PARSERS if len(name.split()) == 2])
+def test_a_command_shows_how_it_is_used(name: str) -> None:
+    text = PARSERS[name].epilog or ""
+    assert f"  {name}" in text, f"{name} --help has no example"
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_help_fits_the_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = PARSERS[name].format_help().splitlines()
+    assert not [line for line in lines if len(line) > 80 and not line.startswith("  ")]
+
+
+def test_paragraphs_are_wrapped_and_examples_are_not() -> None:
+    parser = argparse.ArgumentParser(
+        prog="x",
+        description="word " * 40,
+        epilog="examples:\n  x  first     with spaces\n\nOne sentence.\nAnother one.",
+        formatter_class=lambda prog: TextAndExamples(prog, width=60),
+    )
+    text = parser.format_help()
+    assert max(map(len, text.splitlines())) <= 60
+    assert "examples:\n  x  first     with spaces\n\nOne sentence. Another one.\n" in text
