@@ -10,7 +10,7 @@ from typing import Any, Final
 from rexec.remote._agent import STUB
 from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost, remote_exception
 from rexec.remote._pieces import steps, weight
-from rexec.wire.errors import MessageTooLong
+from rexec.wire.errors import ConnectionFailed, MessageTooLong
 from rexec.wire.pc_rpc import Client
 
 _ATTEMPTS: Final = 3
@@ -195,7 +195,10 @@ class Channel:
     def _broken(self, error: Exception, *, last: bool) -> None:
         self._ready = False
         self._refuse_if_closed()
-        if last or (self._leaving and self._reconnect is None):
+        # A client of ours has tried for some time to connect again before it says that this failed.
+        tried = self._leaving or isinstance(error, ConnectionFailed)
+        if last or (tried and self._reconnect is None):
+            error.add_note(f"while {self.where} was asked")
             raise error
         self.log.info("%s: the connection broke (%s): trying again", self.where, error)
         if self._reconnect is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import rexec.remote
-from rexec.remote import Remote
+from rexec.remote import Remote, _fleet
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
 from tests.remote_exec.peers import REFERENCE, controller, wait_for
@@ -62,6 +62,26 @@ def test_a_killed_controller_fails_its_job_and_its_stream(make: tuple[str, str])
             with pytest.raises(ConnectionError, match=r"127\.0\.0\.1"):
                 for _ in stream:
                     pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+def test_a_controller_that_hangs_keeps_neither_a_fleet_nor_the_end_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_fleet, "_GRACE", 1.0)
+    with mortal(sys.executable, "rexec") as (port, process), controller("ours") as other:
+        clients = {
+            "hangs": Client("127.0.0.1", port, "camera_rexec"),
+            "works": Client("127.0.0.1", other, "camera_rexec"),
+        }
+        with rexec.remote.fleet(clients) as fleet:
+            assert fleet.call(code.measure).values == {"hangs": 1, "works": 1}
+            process.send_signal(signal.SIGSTOP)
+            results = fleet.call(code.measure, deadline=0.5)
+            assert results.values == {"works": 2}
+            assert "hangs: no word of it" in str(results.errors["hangs"])
+            for remote in fleet.devices.values():
+                remote.close_rpc()
 
 
 INTERRUPTED = """
