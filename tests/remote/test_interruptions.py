@@ -90,6 +90,7 @@ import rexec.remote
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 client = Client("127.0.0.1", int(sys.argv[1]), "camera_rexec")
 remote = rexec.remote.wrap(client, "camera")
 slow, frames = remote.function(code.slow), remote.function(code.frames)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rexec.remote
-from rexec.remote import Remote, _pieces
+from rexec.remote import Remote, _channel, _pieces
 from rexec.remote._pieces import PIECE, steps, weight
 from rexec.remote._shipped_pieces import Builder
 from rexec.wire import pyon, pyon_v1
@@ -125,18 +125,38 @@ class Foreign:
         self._client.close_rpc()
 
 
-LARGE = {
-    "array": np.arange(9 << 17, dtype=np.float64).reshape(-1, 2),
-    "text": "ä" + "x" * (5 << 20),
-    "bytes": b"x" * (5 << 20),
-    "list": [index / 3 for index in range(250_000)],
-    "dict": {index: ("x" * 4000, index) for index in range(1200)},
-    "nested": [{"frames": [np.full(1 << 20, index, np.uint8) for index in range(6)], "names": {"a", "b"}}],
+KINDS = {
+    "text": "ä" + "x" * 300_000,
+    "bytes": bytes(range(256)) * 1000,
+    "list": [index / 3 for index in range(12_000)],
+    "dict": {index: ("x" * 4000, index) for index in range(60)},
+    "set": set(range(40_000)),
+    "array": np.arange(40_000).reshape(-1, 2),
 }
+NESTED = [{"frames": [np.full(1 << 20, index, np.uint8) for index in range(6)], "names": {"a", "b"}}]
 
 
 def same(a: Any, b: Any) -> bool:
     return bool(pyon.encode(a) == pyon.encode(b))
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_values_of_every_kind_reach_every_make_of_controller_in_pieces(
+    make: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if servers read less, so that the values need not be large.
+    monkeypatch.setattr(_channel, "_STOCK_REQUEST", 1 << 16)
+    monkeypatch.setattr(_pieces, "PIECE", 1 << 15)
+    monkeypatch.setattr(_pieces, "_RAW", 1 << 14)
+    with controller(make) as port:
+        foreign = Foreign(Client("127.0.0.1", port, "camera_rexec"))
+        with rexec.remote.wrap(foreign, "camera") as remote:
+            unchanged = remote.function(code.unchanged)
+            assert unchanged(1) == 1  # the agent is larger than these pieces
+            foreign.longest = 0
+            for name, value in KINDS.items():
+                assert same(unchanged(value), value), name
+    assert foreign.longest <= 1 << 17
 
 
 @pytest.mark.parametrize("make", MAKES)
@@ -145,16 +165,14 @@ def test_large_arguments_reach_every_make_of_controller(make: str) -> None:
         controller(make) as port,
         rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as remote,
     ):
-        for name, value in LARGE.items():
-            assert same(remote.function(code.unchanged)(value), value), name
+        assert same(remote.function(code.unchanged)(NESTED), NESTED)
 
 
 def test_a_client_that_knows_no_limits_sends_pieces() -> None:
     with controller("ours") as port:
         foreign = Foreign(Client("127.0.0.1", port, "camera_rexec"))
         with rexec.remote.wrap(foreign, "camera") as remote:
-            value = LARGE["nested"]
-            assert same(remote.function(code.unchanged)(value), value)
+            assert same(remote.function(code.unchanged)(NESTED), NESTED)
             large = np.zeros(2 << 20)
             held = remote.function(code.adder(0), parallel=True)  # nothing large before
             assert held(1) == 1
