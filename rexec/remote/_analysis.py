@@ -1,16 +1,11 @@
 """What a function needs to run elsewhere, found in its source: definitions, imports and values, or a refusal."""
 
-import ast
 import builtins
 import functools
-import importlib.metadata
 import inspect
-import linecache
 import logging
 import re
-import symtable
 import sys
-import textwrap
 import types
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -18,11 +13,20 @@ from typing import Any, ParamSpec, TypeVar
 from rexec.remote._errors import CannotTravel
 from rexec.remote._provided import Placeholder
 from rexec.remote._shipment import Bundle, Shipment, digest
+from rexec.remote._source import (
+    assignment_of,
+    imported_from,
+    is_local,
+    names_used,
+    source_of,
+    without_own_decorators,
+)
 from rexec.wire import pyon
 
 _BUILTIN = frozenset(vars(builtins)) | {"__name__", "__file__"}
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set})
+"""Types of values that travel as they are; of others the name may be one that can be imported."""
 _DEFINED = types.FunctionType | type | TypeVar | ParamSpec
-_OURS = frozenset({"rexec", "devicedb", "schemas"})
 
 
 def analyse(function: Callable[..., Any]) -> Shipment:
@@ -136,7 +140,7 @@ class _Collector:
             self._seen.add((bundle.key, name))
             text = f"import re; {name} = re.compile({value.pattern!r}, {value.flags})"
             bundle.pieces.append((name, 1, text))
-        elif (found := imported_from(scope, name, value)) is not None:
+        elif type(value) not in _PLAIN and (found := imported_from(scope, name, value)) is not None:
             bundle.imports.append((name, *found))
         else:
             try:
@@ -183,169 +187,9 @@ class _Collector:
         self._order = [*(each for each in self._order if each != bundle.key), bundle.key]
 
 
-def assignment_of(name: str, scope: dict[str, Any]) -> tuple[str, int] | None:
-    """Return source and line of the last statement of a module that gives a name its value, None without one."""
-    file = scope.get("__file__") or ""
-    for statement in reversed(getattr(_parsed(file), "body", [])):
-        targets: list[ast.expr] = []
-        if isinstance(statement, ast.Assign):
-            targets = statement.targets
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets = [statement.target]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            lines = linecache.getlines(file)[statement.lineno - 1 : statement.end_lineno]
-            return "".join(lines), statement.lineno
-        if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == name:
-            return None
-    return None
-
-
 def _told(value: Any) -> str:
     """Return what tells a closed-over value from others."""
     try:
         return digest(value)
     except (TypeError, ValueError):
         return repr(value)
-
-
-def source_of(thing: Any) -> tuple[str, int, str]:
-    """Return source text (dedented), first line and file of a function or class.
-
-    Raises:
-        CannotTravel: There is none.
-
-    """
-    try:
-        file = inspect.getsourcefile(thing) or inspect.getfile(thing)
-        linecache.checkcache(file)
-        lines, first = inspect.getsourcelines(thing)
-    except (OSError, TypeError) as error:
-        raise CannotTravel(
-            f"{thing.__qualname__}: its source cannot be found ({error}): define it in a file or a notebook"
-        ) from None
-    if thing.__name__ == "<lambda>":
-        raise CannotTravel(f"{file}:{first}: a lambda cannot travel: write a def")
-    text = textwrap.dedent("".join(lines))
-    if isinstance(thing, types.FunctionType) and not re.search(
-        rf"\bdef\s+{re.escape(thing.__name__)}\b", text
-    ):
-        raise CannotTravel(
-            f"{file}:{first}: {thing.__qualname__} is not there: the file was edited after it was imported. "
-            "Import it again"
-        )
-    if (
-        isinstance(thing, types.FunctionType)
-        and "<locals>" not in thing.__qualname__
-        and "." in thing.__qualname__
-    ):
-        raise CannotTravel(
-            f"{file}:{first}: {thing.__qualname__} is a method: write a function outside the class"
-        )
-    return text, first, file
-
-
-def without_own_decorators(text: str, scope: dict[str, Any]) -> str:
-    """Return source whose decorators of ours are blanked: they are for this side only."""
-    definition = ast.parse(text).body[0]
-    lines = text.splitlines(keepends=True)
-    for decorator in getattr(definition, "decorator_list", []):
-        names = ast.unparse(decorator).split("(")[0].split(".")
-        value = scope.get(names[0])
-        for name in names[1:]:
-            value = getattr(value, name, None)
-        if getattr(value, "rexec_decorator", False):
-            for number in range(decorator.lineno - 1, decorator.end_lineno or decorator.lineno):
-                lines[number] = "\n"
-    return "".join(lines)
-
-
-def names_used(text: str, first: int) -> tuple[dict[str, int], set[str]]:
-    """Return the global names that a definition uses, with the line of the first use, and those that it assigns.
-
-    Annotations do not count.
-    """
-    tree = _WithoutAnnotations().visit(ast.parse(text))
-    lines: dict[str, int] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            lines[node.id] = min(lines.get(node.id, sys.maxsize), first + node.lineno - 1)
-    found: set[str] = set()
-    made: set[str] = set()
-    table = symtable.symtable(ast.unparse(ast.fix_missing_locations(tree)), "source", "exec")
-    defined = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned()}
-    tables = [table]
-    while tables:
-        each = tables.pop()
-        tables += each.get_children()
-        for symbol in each.get_symbols():
-            outermost = each is table and symbol.is_referenced() and not symbol.is_assigned()
-            if symbol.is_declared_global() and symbol.is_assigned():
-                made.add(symbol.get_name())
-            if symbol.is_referenced() and (outermost or (each is not table and symbol.is_global())):
-                found.add(symbol.get_name())
-    order = sorted(found - defined, key=lambda n: lines.get(n, first))
-    return {name: lines.get(name, first) for name in order}, made
-
-
-class _WithoutAnnotations(ast.NodeTransformer):
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        node.annotation = None
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        node.annotation = ast.Constant(None)
-        return self.generic_visit(node)
-
-
-def imported_from(scope: dict[str, Any], name: str, value: Any) -> tuple[str, str] | None:
-    """Return module and attribute from which a name can be imported on the controller too."""
-    module = getattr(value, "__module__", None)
-    attribute = getattr(value, "__qualname__", getattr(value, "__name__", None))
-    if isinstance(module, str) and isinstance(attribute, str):
-        found = sys.modules.get(module)
-        if found is not None and not is_local(found) and getattr(found, attribute, None) is value:
-            return module, attribute
-    for statement in ast.walk(_parsed(scope.get("__file__") or "")):
-        if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            for alias in statement.names:
-                found = sys.modules.get(statement.module)
-                if (alias.asname or alias.name) == name and found is not None and not is_local(found):
-                    return statement.module, alias.name
-    return None
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(file: str) -> ast.AST:
-    lines = linecache.getlines(file)
-    try:
-        return ast.parse("".join(lines))
-    except SyntaxError:
-        return ast.Module([], [])  # edited since it was imported; its imports are found by value only
-
-
-@functools.lru_cache(maxsize=256)
-def _distributed(top: str) -> bool:
-    return top in importlib.metadata.packages_distributions()
-
-
-def is_local(module: types.ModuleType) -> bool:
-    """Return whether a module is a file of the user's own, which a controller cannot be expected to have."""
-    top = module.__name__.partition(".")[0]
-    if top in sys.stdlib_module_names and top != "__main__":
-        return False
-    file = getattr(module, "__file__", None)
-    if top == "__main__":
-        return True
-    if top in _OURS:  # an editable installation is on no list of what is installed
-        return False
-    if not file or "site-packages" in file or "dist-packages" in file or hasattr(module, "__path__"):
-        return False
-    return not _distributed(top)

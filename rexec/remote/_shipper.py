@@ -7,11 +7,11 @@ import types
 from hashlib import sha256
 from typing import Any
 
-from rexec.remote._analysis import is_local
 from rexec.remote._channel import Channel
 from rexec.remote._errors import CannotTravel
 from rexec.remote._sent import note_sent
 from rexec.remote._shipment import Name, Shipment
+from rexec.remote._source import is_local
 
 
 class Shipper:

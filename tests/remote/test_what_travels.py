@@ -7,7 +7,9 @@ import enum
 import functools
 import linecache
 import pickle
+import sys
 import threading
+import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -244,6 +246,16 @@ def test_a_function_of_a_notebook_travels_and_so_does_its_next_version(remote: R
     assert remote.function(space["scaled"])(3) == 7
     cell(1, "FACTOR = 2\ndef scaled(x):\n    return FACTOR * x\n")
     assert remote.function(space["scaled"])(3) == 6
+
+
+def test_a_class_of_a_notebook_travels(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    name = "/tmp/ipykernel_1/7.py"
+    text = "from dataclasses import dataclass\n@dataclass\nclass Spot:\n    x: int\ndef makes(): return Spot(3).x\n"
+    monkeypatch.setitem(linecache.cache, name, (len(text), None, text.splitlines(keepends=True), name))
+    exec(compile(text, name, "exec"), vars(notebook))
+    assert remote.function(vars(notebook)["makes"])() == 3
 
 
 def test_a_file_that_was_edited_after_its_import_is_refused(
