@@ -188,5 +188,52 @@ def subscriber(sync_port: str, broadcast_port: str) -> None:
     asyncio.run(main())
 
 
+def slow_subscriber(port: str, key_vanishes: str = "") -> None:
+    """Follow a structure, but look away at the first change until told to go on."""
+    from sipyco.sync_struct import Subscriber
+
+    async def main() -> None:
+        copies: list[Any] = []
+        actions: list[str] = []
+        done = asyncio.Event()
+        lost = asyncio.Event()
+
+        def changed(mod: Any) -> None:
+            actions.append(mod["action"])
+            if actions == ["init", "setitem"]:
+                say("looking away")
+                sys.stdin.readline()
+            if up_to_date(copies[-1]):
+                done.set()
+
+        def up_to_date(struct: Any) -> bool:
+            if struct.get("last") != 1 or struct["count"] != 41 or len(struct["image"]) != 1 << 20:
+                return False
+            return "gone" not in struct if key_vanishes else len(struct["gone"]) == 1 << 20
+
+        def build(struct: Any) -> Any:
+            copies.append(struct)
+            return struct
+
+        one = Subscriber("datasets", build, changed, lost.set)
+        await one.connect("127.0.0.1", int(port))
+        say("ready")
+        await asyncio.wait_for(done.wait(), 40)
+        struct = copies[-1]
+        say(
+            {
+                "copies": len(copies),
+                "inits": actions.count("init"),
+                "lost": lost.is_set(),
+                "image": len(struct["image"]),
+                "gone": len(struct["gone"]) if "gone" in struct else None,
+                "count": struct["count"],
+            }
+        )
+        await one.close()
+
+    asyncio.run(main())
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -221,3 +221,40 @@ def test_their_subscriber_follows_ours() -> None:
         await broadcaster.stop()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("key_vanishes", [False, True], ids=["latest values", "whole structure anew"])
+def test_their_subscriber_that_fell_behind_is_brought_up_to_date(key_vanishes: bool) -> None:
+    async def main() -> None:
+        notifier = Notifier({"image": b"", "gone": b"", "count": 0})
+        publisher = Publisher({"datasets": notifier}, pyon_v1=not speaks_v2(), backlog=1 << 20)
+        await publisher.start(LOCAL, 0)
+        loop = asyncio.get_running_loop()
+        with peer("slow_subscriber", str(publisher.port), "yes" if key_vanishes else "") as process:
+            assert await loop.run_in_executor(None, said, process) == "ready"
+            async with asyncio.timeout(20):
+                while not publisher.subscriptions("datasets"):  # noqa: ASYNC110 - told by no event
+                    await asyncio.sleep(0.01)
+            notifier["count"] = 1
+            assert await loop.run_in_executor(None, said, process) == "looking away"
+            for number in range(2, 42):  # far more than the system's buffers and the backlog hold
+                notifier["image"] = bytes(1 << 20)
+                notifier["gone"] = bytes(1 << 20)
+                notifier["count"] = number
+                await asyncio.sleep(0)
+            if key_vanishes:
+                del notifier["gone"]
+            notifier["last"] = 1
+            tell(process)
+            result = await loop.run_in_executor(None, said, process)
+        await publisher.stop()
+        assert result == {
+            "copies": 2 if key_vanishes else 1,
+            "inits": 2 if key_vanishes else 1,
+            "lost": False,
+            "image": 1 << 20,
+            "gone": None if key_vanishes else 1 << 20,
+            "count": 41,
+        }
+
+    asyncio.run(main())
