@@ -9,9 +9,21 @@ import sys
 import time
 from typing import Any
 
+SCRIPT = __file__
+
+
+def payload(kind: str, size: int) -> Any:
+    """Return a large value: an "array" or "bytes"."""
+    import numpy as np
+
+    return np.ones(size, np.uint8) if kind == "array" else b"\1" * size
+
 
 class Drv:
     """A driver."""
+
+    def give(self, kind: str, size: int) -> Any:
+        return payload(kind, size)
 
     def ping(self) -> bool:
         """Always true."""
@@ -114,6 +126,19 @@ def rpc_client(port: str, *arguments: str) -> None:
 
     result["async"] = asyncio.run(ask())
     say(result)
+
+
+def big_call(port: str, direction: str, kind: str, size: str) -> None:
+    from sipyco.pc_rpc import Client
+
+    client = Client("127.0.0.1", int(port), "drv")
+    begin = time.perf_counter()
+    if direction == "down":
+        assert len(client.give(kind, int(size))) == int(size)
+    else:
+        assert client.take(payload(kind, int(size))) == int(size)
+    say(time.perf_counter() - begin)
+    client.close_rpc()
 
 
 def rexec_client(port: str) -> None:
