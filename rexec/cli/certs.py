@@ -37,10 +37,9 @@ def get_argparser() -> argparse.ArgumentParser:
 
 def instructions(made: "CertificateSet", folder: Path) -> str:
     """Return what a person has to do with the files."""
-    first = next(iter(made.clients.values()))
     server = f"{made.server.cert.name} {made.server.key.name} {made.trusted_clients.name}"
     clients = "\n".join(
-        f"  {name}: {pair.cert.name} {pair.key.name} {made.server.cert.name}"
+        f"  {name}: {pair.cert.name} as client.pem, {pair.key.name} as client.key, {made.server.cert.name}"
         for name, pair in made.clients.items()
     )
     return f"""\
@@ -48,12 +47,12 @@ made in {folder}:
 
 on each controller's machine: {server}
   and start the controller with   --ssl {server}
-on each client's machine, in the folder that ARTIQ_SSL_DIR names:
+on each client's machine, in the folder that ARTIQ_SSL_DIR names (the same names everywhere, for one device_db.py):
 {clients}
 in device_db.py, in the entry of each such controller:
   "simple_ssl_config": {{
-      "client_cert": "{{ARTIQ_SSL_DIR}}/{first.cert.name}",
-      "client_key": "{{ARTIQ_SSL_DIR}}/{first.key.name}",
+      "client_cert": "{{ARTIQ_SSL_DIR}}/client.pem",
+      "client_key": "{{ARTIQ_SSL_DIR}}/client.key",
       "server_cert": "{{ARTIQ_SSL_DIR}}/{made.server.cert.name}",
   }}
 A key (.key) is for the machine that uses it and for nobody else."""

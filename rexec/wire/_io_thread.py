@@ -12,10 +12,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rexec.wire._framing import Frame
+from rexec.wire._limits import Limits
 from rexec.wire._link import READ, WRITE, Link
 from rexec.wire._listen import tune
 from rexec.wire.errors import WireError
@@ -27,25 +27,6 @@ _ABORT_TIME: Final = 5.0
 """A method marked with `while_busy` may run in this thread: nobody waits for it any longer."""
 _ACCEPT_PAUSE: Final = 0.5
 _EVENTS: Final = {READ: selectors.EVENT_READ, WRITE: selectors.EVENT_WRITE}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a client that has not chosen a target yet can make a server hold.
-
-    Attributes:
-        handshake_line: Longest line before a target is chosen, in bytes.
-        handshake_timeout: Longest time until a target is chosen, in seconds.
-        connections: Most connections at once; beyond it the oldest unfinished handshake gives way, or the new
-            connection is refused.
-        line: Longest line of a request, in bytes; None for any length.
-
-    """
-
-    handshake_line: int = 4096
-    handshake_timeout: float = 60.0
-    connections: int = 4096
-    line: int | None = None
 
 
 class Service(Protocol):

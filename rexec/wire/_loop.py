@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
-from rexec.wire._io_thread import Limits
+from rexec.wire._limits import Limits
 from rexec.wire._server import Server
 from rexec.wire.tls import SimpleSSLConfig
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
-from rexec.wire._io_thread import IOThread, Limits
+from rexec.wire._io_thread import IOThread
+from rexec.wire._limits import Limits
 from rexec.wire._link import Link
 from rexec.wire._listen import listen, warn_if_open
 from rexec.wire._protocol import (

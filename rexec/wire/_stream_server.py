@@ -7,13 +7,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rexec.wire._limits import Limits
 from rexec.wire._listen import listen, tune, warn_if_open
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
-_LINE_LIMIT: Final = 4096
-_HANDSHAKE_TIME: Final = 30.0
-
 WHOLE: Final = object()
 """Stands for everything that is followed, where a line is not about a part of it."""
 
@@ -60,11 +58,14 @@ class StreamServer:
 
     Args:
         banner: First line that a client must send.
+        limits: What clients can make the server hold; of a subscriber's lines, which are two, nothing more is read.
 
     """
 
-    def __init__(self, banner: bytes) -> None:
+    def __init__(self, banner: bytes, limits: Limits | None = None) -> None:
         self._banner = banner
+        self._limits = limits or Limits()
+        self._shaking: dict[asyncio.Task[None], None] = {}
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[str, list[Subscription]] = {}
@@ -97,22 +98,50 @@ class StreamServer:
         self.addresses = [one.getsockname()[:2] for one in sockets]
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            if task is not None:
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
             try:
-                await self._serve(reader, writer, ssl_config)
+                if self._admitted(str(writer.get_extra_info("peername"))):
+                    await self._serve(reader, writer, ssl_config)
             except asyncio.CancelledError:
-                return  # the server stops
+                return  # the server stops, or others need the place
             except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
                 _log.debug("subscriber lost: %s", error)
             finally:
                 writer.transport.abort()
 
+        handshake = None if context is None else self._limits.handshake_timeout
         self._servers = [
-            await asyncio.start_server(connected, sock=one, ssl=context, limit=_LINE_LIMIT) for one in sockets
+            await asyncio.start_server(
+                connected,
+                sock=one,
+                limit=self._limits.handshake_line,
+                ssl=context,
+                ssl_handshake_timeout=handshake,
+            )
+            for one in sockets
         ]
+
+    def _admitted(self, peer: str) -> bool:
+        """Take a new connection in, or not, where there are many; the caller is its task."""
+        task: asyncio.Task[None] | None = asyncio.current_task()
+        if task is None:
+            return False
+        if len(self._tasks) >= self._limits.connections:
+            oldest = next(iter(self._shaking), None)
+            what = f"{peer} is refused" if oldest is None else "the oldest unfinished handshake is closed"
+            _log.warning("over %d connections: %s", self._limits.connections, what)
+            if oldest is None:
+                return False
+            oldest.cancel()
+            self._settled(oldest)
+        self._tasks.add(task)
+        self._shaking[task] = None
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._settled)
+        return True
+
+    def _settled(self, task: "asyncio.Task[None] | None") -> None:
+        if task is not None:
+            self._shaking.pop(task, None)
 
     async def stop(self) -> None:
         """Stop listening and close all connections."""
@@ -158,13 +187,14 @@ class StreamServer:
             tune(sock)
         if ssl_config is not None:
             ssl_config.check_peer(writer.get_extra_info("ssl_object").getpeercert(True))
-        async with asyncio.timeout(_HANDSHAKE_TIME):
+        async with asyncio.timeout(self._limits.handshake_timeout):
             if await reader.readuntil() != self._banner:
                 return
             name = (await reader.readuntil()).decode("ascii", "replace")[:-1]
         first = self.subscribed(name)
         if first is None:
             return
+        self._settled(asyncio.current_task())
         address = writer.get_extra_info("peername")
         subscription = Subscription(name, f"{address[0]}:{address[1]}" if address else "a client")
         for line in first:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from rexec.wire import pyon
+from rexec.wire._limits import Limits
 from rexec.wire._stream_client import LineProtocol, connect_lines
 from rexec.wire._stream_server import StreamServer
 from rexec.wire.pyon_v1 import encode as pyon_v1_encode
@@ -22,11 +23,14 @@ class Broadcaster(StreamServer):
     Args:
         queue_limit: Most messages that wait for one receiver; more are dropped, oldest first.
         pyon_v1: Write for receivers of before sipyco 1.10 (the protocol has no way to find out).
+        limits: What receivers can make the server hold, beside that.
 
     """
 
-    def __init__(self, queue_limit: int = 1024, *, pyon_v1: bool = False) -> None:
-        super().__init__(_BANNER)
+    def __init__(
+        self, queue_limit: int = 1024, *, pyon_v1: bool = False, limits: Limits | None = None
+    ) -> None:
+        super().__init__(_BANNER, limits)
         self._queue_limit = queue_limit
         self._encode = pyon_v1_encode if pyon_v1 else pyon.encode
         self.dropped = 0

@@ -7,6 +7,7 @@ from operator import getitem
 from typing import Any, Final
 
 from rexec.wire import pyon, pyon_v1
+from rexec.wire._limits import Limits
 from rexec.wire._stream_client import LineProtocol, connect_lines
 from rexec.wire._stream_server import WHOLE, StreamServer, Subscription
 from rexec.wire.tls import SimpleSSLConfig
@@ -148,13 +149,19 @@ class Publisher(StreamServer):
         notifiers: By name.
         backlog: Most bytes that wait for one subscriber, beside one line.
         pyon_v1: Write for subscribers of before sipyco 1.10 (the protocol has no way to find out).
+        limits: What subscribers can make the server hold, beside that.
 
     """
 
     def __init__(
-        self, notifiers: Mapping[str, Notifier], *, backlog: int = 64 << 20, pyon_v1: bool = False
+        self,
+        notifiers: Mapping[str, Notifier],
+        *,
+        backlog: int = 64 << 20,
+        pyon_v1: bool = False,
+        limits: Limits | None = None,
     ) -> None:
-        super().__init__(_BANNER)
+        super().__init__(_BANNER, limits)
         self.notifiers = dict(notifiers)
         self.backlog = backlog
         self._pyon_v1 = pyon_v1

@@ -326,6 +326,16 @@ def test_unfinished_handshakes_are_bounded() -> None:
             assert client.ping()
 
 
+def test_a_request_over_the_servers_limit_ends_its_connection_whether_text_or_raw() -> None:
+    with serving({"drv": Drv()}, limits=Limits(line=100_000)) as server:
+        for features in (FEATURES, (PYON_V2,)):
+            with Client(LOCAL, server.port, features=features) as client:
+                assert client.echo(b"x" * 50_000) == b"x" * 50_000
+                with pytest.raises(errors.ConnectionBroken):
+                    client.echo(b"x" * 150_000)
+                assert client.echo("small") == "small"
+
+
 def test_a_target_name_with_white_space_is_refused() -> None:
     with pytest.raises(ValueError, match="no target name"):
         Server({"a b": Drv()})

@@ -11,6 +11,7 @@ import pytest
 
 from rexec.wire import errors, pyon
 from rexec.wire.broadcast import Broadcaster, Receiver
+from rexec.wire.pc_rpc import Limits
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber, process_mod, update_from_dict
 
 DATA = Path(__file__).parent / "data"
@@ -227,5 +228,40 @@ def test_a_broadcast_reaches_those_who_listen_to_its_name() -> None:
         for receiver in receivers:
             await receiver.close()
         await broadcaster.stop()
+
+    asyncio.run(main())
+
+
+def test_a_subscriber_that_says_nothing_or_too_much_cannot_keep_others_out() -> None:
+    async def main() -> None:
+        limits = Limits(handshake_line=64, handshake_timeout=0.5, connections=3)
+        publisher = Publisher({"datasets": Notifier({"a": 1})}, limits=limits)
+        await publisher.start(LOCAL, 0)
+
+        async def ended(reader: asyncio.StreamReader) -> bool:
+            try:
+                return await asyncio.wait_for(reader.read(), 20) == b""
+            except ConnectionError:
+                return True
+
+        reader, writer = await asyncio.open_connection(LOCAL, publisher.port)
+        writer.write(b"x" * 1000)
+        assert await ended(reader)
+        writer.close()
+        idle = [await asyncio.open_connection(LOCAL, publisher.port) for _ in range(5)]
+        # Two had to give way at once, the others when their time was over.
+        assert all([await ended(one) for one, _ in idle])
+        followers = [Subscriber("datasets", dict) for _ in range(3)]
+        for follower in followers:
+            await follower.connect(LOCAL, publisher.port)
+        await until(lambda: len(publisher.subscriptions("datasets")) == 3)
+        reader, fourth = await asyncio.open_connection(LOCAL, publisher.port)
+        assert await ended(reader)
+        assert len(publisher.subscriptions("datasets")) == 3
+        for one in (*(writer for _, writer in idle), fourth):
+            one.close()
+        for follower in followers:
+            await follower.close()
+        await publisher.stop()
 
     asyncio.run(main())

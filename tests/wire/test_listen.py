@@ -1,0 +1,78 @@
+"""What servers listen on, and the warning of one that others can reach."""
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from rexec.wire import _listen, certs
+from rexec.wire.broadcast import Broadcaster
+from rexec.wire.pc_rpc import Server
+from rexec.wire.tls import SimpleSSLConfig
+
+LOCAL = "127.0.0.1"
+
+
+class At:
+    """A listening socket, as far as its address goes."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def getsockname(self) -> tuple[str, int]:
+        return self._address, 3249
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_listen, "_warned", [])
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, *addresses: str) -> list[str]:
+    caplog.clear()
+    _listen.warn_if_open([cast("socket.socket", At(address)) for address in addresses])
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_who_listens_beyond_loopback_without_tls_is_told_once_and_in_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert warnings_of(caplog, "127.0.0.1", "::1", "127.0.0.5") == []
+    (text,) = warnings_of(caplog, "127.0.0.1", "0.0.0.0", "fe80::1%eth0")
+    assert "0.0.0.0, fe80::1%eth0 without TLS" in text
+    assert "anyone who reaches this port can call every method" in text
+    assert "--ssl" in text
+    assert "rexec certs" in text
+    assert warnings_of(caplog, "0.0.0.0") == []
+
+
+@pytest.mark.parametrize("kind", [lambda: Server({}), Broadcaster], ids=["pc_rpc", "stream"])
+def test_every_kind_of_server_warns_and_none_does_with_tls(
+    kind: type[Broadcaster], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Tests listen on loopback alone: here that is taken for an address that others reach.
+    monkeypatch.setattr(_listen, "_is_loopback", lambda address: False)
+    made = certs.make_set(tmp_path, ["alice"])
+    secured = SimpleSSLConfig(str(made.server.cert), str(made.server.key), str(made.trusted_clients))
+
+    async def start(tls: SimpleSSLConfig | None) -> None:
+        server = kind()
+        await server.start(LOCAL, 0, tls)
+        await server.stop()
+
+    asyncio.run(start(secured))
+    assert "without TLS" not in caplog.text
+    asyncio.run(start(None))
+    assert caplog.text.count("without TLS") == 1
+
+
+def test_an_address_that_cannot_be_listened_on_is_named() -> None:
+    with socket.create_server((LOCAL, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"cannot listen on {LOCAL}:{port}: "):
+            asyncio.run(Server({}).start(LOCAL, port))
+    with pytest.raises(OSError, match=r"cannot listen on no\.such\.host\.invalid:0"):
+        _listen.listen("no.such.host.invalid", 0)
