@@ -6,7 +6,14 @@ from typing import Any, Final, Self
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._async_session import AsyncSession, open_async_session
-from rexec.wire._protocol import FEATURES, AutoTarget, RemoteFailure, TargetName, bare_method_list, nearest
+from rexec.wire._protocol import (
+    FEATURES,
+    AutoTarget,
+    RemoteFailure,
+    TargetName,
+    bare_method_list,
+    no_such_method,
+)
 from rexec.wire.errors import ConnectionFailed
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -220,8 +227,7 @@ class AsyncioClient:
         if name.startswith("__") or session is None:
             raise AttributeError(f"{name} (this client is not connected: await connect_rpc() first)")
         if name not in session.methods:
-            near = nearest(name, sorted(session.methods))
-            raise AttributeError(f"{session.where} has no method {name!r}{near}")
+            raise no_such_method(session.where, name, session.methods)
 
         async def proxy(*args: Any, **kwargs: Any) -> Any:
             return await self.__request(lambda session: session.encode_call(name, args, kwargs), None)

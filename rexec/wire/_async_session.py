@@ -5,31 +5,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rexec.wire._arrays import Buffer
+from rexec.wire._conversation import Conversation
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
-from rexec.wire._protocol import (
-    BANNER,
-    FEATURES,
-    Codec,
-    Greeting,
-    RemoteFailure,
-    TargetName,
-    call_request,
-    check_length,
-    choose_features,
-    choose_target,
-    method_list_request,
-    parse_greeting,
-    parse_methods,
-    result_of,
-    target_line,
-)
+from rexec.wire._protocol import BANNER, FEATURES, TargetName
 from rexec.wire.errors import (
     CallTimeout,
     ConnectionBroken,
     ConnectionFailed,
     FormatError,
-    IncompatibleServer,
     WireError,
     reason_of,
 )
@@ -140,7 +124,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
             raise
 
 
-class AsyncSession:
+class AsyncSession(Conversation):
     """Speaks pc_rpc over one connection, until that is closed.
 
     Args:
@@ -158,15 +142,9 @@ class AsyncSession:
         handshake_timeout: float,
         features: Sequence[str] = FEATURES,
     ) -> None:
+        super().__init__(where, features)
         self._protocol = protocol
         self._handshake_timeout = handshake_timeout
-        self._features = features
-        self._number = 0
-        self.where = where
-        self.greeting = Greeting((), None, frozenset())
-        self.codec = Codec()
-        self.methods: frozenset[str] = frozenset()
-        self.target: str | None = None
 
     async def greet(self) -> None:
         """Say what protocol this is, and take the server's greeting.
@@ -176,11 +154,7 @@ class AsyncSession:
             IncompatibleServer: The server speaks something else.
 
         """
-        frame = await self._handshake([BANNER], "greeting")
-        try:
-            self.greeting = parse_greeting(frame.line)
-        except FormatError as error:
-            raise IncompatibleServer(f"{self.where} is no pc_rpc server: {error}") from error
+        self.greeted(await self._handshake(BANNER, "greeting"))
 
     async def select(self, wanted: TargetName) -> None:
         """Choose the target.
@@ -190,29 +164,19 @@ class AsyncSession:
             IncompatibleServer: The server does not have it.
 
         """
-        name = choose_target(self.greeting, wanted, self.where)
-        if name is None:
+        choice = self.choose(wanted)
+        if choice is None:
             return
-        features = choose_features(self.greeting, allowed=self._features)
-        self.codec = Codec.of(features)
+        name, line = choice
         self._protocol.reader.raw = self.codec.raw
-        frame = await self._handshake([target_line(name, features)], f"target {name!r}")
-        try:
-            self.methods = parse_methods(self.codec.decode(frame))
-        except (TypeError, ValueError) as error:
-            raise IncompatibleServer(f"{self.where}: {error}") from error
-        self.target = name
-        self.where = f"{self.where}, target {name!r}"
+        self.chosen(name, await self._handshake(line, f"target {name!r}"))
 
-    async def _handshake(self, pieces: Sequence[Buffer], what: str) -> Frame:
+    async def _handshake(self, line: bytes, what: str) -> Frame:
         try:
             async with asyncio.timeout(self._handshake_timeout):
-                return await self._protocol.exchange(pieces)
+                return await self._protocol.exchange([line])
         except TimeoutError as error:
-            seconds = self._handshake_timeout
-            raise ConnectionFailed(
-                f"{self.where} accepted the connection but sent no answer to the {what} in {seconds:g} s"
-            ) from error
+            raise self.silent(what, self._handshake_timeout) from error
         except WireError as error:
             raise ConnectionFailed(f"{self.where}: {error} (during the handshake, {what})") from error
 
@@ -220,25 +184,6 @@ class AsyncSession:
     def usable(self) -> bool:
         """Whether the connection stands."""
         return self._protocol.lost is None
-
-    def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Buffer]:
-        """Return the message of a call.
-
-        Raises:
-            TypeError: An argument has no encoding.
-            ValueError: An argument is nested too deeply.
-            MessageTooLong: The server is known not to take it.
-
-        """
-        self._number += 1
-        pieces = call_request(self.codec, name, args, kwargs, self._number)
-        check_length(pieces, self.greeting, f"{name}() of {self.where}")
-        return pieces
-
-    def encode_method_list(self) -> list[Buffer]:
-        """Return the message that asks for the method list."""
-        self._number += 1
-        return method_list_request(self.codec, self._number)
 
     async def exchange(self, pieces: Sequence[Buffer], seconds: float | None) -> Any:
         """Send a request and return its result.
@@ -262,15 +207,7 @@ class AsyncSession:
                 raise
             raise CallTimeout(f"{self.where} did not answer in {seconds:g} s") from error
         try:
-            answer = self.codec.decode(frame)
-        except TypeError as error:
-            # The line was whole: only this value cannot be made here (a type that is not registered).
-            raise RemoteFailure(error) from error
-        except ValueError as error:
-            self.close()
-            raise FormatError(f"{self.where} sent what is no answer: {error}") from error
-        try:
-            return result_of(answer, self.codec, self._number, self.where)
+            return self.result(frame)
         except FormatError:
             self.close()
             raise

@@ -13,7 +13,7 @@ from rexec.wire._protocol import (
     TargetName,
     bare_method_list,
     choose_target,
-    nearest,
+    no_such_method,
 )
 from rexec.wire._session import Session, open_session
 from rexec.wire.errors import CallTimeout, ConnectionFailed, WireError
@@ -263,8 +263,7 @@ class Client:
             raise AttributeError(name)
         greeted = self.__greeted
         if name not in greeted.methods:
-            near = nearest(name, sorted(greeted.methods))
-            raise AttributeError(f"{greeted.where} has no method {name!r}{near}")
+            raise no_such_method(greeted.where, name, greeted.methods)
 
         def proxy(*args: Any, **kwargs: Any) -> Any:
             return self.__request(lambda session: session.encode_call(name, args, kwargs), None)

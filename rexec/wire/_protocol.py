@@ -1,9 +1,8 @@
 """What is said on a pc_rpc connection, as pure functions: greeting, choice of target, requests, answers."""
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 from rexec.wire import pyon_v1
@@ -137,17 +136,25 @@ def choose_target(greeting: Greeting, wanted: TargetName, where: str) -> str | N
         if wanted in greeting.targets:
             return wanted
         raise IncompatibleServer(
-            f"{where} has no target {wanted!r}; it has: {has}{nearest(wanted, greeting.targets)}"
+            f"{where} has no target {wanted!r}; it has: {has}{suggestion(wanted, greeting.targets)}"
         )
     if len(greeting.targets) != 1:
         raise IncompatibleServer(f"{where} has {len(greeting.targets)} targets, name one of them: {has}")
     return greeting.targets[0]
 
 
-def nearest(wanted: str, names: Sequence[str]) -> str:
-    """Return " (did you mean …?)", or nothing where no name is near."""
-    near = get_close_matches(wanted, names, n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+def no_such_method(where: str, name: str, methods: Iterable[str]) -> AttributeError:
+    """Return the error that a target has no method of a name."""
+    return AttributeError(f"{where} has no method {name!r}{suggestion(name, methods)}")
+
+
+def suggestion(wanted: str, names: Iterable[str]) -> str:
+    """Return ". Did you mean …?", or nothing where no name is near."""
+    # Only once something is wrong: a controller starts without the device database's package.
+    from devicedb.suggest import did_you_mean
+
+    text = did_you_mean(wanted, sorted(names))
+    return f".{text}" if text else ""
 
 
 def choose_features(greeting: Greeting, *, allowed: Sequence[str] = FEATURES) -> list[str]:

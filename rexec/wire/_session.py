@@ -1,4 +1,4 @@
-"""A pc_rpc session of a blocking client: a connection with its greeting, target, codec and method names."""
+"""A pc_rpc session of a blocking client: a conversation over a connection."""
 
 import time
 from collections.abc import Sequence
@@ -6,35 +6,14 @@ from typing import Any
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._connection import Connection, connect
-from rexec.wire._protocol import (
-    BANNER,
-    FEATURES,
-    Codec,
-    Greeting,
-    RemoteFailure,
-    TargetName,
-    call_request,
-    check_length,
-    choose_features,
-    choose_target,
-    method_list_request,
-    parse_greeting,
-    parse_methods,
-    result_of,
-    target_line,
-)
-from rexec.wire.errors import (
-    CallTimeout,
-    ConnectionBroken,
-    ConnectionFailed,
-    FormatError,
-    IncompatibleServer,
-    MessageTooLong,
-)
+from rexec.wire._conversation import Conversation
+from rexec.wire._framing import Frame
+from rexec.wire._protocol import BANNER, FEATURES, TargetName
+from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, FormatError, MessageTooLong
 from rexec.wire.tls import SimpleSSLConfig
 
 
-class Session:
+class Session(Conversation):
     """Speaks pc_rpc over one connection, until that is closed.
 
     Args:
@@ -51,19 +30,10 @@ class Session:
     def __init__(
         self, connection: Connection, handshake_timeout: float, features: Sequence[str] = FEATURES
     ) -> None:
+        super().__init__(connection.where, features)
         self._connection = connection
         self._handshake_timeout = handshake_timeout
-        self._features = features
-        self.target: str | None = None
-        self.codec = Codec()
-        self.methods: frozenset[str] = frozenset()
-        self._number = 0
-        self.where = connection.where
-        line = self._handshake([BANNER], "greeting")
-        try:
-            self.greeting: Greeting = parse_greeting(line.line)
-        except FormatError as error:
-            raise IncompatibleServer(f"{self.where} is no pc_rpc server: {error}") from error
+        self.greeted(self._handshake(BANNER, "greeting"))
 
     def select(self, wanted: TargetName) -> None:
         """Choose the target.
@@ -73,58 +43,30 @@ class Session:
             IncompatibleServer: The server does not have it.
 
         """
-        name = choose_target(self.greeting, wanted, self.where)
-        if name is None:
+        choice = self.choose(wanted)
+        if choice is None:
             return
-        features = choose_features(self.greeting, allowed=self._features)
-        self.codec = Codec.of(features)
+        name, line = choice
         # From the next message on lines may announce raw buffers.
         self._connection.reader.raw = self.codec.raw
-        frame = self._handshake([target_line(name, features)], f"target {name!r}")
-        try:
-            self.methods = parse_methods(self.codec.decode(frame))
-        except (TypeError, ValueError) as error:
-            raise IncompatibleServer(f"{self.where}: {error}") from error
-        self.target = name
-        self._connection.where = self.where = f"{self.where}, target {name!r}"
+        self.chosen(name, self._handshake(line, f"target {name!r}"))
+        self._connection.where = self.where
 
-    def _handshake(self, pieces: Sequence[Buffer], what: str) -> Any:
+    def _handshake(self, line: bytes, what: str) -> Frame:
         deadline = time.monotonic() + self._handshake_timeout
         # Who speaks before the banner is another protocol (SSH, SMTP): its words, read as a greeting, tell so.
-        if pieces != [BANNER] and not self._connection.quiet():
+        if line != BANNER and not self._connection.quiet():
             raise ConnectionFailed(f"{self.where} said more, or ended, during the handshake ({what})")
         try:
-            return self._connection.exchange(pieces, None, deadline)
+            return self._connection.exchange([line], None, deadline)
         except CallTimeout as error:
-            seconds = self._handshake_timeout
-            raise ConnectionFailed(
-                f"{self.where} accepted the connection but sent no answer to the {what} in {seconds:g} s"
-            ) from error
+            raise self.silent(what, self._handshake_timeout) from error
         except (ConnectionBroken, FormatError, MessageTooLong) as error:
             raise ConnectionFailed(f"{error} (during the handshake, {what})") from error
 
     def quiet(self) -> bool:
         """Whether the connection can be used for a call."""
         return self._connection.quiet()
-
-    def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Buffer]:
-        """Return the message of a call.
-
-        Raises:
-            TypeError: An argument has no encoding.
-            ValueError: An argument is nested too deeply.
-            MessageTooLong: The server is known not to take it.
-
-        """
-        self._number += 1
-        pieces = call_request(self.codec, name, args, kwargs, self._number)
-        check_length(pieces, self.greeting, f"{name}() of {self.where}")
-        return pieces
-
-    def encode_method_list(self) -> list[Buffer]:
-        """Return the message that asks for the method list."""
-        self._number += 1
-        return method_list_request(self.codec, self._number)
 
     def exchange(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> Any:
         """Send a request and return its result.
@@ -134,15 +76,7 @@ class Session:
             WireError: The connection is of no use any more.
 
         """
-        frame = self._connection.exchange(pieces, silence, deadline)
-        try:
-            answer = self.codec.decode(frame)
-        except TypeError as error:
-            # The line was whole: only this value cannot be made here (a type that is not registered).
-            raise RemoteFailure(error) from error
-        except ValueError as error:
-            raise FormatError(f"{self.where} sent what is no answer: {error}") from error
-        return result_of(answer, self.codec, self._number, self.where)
+        return self.result(self._connection.exchange(pieces, silence, deadline))
 
     def local_host(self) -> str:
         """Return the address of this end."""

@@ -161,19 +161,18 @@ def to_reference(python: str, direction: str, kind: str, size: int) -> dict[str,
         return {"server": memory_of(port) / size, "MB/s": size / MB / seconds}
 
 
-def campaign(size: int, kinds: tuple[str, ...] = KINDS) -> dict[str, dict[str, float]]:
-    """Return the figures of every case that is possible here."""
-    found: dict[str, dict[str, float]] = {}
-    for kind in kinds:
+def campaign(size: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield the figures of every case that is possible here."""
+    for kind in KINDS:
         for direction in ("down", "up"):
             for client in ("client", "asyncio-client"):
-                found[f"ours, {client}, {kind} {direction}"] = between_ours(direction, kind, size, client)
+                yield f"ours, {client}, {kind} {direction}", between_ours(direction, kind, size, client)
         python = os.environ.get("REXEC_PEER_PYTHON")
         if python:
-            found[f"reference server, {kind} down"] = from_reference(python, kind, min(size, 64 * MB))
+            yield f"reference server, {kind} down", from_reference(python, kind, min(size, 64 * MB))
             for direction in ("down", "up"):
-                found[f"reference client, {kind} {direction}"] = to_reference(python, direction, kind, 4 * MB)
-    return found
+                found = to_reference(python, direction, kind, 4 * MB)
+                yield f"reference client, {kind} {direction}", found
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -200,7 +199,7 @@ def main() -> int:
         call(int(port), direction, kind, int(size), aio=arguments.role == "asyncio-client")
         return 0
     worst = 0.0
-    for name, figures in campaign(arguments.megabytes * MB).items():
+    for name, figures in campaign(arguments.megabytes * MB):
         print(f"{name:40}", ", ".join(f"{key} {value:.2f}" for key, value in figures.items()), flush=True)
         worst = max(worst, *(value for key, value in figures.items() if key != "MB/s"))
     print(f"most memory: {worst:.2f} payloads, at most {LIMIT} allowed")

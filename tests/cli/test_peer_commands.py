@@ -89,11 +89,11 @@ def test_an_array_is_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "status", "says"),
     [
         (["fail"], 1, "ValueError: no light"),
-        (["fram"], 1, "did you mean 'frame'?"),
+        (["fram"], 1, "Did you mean 'frame'?"),
         (["frame", "abc"], 2, "text needs quotes of its own"),
         (["frame", "n=1", "n=2"], 2, "n is given twice"),
         ([], 2, "which method"),
-        (["ping", "--target", "kamera"], 2, "did you mean 'camera'?"),
+        (["ping", "--target", "kamera"], 2, "Did you mean 'camera'?"),
     ],
 )
 @pytest.mark.usefixtures("laboratory")

@@ -184,7 +184,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 def test_a_wrong_target_names_those_there_are() -> None:
     with serving({"camera": Drv(), "stage": Drv()}) as server:
         with pytest.raises(
-            IncompatibleServer, match=r"no target 'camra'.*camera, stage.*did you mean 'camera'"
+            IncompatibleServer, match=r"no target 'camra'.*camera, stage.*Did you mean 'camera'"
         ):
             Client(LOCAL, server.port, "camra")
         with pytest.raises(IncompatibleServer, match="2 targets"):

@@ -53,7 +53,9 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
-        return math.copysign(1, a) == math.copysign(1, b) and (a == b or (a != a and b != b))
+        if math.isnan(a) or math.isnan(b):
+            return math.isnan(a) and math.isnan(b)  # the text has no sign of it, and no payload
+        return math.copysign(1, a) == math.copysign(1, b) and a == b
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
