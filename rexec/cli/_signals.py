@@ -1,4 +1,4 @@
-"""What signals do to a server that runs on an event loop of the main thread."""
+"""What signals do to a command that serves until it is told to end."""
 
 import asyncio
 import signal
@@ -30,9 +30,23 @@ def on_signals(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
 
         return handle
 
+    with _handlers({name: handler(action) for name, action in actions.items()}):
+        yield
+
+
+@contextmanager
+def set_on_signals(event: threading.Event) -> Iterator[None]:
+    """Have the signals that end a program, and the loss of its terminal, set an event instead."""
+    with _handlers(dict.fromkeys((*ENDING, "SIGHUP"), lambda number, frame: event.set())):
+        yield
+
+
+@contextmanager
+def _handlers(handlers: Mapping[str, Callable[[int, Any], None]]) -> Iterator[None]:
+    """Install handlers by the signal's name, of the signals that the system has."""
     before = {
-        number: signal.signal(number, handler(action))
-        for name, action in actions.items()
+        number: signal.signal(number, handle)
+        for name, handle in handlers.items()
         if (number := getattr(signal, name, None)) is not None
     }
     try:

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from devicedb.cli.formatting import TextAndExamples
 from rexec.cli._logging import log_to
+from rexec.cli._signals import set_on_signals
 from rexec.cli._simulation import add_database_arguments, chosen_database
-from rexec.cli.simulate import signals
 from rexec.simulate.database import through_proxies, write_database
 from rexec.simulate.offers import ask
 from rexec.simulate.recorder import Recorder
@@ -27,9 +27,9 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec record`."""
     parser = argparse.ArgumentParser(
         prog="rexec record",
-        description="Listen between clients and real controllers, and keep what they say in a file that `rexec "
-        "simulate --recording FILE` answers from. Clients connect to the proxy: through the database that --write-db "
-        "writes, or by --port. Every byte is passed on as it came; the file is good up to the last answered call, "
+        description="Listen between clients and real controllers, and keep what they say in a file that `rexec\n"
+        "simulate --recording FILE` answers from. Clients connect to the proxy: through the database that --write-db\n"
+        "writes, or by --port. Every byte is passed on as it came; the file is good up to the last answered call,\n"
         "whatever happens.",
         epilog="examples:\n"
         "  rexec record camera -o monday.rec --write-db recorded.py\n"
@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
     log_to(console, options)
     end = threading.Event()
     with ExitStack() as stack:
-        stack.enter_context(signals(end))
+        stack.enter_context(set_on_signals(end))
         database = chosen_database(options)
         names = dict.fromkeys(database.endpoint(name).controller for name in options.names)
         if options.port and len(names) > 1:

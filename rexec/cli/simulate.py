@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from rich.console import Console
 from devicedb import DeviceDatabase, from_dict
 from devicedb.cli.formatting import TextAndExamples
 from rexec.cli._logging import log_to
+from rexec.cli._signals import set_on_signals
 from rexec.cli._simulation import add_database_arguments, add_simulation_arguments, chosen_database
 from rexec.simulate._laboratory import LOOPBACK, Laboratory
 from rexec.simulate.behaviours import Behaviours, load_behaviours
@@ -32,10 +32,11 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec simulate`."""
     parser = argparse.ArgumentParser(
         prog="rexec simulate",
-        description="Serve a simulation of every controller of a device database (or of those named): its targets, "
-        "remote execution included, with the methods of the real driver. These come from a recording, from the "
-        "source of the driver that the controller's command starts, or from behaviours; a method of which nothing "
-        "more is known returns the plainest value of its type. Every server says of itself that it is simulated.",
+        description="Serve a simulation of every controller of a device database (or of those named): its targets,\n"
+        "remote execution included, with the methods of the real driver. These come from a recording, from\n"
+        "the source of the driver that the controller's command starts, or from behaviours; a method of\n"
+        "which nothing more is known returns the plainest value of its type. Every server says of itself\n"
+        "that it is simulated.",
         epilog="examples:\n"
         "  rexec simulate --write-db simulated.py          all on loopback; experiments use simulated.py\n"
         "  rexec simulate camera --behaviours lab.py       on the camera's own host and port\n"
@@ -99,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
     log_to(Console(stderr=True), options)
     end = threading.Event()
     with ExitStack() as stack:
-        stack.enter_context(signals(end))
+        stack.enter_context(set_on_signals(end))
         database = chosen_database(options)
         loopback = options.loopback or options.write_db is not None
         others: dict[str, tuple[str, int]] = {}
@@ -196,19 +197,3 @@ def free_port() -> int:
     """Return a port that was free a moment ago: a program that takes a number has to be given one."""
     with socket.create_server((LOOPBACK, 0)) as probe:
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def signals(end: threading.Event) -> Iterator[None]:
-    """Let signals end the simulation."""
-    numbers = [
-        number
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-        if (number := getattr(signal, name, None)) is not None
-    ]
-    previous = {number: signal.signal(number, lambda *_: end.set()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
