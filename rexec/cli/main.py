@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, cast
 
-from devicedb.cli import completion
-from devicedb.cli.formatting import TextAndExamples
 from rexec._version import __version__
 
 SUBCOMMANDS: Final[dict[str, str]] = {
@@ -38,6 +36,10 @@ SUBCOMMANDS: Final[dict[str, str]] = {
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the program itself: it knows the names of the subcommands, not their options."""
+    # Not before `main` has made sure that it is ours: see `shadowed`.
+    from devicedb.cli import completion
+    from devicedb.cli.formatting import TextAndExamples
+
     width = max(map(len, SUBCOMMANDS))
     listing = "\n".join(f"  {name:{width}}  {line}" for name, line in SUBCOMMANDS.items())
     parser = argparse.ArgumentParser(
@@ -71,13 +73,14 @@ def shadowed() -> str | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process's own arguments) and return its exit status."""
+    wrong = shadowed()
+    if wrong is not None:
+        words = sys.argv[1:] if argv is None else argv
+        print(f"{' '.join(['rexec', *words[:1]])}: error: {wrong}", file=sys.stderr)
+        return 2
     arguments = get_argparser().parse_args(argv)
     command: str = arguments.command
     try:
-        wrong = shadowed()
-        if wrong is not None:
-            print(f"rexec {command}: error: {wrong}", file=sys.stderr)
-            return 2
         module = importlib.import_module(f"rexec.cli.{command}")
         run = cast(Callable[[Sequence[str]], int], module.main)
         return run(arguments.arguments)

@@ -25,7 +25,6 @@ class Devices:
     def __init__(self, database: DeviceDatabase) -> None:
         self.database = database
         self.notifier: Final = Notifier(dict(database.raw))
-        _warn_of_aliases(database)
 
     async def scan(self) -> None:
         """Refuse: this database is of a run that has begun.
@@ -40,7 +39,6 @@ class Devices:
         """Take another database, tell those who follow what differs, and return that as text."""
         old, self.database = self.database, database
         update_from_dict(self.notifier, database.raw)
-        _warn_of_aliases(database)
         added = database.raw.keys() - old.raw.keys()
         removed = old.raw.keys() - database.raw.keys()
         changed = {
@@ -65,6 +63,7 @@ class DeviceFile(Devices):
 
     def __init__(self, path: Path, database: DeviceDatabase) -> None:
         super().__init__(database)
+        _warn_of_aliases(database)
         self.path: Final = path
         self._seen = _stamp(path)
         self._scanning = asyncio.Lock()
@@ -99,6 +98,7 @@ class DeviceFile(Devices):
                 _log.error("scan of the device database failed: %s", kept)
                 raise kept from None
             _log.info("%s was read again: %s", self.path, self.follow(database))
+            _warn_of_aliases(database)
 
     async def watch(self, interval: float) -> None:
         """Scan each time the file has changed, for ever; a bad file is logged."""

@@ -307,7 +307,7 @@ def test_a_dataset_database_in_use_is_said(lab: Lab) -> None:
         assert "neither sees nor keeps persistent datasets" in result.err
         result = lab.run("experiment.py", "--dataset-db", "dataset_db.mdb")
         assert result.status == 2
-        result.one_line("is open in another process")
+        result.one_line(f"is open in process {os.getpid()}")
 
 
 class MasterDatasets:

@@ -223,9 +223,13 @@ def test_controller_that_ends_at_once_with_up_shows_why(lab: Lab) -> None:
     result = lab.run("experiment.py", "--up")
     assert result.status == 2
     assert "Traceback" not in result.err
-    first, second = result.err.strip().splitlines()
-    assert f"controller 'camera' (python controller.py {port}) ended with exit status 4" in first
-    assert second == "    no camera on the bus"
+    first, command, said, last = result.err.strip().splitlines()
+    assert (
+        f"controller 'camera' ended with exit status 4 before it answered at 127.0.0.1:{port}: no camera"
+        in first
+    )
+    assert command == f"  command: python controller.py {port}"
+    assert (said, last) == ("  its last lines:", "    no camera on the bus")
 
 
 def test_no_master_there(lab: Lab, tmp_path: Path) -> None:
