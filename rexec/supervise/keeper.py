@@ -45,6 +45,9 @@ class Keeper:
         self._changed = changed
         self._lock = threading.Lock()
         self._status = Status(spec.name, spec.endpoint.address)
+        self._silent_from: float | None = (
+            None  # monotonic: a clock that is set must not end a busy controller
+        )
         self._told_silence = 0.0
         self._wake = threading.Event()  # something is to be looked at
         self._hurry = threading.Event()  # the next attempt is not to be waited for
@@ -184,7 +187,7 @@ class Keeper:
             with self._lock:
                 self._status.pinged, self._status.ping = time.time(), outcome.seconds
                 self._status.silent_since = None
-            self._told_silence = 0.0
+            self._silent_from, self._told_silence = None, 0.0
             self._delay = self.spec.retry_timer
             self._set("up")
             return None
@@ -196,9 +199,11 @@ class Keeper:
         return outcome.reason if outcome is not None else None
 
     def _unanswered(self, outcome: Unanswered, began: float, process: ControllerProcess) -> str | None:
+        if self._silent_from is None:
+            self._silent_from = began
+        silence = time.monotonic() - self._silent_from
         with self._lock:
-            self._status.silent_since = self._status.silent_since or began
-            silence = time.time() - self._status.silent_since
+            self._status.silent_since = time.time() - silence
         connected = peers.Connections().clients(self.spec.endpoint.port, process.pid)
         verdict = judge(outcome, silence, connected, self.spec.busy_limit)
         if not verdict.is_left_alone:
@@ -213,6 +218,7 @@ class Keeper:
     def _stop(self, state: State, reason: str | None = None) -> None:
         """End the process if there is one."""
         process, self._process = self._process, None
+        self._silent_from, self._told_silence = None, 0.0
         if process is not None:
             if self._ending.is_set():
                 self._set("ending")

@@ -48,7 +48,7 @@ class Ping:
     """
 
     def __init__(self, endpoint: Endpoint, limit: float, done: Callable[[], None]) -> None:
-        self.began = time.time()
+        self.began = time.monotonic()
         self.outcome: Outcome | None = None
         self._done = done
         threading.Thread(
