@@ -25,16 +25,63 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 BEGIN: Final = "<!-- begin of what tests/interop/table.py writes -->"
 END: Final = "<!-- end of what tests/interop/table.py writes -->"
 VARIABLES: Final = {"library": "REXEC_PEER_PYTHON", "artiq": "ARTIQ_PYTHON"}
-FILES: Final = {
-    "tests/interop/test_interop.py": "calls, TLS, sync_struct, broadcast, remote execution: either end",
-    "tests/remote_exec": "`remote_exec` and the global dataset client on its servers",
-    "tests/remote": "remote functions, jobs, streams, fleets on its controllers, and inside `artiq_run`",
-    "tests/cli/test_run.py": "`rexec run`: experiments of `artiq.experiment`, and `--master`",
-    "tests/interop/test_master.py": "`rexec master`: its client, dashboard and controller manager",
-    "tests/interop/test_managers.py": "controllers under its manager, its controllers under `rexec up`",
-    "tests/simulate/test_peers.py": "simulated and recorded controllers, with its clients",
-}
-"""Where the tests are, and what they are about."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What some files of tests are about, and which kinds of peer they need."""
+
+    text: str
+    kinds: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+ROWS: Final = (
+    Row(
+        "calls, TLS, sync_struct, broadcast, remote execution: either end",
+        ("library",),
+        ("tests/interop/test_interop.py",),
+    ),
+    Row(
+        "`rexec.remote_exec` and the global dataset client on its controllers",
+        ("library",),
+        ("tests/remote_exec/test_server.py", "tests/remote_exec/test_global_rpc.py"),
+    ),
+    Row(
+        "functions, jobs, streams, asyncio, large arguments on its controllers",
+        ("library",),
+        (
+            "tests/remote/test_matrix.py",
+            "tests/remote/test_async.py",
+            "tests/remote/test_pieces.py",
+            "tests/remote/test_reconnect.py",
+            "tests/remote/test_interruptions.py",
+            "tests/remote/test_clocks.py",
+        ),
+    ),
+    Row(
+        "simulated and recorded controllers with its clients",
+        ("library", "artiq"),
+        ("tests/simulate/test_peers.py",),
+    ),
+    Row("remote functions inside `artiq_run`", ("artiq",), ("tests/remote/test_inside_artiq.py",)),
+    Row(
+        "`rexec run`: experiments of `artiq.experiment`, `--master`",
+        ("artiq",),
+        ("tests/cli/test_run.py",),
+    ),
+    Row(
+        "`rexec master` with its client and controller manager",
+        ("artiq",),
+        ("tests/interop/test_master.py",),
+    ),
+    Row("`rexec bridge` with its master", ("artiq",), ("tests/interop/test_bridge.py",)),
+    Row(
+        "controllers under its manager, its controllers and its master with `rexec up`",
+        ("artiq",),
+        ("tests/interop/test_managers.py",),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -51,15 +98,14 @@ class Peer:
         return f"{'ARTIQ' if self.kind == 'artiq' else 'library'} {self.release}"
 
 
-def run(variables: Mapping[str, str]) -> dict[str, str]:
-    """Run the tests with some peers and return the outcome of each test by its name."""
+def run(variables: Mapping[str, str], files: Sequence[str]) -> dict[str, str]:
+    """Run some files of tests with some peers and return the outcome of each test by its name."""
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES.values()}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--timeout", "120", f"--junitxml={report}"]
-        existing = [path for path in FILES if (ROOT / path).exists()]
         subprocess.run(
-            [*command, *existing],
+            [*command, *files],
             cwd=ROOT,
             env={**environment, **variables},
             stdout=subprocess.DEVNULL,
@@ -80,15 +126,15 @@ def outcomes(report: str) -> dict[str, str]:
     return found
 
 
-def cell(path: str, with_peer: Mapping[str, str], without: Mapping[str, str]) -> str:
-    """Return what one peer did in one file or folder of tests."""
-    start = path.removesuffix(".py").replace("/", ".")
+def cell(row: Row, kind: str, with_peer: Mapping[str, str], without: Mapping[str, str]) -> str:
+    """Return what one peer did in one row of tests."""
+    if kind not in row.kinds:
+        return ""
+    starts = tuple(f"{file.removesuffix('.py').replace('/', '.')}::" for file in row.files)
     counts: Counter[str] = Counter(
         outcome
         for name, outcome in with_peer.items()
-        if name.startswith((f"{start}::", f"{start}."))
-        and without.get(name) != "passed"
-        and outcome != "skipped"
+        if name.startswith(starts) and without.get(name) != "passed" and outcome != "skipped"
     )
     return ", ".join(f"{counts[each]} {each}" for each in ("passed", "failed") if counts[each]) or "—"
 
@@ -99,9 +145,10 @@ def table(peers: Sequence[Peer], results: Sequence[Mapping[str, str]], without: 
         f"| what, and the tests that show it | {' | '.join(peer.title for peer in peers)} |",
         "| --- |" + " --- |" * len(peers),
     ]
-    for path, text in FILES.items():
-        cells = [cell(path, each, without) for each in results]
-        lines.append(f"| {text} (`{path}`) | {' | '.join(cells)} |")
+    for row in ROWS:
+        cells = [cell(row, peer.kind, each, without) for peer, each in zip(peers, results, strict=True)]
+        where = ", ".join(f"`{file}`" for file in row.files)
+        lines.append(f"| {row.text} ({where}) | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -122,11 +169,12 @@ def main() -> int:
     parser.add_argument("--output", type=Path, metavar="FILE", help="page to write the table into")
     options = parser.parse_args()
     peers = [Peer(kind, *each.partition("=")[::2]) for kind in VARIABLES for each in vars(options)[kind]]
-    without = run({})
+    without = run({}, [file for row in ROWS for file in row.files])
     results = []
     for peer in peers:
         start = time.monotonic()
-        results.append(run({VARIABLES[peer.kind]: peer.python}))
+        files = [file for row in ROWS if peer.kind in row.kinds for file in row.files]
+        results.append(run({VARIABLES[peer.kind]: peer.python}, files))
         for name, outcome in results[-1].items():
             if outcome == "failed":
                 print(f"{peer.title}: {name} failed", file=sys.stderr)

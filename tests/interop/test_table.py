@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.interop.table import BEGIN, END, FILES, Peer, cell, outcomes, table, written
+from tests.interop.table import BEGIN, END, ROWS, Peer, Row, cell, outcomes, table, written
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "compatibility.md"
 REPORT = """<?xml version="1.0"?><testsuites><testsuite>
@@ -17,16 +17,24 @@ REPORT = """<?xml version="1.0"?><testsuites><testsuite>
 def test_only_what_needs_the_peer_counts() -> None:
     found = outcomes(REPORT)
     assert found["tests.cli.test_run::test_b"] == "failed"
-    assert cell("tests/cli/test_run.py", found, {}) == "1 passed, 1 failed"
-    assert cell("tests/cli/test_run.py", found, {"tests.cli.test_run::test_a": "passed"}) == "1 failed"
-    assert cell("tests/remote", found, {}) == "1 passed"
-    assert cell("tests/interop/test_interop.py", found, {}) == "—"
+    row = Row("run", ("artiq",), ("tests/cli/test_run.py",))
+    assert cell(row, "artiq", found, {}) == "1 passed, 1 failed"
+    assert cell(row, "artiq", found, {"tests.cli.test_run::test_a": "passed"}) == "1 failed"
+    assert cell(row, "library", found, {}) == ""
+    other = Row("remote", ("library",), ("tests/remote/test_matrix.py", "tests/remote/test_x.py"))
+    assert cell(other, "library", found, {}) == "1 passed"
+    assert cell(Row("x", ("library",), ("tests/x.py",)), "library", found, {}) == "—"
+
+
+def test_every_file_is_there() -> None:
+    root = Path(__file__).resolve().parents[2]
+    assert all((root / file).is_file() for row in ROWS for file in row.files)
 
 
 def test_the_table_replaces_the_one_of_the_page() -> None:
     text = table([Peer("artiq", "9", "python")], [outcomes(REPORT)], {})
     assert text.splitlines()[0].endswith("| ARTIQ 9 |")
-    assert len(text.splitlines()) == 2 + len(FILES)
+    assert len(text.splitlines()) == 2 + len(ROWS)
     page = written(f"# Page\n{BEGIN}\nold\n{END}\nend\n", text)
     assert page == f"# Page\n{BEGIN}\n\n{text}\n\n{END}\nend\n"
     assert written(page, text) == page
