@@ -2,7 +2,7 @@
 
 from rexec.bridge.bridge import Bridge
 from rexec.bridge.errors import BridgeError
-from rexec.bridge.part import Plan
+from rexec.bridge.plan import Plan
 from rexec.bridge.selection import Selection
 
 __all__ = ["Bridge", "BridgeError", "Plan", "Selection"]

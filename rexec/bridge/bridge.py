@@ -11,7 +11,8 @@ from typing import Any, Final
 from rexec.bridge.differences import differences
 from rexec.bridge.errors import BridgeError
 from rexec.bridge.following import Follower
-from rexec.bridge.part import Part, Plan
+from rexec.bridge.part import Part
+from rexec.bridge.plan import Plan
 from rexec.datasets.changes import client_change
 from rexec.results import recover_folder
 from rexec.wire.sync_struct import Mod

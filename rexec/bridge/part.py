@@ -4,17 +4,15 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from rexec._version import __version__
 from rexec.bridge.differences import entry_of
-from rexec.bridge.selection import MAIN, Selection
+from rexec.bridge.plan import Plan, identity
+from rexec.bridge.selection import MAIN
 from rexec.datasets.changes import Change
 from rexec.results import ResultsError, ResultsWriter, journal_path, recover
-from schemas import RunIdentity
 
 _log = logging.getLogger(__name__)
 
@@ -25,33 +23,6 @@ MOST_CHANGES: Final = 1_000_000
 """Changes after which a recording goes on in another file: what it holds is in memory, too."""
 
 _LARGER: Final = 4
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a bridge is to do.
-
-    Attributes:
-        folder: Where the files go.
-        mode: "mirror": each file holds the values as they are. "record": every change, in a new file now and then.
-        master: Name of the master, for the files' identity.
-        selection: Which datasets go where.
-        rotate_size: Bytes of changes after which a recording goes on in another file, and a mirror's file is written
-            anew.
-        rotate_every: When a recording goes on in another file: "hour", "day" (local time) or "never".
-        refresh: Seconds between two refreshes of a file.
-        idle: Seconds without a change after which a file of one part (not the main one) is finished.
-
-    """
-
-    folder: Path
-    mode: Literal["mirror", "record"]
-    master: str
-    selection: Selection = field(default_factory=Selection)
-    rotate_size: int = 256 << 20
-    rotate_every: Literal["hour", "day", "never"] = "day"
-    refresh: float = 5.0
-    idle: float = 600.0
 
 
 class Part:
@@ -196,7 +167,7 @@ class Part:
                 self._tell(str(recover(journal)))
             self._writer = ResultsWriter.create(
                 path,
-                self._identity(),
+                identity(self._plan, self.name),
                 overwrite=self._plan.mode == "mirror",
                 refresh_interval=self._plan.refresh,
             )
@@ -225,26 +196,6 @@ class Part:
             # Named so that the files of a folder are in the order of their beginning.
             path, number = folder / f"{now:%H%M%S}_{number}-{self.name}.h5", number + 1
         return path
-
-    def _identity(self) -> RunIdentity:
-        selection = self._plan.selection
-        recording = {
-            "mode": self._plan.mode,
-            "master": self._plan.master,
-            "part": self.name,
-            "include": list(selection.include),
-            "exclude": list(selection.exclude),
-            "split": list(selection.split),
-        }
-        return RunIdentity.model_validate(
-            {
-                "rid": 0,
-                "class_name": "Recording" if self._plan.mode == "record" else "Mirror",
-                "start_time": time.time(),
-                "versions": {"artiq-rexec": __version__},
-                "recording": recording,
-            }
-        )
 
     def _delete_deferred(self) -> None:
         deleted, self._deleted = self._deleted, set()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from devicedb import AliasLoopError, DatabaseLoadError, DeviceDatabase, UnknownDeviceError
 from devicedb.resolve import walk
+from devicedb.stamp import stamp
 from rexec.master.errors import NotServedError
 from rexec.master.loading import load_apart
 from rexec.wire.sync_struct import Notifier, update_from_dict
@@ -65,7 +66,7 @@ class DeviceFile(Devices):
         super().__init__(database)
         _warn_of_aliases(database)
         self.path: Final = path
-        self._seen = _stamp(path)
+        self._seen = stamp(path)
         self._scanning = asyncio.Lock()
 
     @classmethod
@@ -86,7 +87,7 @@ class DeviceFile(Devices):
 
         """
         async with self._scanning:
-            self._seen = _stamp(self.path)
+            self._seen = stamp(self.path)
             try:
                 database = await load_apart(self.path)
             except DatabaseLoadError as error:
@@ -101,10 +102,10 @@ class DeviceFile(Devices):
             _warn_of_aliases(database)
 
     async def watch(self, interval: float) -> None:
-        """Scan each time the file has changed, for ever; a bad file is logged."""
+        """Scan each time the file, or one beside it, has changed, for ever; a bad file is logged."""
         while True:
             await asyncio.sleep(interval)
-            if _stamp(self.path) != self._seen:
+            if stamp(self.path) != self._seen:
                 await self.scan_and_log()
 
     async def scan_and_log(self) -> None:
@@ -153,11 +154,3 @@ def _warn_of_aliases(database: DeviceDatabase) -> None:
                 walk(database.raw, name, database.origin)
             except (AliasLoopError, UnknownDeviceError) as error:
                 _log.warning("%s", error)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

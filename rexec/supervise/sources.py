@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb import DatabaseLoadError, DeviceDatabase, DeviceDBError, from_dict, load_file
+from devicedb.stamp import stamp
 from rexec.devices import fetch_database
 from rexec.wire.errors import WireError
 from rexec.wire.sync_struct import Subscriber
@@ -38,14 +39,14 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         self._path: Final = path
-        self._loaded = self._looked = self._stamp()
+        self._loaded = self._looked = stamp(self._path)
         self.database: DeviceDatabase = load_file(path)
         self._loading: _Loading | None = None
 
     def poll(self) -> bool:
         """Return whether `database` is another one; read again if the file, or a Python file beside it, has changed."""
         if self._loading is None:
-            before, self._looked = self._looked, self._stamp()
+            before, self._looked = self._looked, stamp(self._path)
             # What has changed since the last look may be half written.
             if self._looked == before and self._looked != self._loaded:
                 self._loaded = self._looked
@@ -63,17 +64,6 @@ class FileSource:
 
     def close(self) -> None:
         """Nothing is open; a file that is still being executed ends with this process."""
-
-    def _stamp(self) -> frozenset[tuple[str, int, int]]:
-        """Return what tells a change: the file may import others from its folder."""
-        found = set()
-        for path in {self._path, *self._path.parent.glob("*.py")}:
-            try:
-                state = path.stat()
-            except OSError:
-                continue
-            found.add((path.name, state.st_mtime_ns, state.st_size))
-        return frozenset(found)
 
 
 class _Loading:
