@@ -107,3 +107,11 @@ def write_whole(path: Path, data: bytes) -> None:
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def pread(descriptor: int, count: int, start: int) -> bytes:
+    """Return at most so many bytes of an open file from an offset on."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, count, start)
+    os.lseek(descriptor, start, os.SEEK_SET)  # Windows has no pread; nobody else reads by this descriptor
+    return os.read(descriptor, count)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexec.results._codec import Buffer, TextTag
-from rexec.results._files import sync_folder, try_lock
+from rexec.results._files import sync_folder
+from rexec.results._journal_file import copied, created, is_at
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.records import (
     Kind,
@@ -59,7 +60,7 @@ class Journal:
         self._size = 0
         self._synced = 0
         self._failure: str | None = None
-        self._descriptor = _create(path)
+        self._descriptor = created(path)
         try:
             self._write([header(self.identifier)])
             os.fsync(self._descriptor)
@@ -136,6 +137,24 @@ class Journal:
             self._failure += f"sync ({self._synced} bytes) are safe"
             raise ResultsError(self._failure) from error
         self._synced = max(self._synced, size)
+
+    def put_back(self) -> bool:
+        """Write the file anew where somebody has removed it, from what this process still has open.
+
+        Returns:
+            Whether that was necessary.
+
+        Raises:
+            ResultsError: It cannot be written there.
+
+        """
+        with self._lock:
+            if self._descriptor < 0 or is_at(self._descriptor, self.path):
+                return False
+            descriptor = copied(self._descriptor, self._size, self.path)
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+            return True
 
     def close(self) -> None:
         """Sync and close the file, and give up the claim on it. Twice is no error.
@@ -277,46 +296,3 @@ class Journal:
 
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
-
-
-def _create(path: Path, attempts: int = 5) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, flags, 0o664)
-    except FileExistsError as error:
-        if not path.exists():
-            raise ResultsNotWritable(
-                f"cannot write results into {path.parent}: {error.filename} is no folder; choose another folder"
-            ) from error
-        raise ResultsNotWritable(
-            f"{path} exists: another run is writing this result, or one ended without finishing it. Run "
-            f"`rexec results recover {path.parent}` to turn what it kept into a file"
-        ) from None
-    except OSError as error:
-        raise ResultsNotWritable(
-            f"cannot write results into {path.parent}: {error.strerror}; choose another folder, or a result "
-            "file in a folder that you may write"
-        ) from error
-    # Between these two calls a recovery may have taken the empty file for one that a killed run has left.
-    try:
-        if try_lock(descriptor) and _is_at(descriptor, path):
-            return descriptor
-    except OSError as error:
-        os.close(descriptor)
-        path.unlink(missing_ok=True)
-        raise ResultsNotWritable(
-            f"cannot write results into {path.parent}: its file system has no locks ({error.strerror}), so that two "
-            "runs could not be kept apart; use a folder on a local disk, and copy the results"
-        ) from error
-    os.close(descriptor)
-    if attempts > 1:
-        return _create(path, attempts - 1)
-    raise ResultsNotWritable(f"{path} is taken away by another process again and again; choose another name")
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from rexec.results._files import pread
 from rexec.results.errors import JournalDamaged
 from rexec.results.records import HEADER, MAGIC, OVERHEAD, VERSION, Kind, Record, parse, unsealed
 
@@ -114,7 +115,7 @@ class JournalReader:
     def _pread(self, count: int, start: int) -> bytes:
         pieces = []
         while count:
-            piece = _read_at(self._descriptor, count, start)
+            piece = pread(self._descriptor, count, start)
             if not piece:
                 break
             pieces.append(piece)
@@ -130,13 +131,6 @@ def _body(block: bytes, at: int) -> memoryview | None:
     if length is None or at + length + OVERHEAD > len(block):
         return None
     return memoryview(block)[at + 8 : at + 8 + length]
-
-
-def _read_at(descriptor: int, count: int, start: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, count, start)
-    os.lseek(descriptor, start, os.SEEK_SET)  # Windows has no pread; nobody else reads by this descriptor
-    return os.read(descriptor, count)
 
 
 def _check_header(path: Path, data: bytes) -> bytes:

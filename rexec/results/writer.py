@@ -207,6 +207,8 @@ class ResultsWriter:
         text = error if isinstance(error, str) or error is None else f"{type(error).__name__}: {error}"
         end = {"status": status, "error": text, "time": time.time()}
         try:
+            if self._journal.put_back():
+                _log.warning("%s was removed while the run went on; it is written anew", self._journal.path)
             self._end_journal(end)
             self._refresher.finish(end)
             for problem in self._refresher.problems:

@@ -257,6 +257,26 @@ def test_a_working_file_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
     assert verify(writer.path) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed there")
+@pytest.mark.parametrize("folded_by", ["thread", pytest.param("process", marks=needs_process)])
+def test_a_results_folder_that_is_removed_meanwhile_comes_back(
+    tmp_path: Path, folded_by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "results" / "r.h5"
+    writer, manager = begun(path)
+    manager.set("x", list(range(1000)))
+    if folded_by == "process":
+        writer._refresher._start_process()
+    writer.snapshot()
+    shutil.rmtree(path.parent)
+    manager.append_to("x", 1000)
+    writer.close()
+    assert "was removed while the run went on; it is written anew" in caplog.text
+    assert rows(path) == 1001
+    assert verify(path) == []
+    assert os.listdir(path.parent) == ["r.h5"]
+
+
 def test_holes_in_a_file_do_not_pile_up(tmp_path: Path) -> None:
     writer, manager = begun(tmp_path / "r.h5")
     random = np.random.default_rng(1)

@@ -151,7 +151,7 @@ def test_a_file_system_without_locks_is_refused_with_the_reason(
     def refuse(_: int) -> bool:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("rexec.results.journal.try_lock", refuse)
+    monkeypatch.setattr("rexec.results._journal_file.try_lock", refuse)
     with pytest.raises(ResultsNotWritable, match=r"has no locks .*use a folder on a local disk"):
         begun(tmp_path / "r.h5")
     assert os.listdir(tmp_path) == []
