@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from rexec.cli.doctor import main
 from tests.serving import free_port, serving
 
 
@@ -32,20 +33,55 @@ def write(folder: Path, port: int, dead: int) -> None:
     (folder / "device_db.py").write_text(f"device_db = {raw!r}\n")
 
 
-def test_formats_and_exit_status(tmp_path: Path) -> None:
+def test_the_program_says_what_it_found_and_fails(tmp_path: Path) -> None:
     with serving({"lamp": Lamp()}) as port:
         write(tmp_path, port, free_port())
         done = doctor(tmp_path)
-        assert (done.returncode, done.stderr) == (1, "")
-        assert "refused" in done.stdout
-        found = json.loads(doctor(tmp_path, "--format", "json").stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "refused" in done.stdout
+
+
+def test_formats_and_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving({"lamp": Lamp()}) as port:
+        write(tmp_path, port, free_port())
+        assert main(["--format", "json"]) == 1
+        found = json.loads(capsys.readouterr().out)
         assert {each["name"]: (each["cause"], each["severity"]) for each in found} == {
             "lamp": ("ok", "ok"),
             "dead": ("refused", "error"),
         }
-        suite = ElementTree.fromstring(doctor(tmp_path, "--format", "junit").stdout)
+        assert main(["--format", "junit"]) == 1
+        suite = ElementTree.fromstring(capsys.readouterr().out)
         assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
-        assert doctor(tmp_path, "light").returncode == 0
+        assert main(["light"]) == 0
+
+
+def test_warnings_fail_only_if_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving({"lamp": object()}) as port:
+        write(tmp_path, port, free_port())
+        assert main(["lamp"]) == 0
+        assert "ping-missing" in capsys.readouterr().out
+        assert main(["lamp", "--strict"]) == 1
+
+
+def test_junit_is_xml_whatever_a_check_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving({"lamp": Lamp()}) as port:
+        write(tmp_path, port, free_port())
+        text = "def check_it(endpoint, client):\n    raise ValueError('\\x00 <bus> \\ud800 & \\x1b[31m')\n"
+        (tmp_path / "checks.py").write_text(text)
+        assert main(["lamp", "--checks", "checks.py", "--format", "junit"]) == 1
+    failure = ElementTree.fromstring(capsys.readouterr().out).find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == "check_it: ValueError: \ufffd <bus> \ufffd & \ufffd[31m"
 
 
 @pytest.mark.parametrize(
