@@ -126,6 +126,8 @@ def _show(options: argparse.Namespace) -> int:
             return 0
         identity = run.identity
         console.print(f"run {run.rid} of {identity.get('class_name') or '?'}  {run.status}")
+        if identity.get("simulated"):
+            console.print(f"SIMULATED    {', '.join(identity['simulated'])}: these data were not measured")
         for name in ("start_time", "run_time"):
             if identity.get(name):
                 console.print(f"{name:12} {datetime.fromtimestamp(identity[name]).isoformat(' ', 'seconds')}")

@@ -35,7 +35,7 @@ def construct(manager: object, name: str, entry_name: str, entry: LocalDevice) -
         top = entry.module.partition(".")[0]
         advice = "install it, or put its folder on PYTHONPATH"
         if top == missing == "artiq":
-            advice = "ARTIQ is not installed here"
+            advice = "ARTIQ is not installed here (`rexec run --simulate` has stand-ins)"
         raise LocalDeviceError(f"{what}: there is no module {missing!r}; {advice}") from error
     except Exception as error:
         raise LocalDeviceError(f"{what}: importing it raised {_short(error)}") from error

@@ -45,7 +45,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Differ
 
 
 def _facts(identity: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("class_name", "file", "artiq_version", "host", "device_db_origin")
+    names = ("class_name", "file", "artiq_version", "host", "device_db_origin", "simulated")
     return {name: identity[name] for name in names if identity.get(name)}
 
 

@@ -176,7 +176,7 @@ class ResultFile(Mapping[str, Any]):
         return found
 
 
-_PYON_FIELDS: Final = frozenset({"user_arguments", "git", "device_db", "versions", "command"})
+_PYON_FIELDS: Final = frozenset({"user_arguments", "git", "device_db", "versions", "command", "simulated"})
 
 
 def _stored(file: h5py.File, name: str) -> dict[str, StoredDataset]:

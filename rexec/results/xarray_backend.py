@@ -82,6 +82,8 @@ def _provenance(run: ResultFile) -> dict[str, Any]:
     git = identity.get("git") or {}
     if arguments:
         found["arguments"] = pyon.encode(arguments)
+    if identity.get("simulated"):
+        found["simulated"] = ", ".join(identity["simulated"])
     if git.get("commit"):
         found["git_commit"] = git["commit"] + (" (dirty)" if git.get("dirty") else "")
     return found

@@ -161,6 +161,20 @@ def test_show_tells_identity_and_datasets(tmp_path: Path, capsys: pytest.Capture
         main(["show", str(path), "x"])
 
 
+def test_a_simulated_run_is_shown_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, simulated = made(tmp_path / "1.h5"), made(tmp_path / "2.h5", simulated=["camera", "core"])
+    assert main(["show", str(simulated)]) == 0
+    assert "SIMULATED    camera, core: these data were not measured" in capsys.readouterr().out
+    assert main(["diff", str(real), str(simulated)]) == 1
+    assert "simulated" in capsys.readouterr().out
+    with h5py.File(simulated) as file, h5py.File(real) as other:
+        assert file.attrs["simulated"]
+        assert "simulated" not in other.attrs
+    xarray = pytest.importorskip("xarray", reason="needs the extra xarray")
+    with xarray.open_dataset(simulated, engine="rexec") as dataset:
+        assert dataset.attrs["simulated"] == "camera, core"
+
+
 def test_diff_says_what_changed_and_exits_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = made(tmp_path / "1.h5", expid={"arguments": {"n": 1}})
     other = made(tmp_path / "2.h5", expid={"arguments": {"n": 2}})
