@@ -10,7 +10,9 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
+
+from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 
@@ -59,22 +61,27 @@ class LogReceiver:
     def __init__(self) -> None:
         self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
+        self._ssl_config: SimpleSSLConfig | None = None
         self.addresses: list[tuple[str, int]] = []
         """Where it listens: (address, port)."""
 
-    async def start(self, host: Sequence[str] | None, port: int, ssl: Any = None) -> None:
+    async def start(
+        self, host: Sequence[str] | None, port: int, ssl_config: SimpleSSLConfig | None = None
+    ) -> None:
         """Begin to listen.
 
         Args:
             host: Names or addresses; None for all interfaces.
             port: TCP port; 0 lets the system choose.
-            ssl: A context for TLS, if any.
+            ssl_config: TLS, if any.
 
         Raises:
-            OSError: The address cannot be listened on.
+            OSError: The address cannot be listened on, or a TLS file cannot be read.
 
         """
-        server = await asyncio.start_server(self._serve, host, port, limit=_LINE_LIMIT, ssl=ssl)
+        self._ssl_config = ssl_config
+        context = None if ssl_config is None else ssl_config.create_server_context()
+        server = await asyncio.start_server(self._serve, host, port, limit=_LINE_LIMIT, ssl=context)
         self._servers.append(server)
         self.addresses = [each.getsockname()[:2] for each in server.sockets]
 
@@ -90,6 +97,8 @@ class LogReceiver:
         self._writers.add(writer)
         address = writer.get_extra_info("peername")
         try:
+            if self._ssl_config is not None:
+                self._ssl_config.check_peer(writer.get_extra_info("ssl_object").getpeercert(True))
             async with asyncio.timeout(_HANDSHAKE_TIME):
                 if await reader.readline() != _BANNER:
                     return

@@ -95,12 +95,10 @@ class Master:
             ("notify", self._ports.notify, self._publisher),
             ("control", self._ports.control, self._server),
             ("broadcast", self._ports.broadcast, self._broadcaster),
+            ("logging", self._ports.logging, self._receiver),
         ):
             if port is not None:
                 await self._listen(part, server, host, port, ssl_config)
-        if self._ports.logging is not None:
-            context = None if ssl_config is None else ssl_config.create_server_context()
-            await self._listen("logging", self._receiver, host, self._ports.logging, context)
         self._reporting = asyncio.create_task(self._report_regularly())
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rexec.bridge import Bridge, Plan
+from rexec.wire.tls import SimpleSSLConfig
 from tests.supervise.controllers import within
 
 LOCAL = "127.0.0.1"
@@ -38,7 +39,13 @@ class Running:
 
 @contextlib.contextmanager
 def bridging(
-    folder: Path, port: int, mode: str = "mirror", *, wait: bool = False, **plan: Any
+    folder: Path,
+    port: int,
+    mode: str = "mirror",
+    *,
+    wait: bool = False,
+    ssl_config: SimpleSSLConfig | None = None,
+    **plan: Any,
 ) -> Iterator[Running]:
     """Bridge a master's datasets into a folder while the context lasts; afterwards its files are finished."""
     made: list[Running] = []
@@ -50,7 +57,7 @@ def bridging(
     async def main() -> None:
         lines: list[str] = []
         facts = Plan(folder, mode, f"{LOCAL}:{port}", **{"refresh": 0.2, **plan})  # type: ignore[arg-type]
-        bridge = Bridge(facts, LOCAL, port, tell=lines.append)
+        bridge = Bridge(facts, LOCAL, port, ssl_config, tell=lines.append)
         made.append(Running(bridge, folder, lines))
         ready.set()
         await bridge.run(end, wait=wait)

@@ -1,9 +1,11 @@
 """A bridge from our master: what the master had is what the files hold, whatever happens to either."""
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from rexec.results import ResultsError, verify
 from rexec.results.journal import Journal
 from rexec.results.refresher import Refresher
 from rexec.results.replay import changes, comparisons, recorded_keys
-from rexec.wire import pyon
+from rexec.wire import certs, pyon
+from rexec.wire.pc_rpc import Client
+from rexec.wire.tls import SimpleSSLConfig
 from tests.bridge.bridges import LOCAL, bridging
 from tests.master.masters import serving
 from tests.serving import free_port
@@ -360,3 +364,23 @@ def test_it_ends_at_once_even_in_the_moment_of_the_first_answer(tmp_path: Path) 
         for number in range(10):
             with bridging(tmp_path / str(number), served.port("notify")) as bridge:
                 bridge.told(" datasets")
+
+
+def test_a_master_with_tls_is_bridged_and_lets_nobody_else_in(tmp_path: Path) -> None:
+    made = certs.make_set(tmp_path / "tls", ["laboratory"])
+    pair = made.clients["laboratory"]
+    server = SimpleSSLConfig(str(made.server.cert), str(made.server.key), str(made.trusted_clients))
+    ours = SimpleSSLConfig(str(pair.cert), str(pair.key), str(made.server.cert))
+    with serving(tmp_path, ssl_config=server) as served:
+        with Client(LOCAL, served.port("control"), "dataset_db", ssl_config=ours) as client:
+            with bridging(tmp_path / "mirror", served.port("notify"), ssl_config=ours) as bridge:
+                client.set("level", 1)
+                bridge.caught_up(1)
+        for part in ("notify", "control", "broadcast", "logging"):
+            with socket.create_connection((LOCAL, served.port(part)), 10) as plain:
+                plain.settimeout(10)
+                plain.sendall(b"ARTIQ sync_struct\ndatasets\n")
+                with contextlib.suppress(ConnectionResetError):
+                    assert b"init" not in plain.recv(4096)
+    with rexec.results.open(tmp_path / "mirror" / "datasets.h5") as run:
+        assert run["level"] == 1

@@ -12,6 +12,7 @@ import pytest
 import rexec.results
 from rexec.results import verify
 from rexec.results.replay import changes
+from tests.campaigns.bridge_kills import campaign
 from tests.cli.program import Lab
 from tests.master.masters import Served, serving
 from tests.serving import free_port
@@ -130,3 +131,9 @@ def test_a_folder_that_cannot_be_is_one_line(lab: Lab) -> None:
     assert err.startswith("rexec bridge: error: ")
     assert "bridge" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_sample_of_the_campaign_of_kills() -> None:
+    files, _ = campaign(2, seed=3)
+    assert files >= 1

@@ -14,6 +14,7 @@ from rexec.datasets import DatasetDB
 from rexec.master import DeviceFile, Master, Ports
 from rexec.wire.pc_rpc import Client
 from rexec.wire.sync_struct import Subscriber
+from rexec.wire.tls import SimpleSSLConfig
 from tests.supervise.controllers import within
 
 LOCAL = "127.0.0.1"
@@ -80,7 +81,14 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, devices: str = DEVICES, *, notify: int = 0, **options: Any) -> Iterator[Served]:
+def serving(
+    folder: Path,
+    devices: str = DEVICES,
+    *,
+    notify: int = 0,
+    ssl_config: SimpleSSLConfig | None = None,
+    **options: Any,
+) -> Iterator[Served]:
     """Serve `dataset_db.mdb` and `device_db.py` of a folder while the context lasts, or until it is ended."""
     file = folder / "device_db.py"
     file.write_text(devices)
@@ -91,7 +99,7 @@ def serving(folder: Path, devices: str = DEVICES, *, notify: int = 0, **options:
         with DatasetDB(folder / "dataset_db.mdb") as datasets:
             try:
                 master = Master(datasets, await DeviceFile.open(file), Ports(notify, 0, 0, 0), **options)
-                await master.start([LOCAL])
+                await master.start([LOCAL], ssl_config)
             except BaseException as error:
                 started.set_exception(error)
                 raise
