@@ -20,7 +20,7 @@ from tests.wire.serving import Drv, serving
 
 DEADLINE = 0.06
 GRACE = 2.0
-"""What a loaded machine may add to a deadline, in seconds."""
+"""What a loaded machine may add to a deadline, in seconds, beside the pauses that `Pulse` sees."""
 
 _FAULTS = st.builds(
     Fault,
@@ -54,10 +54,39 @@ class Wrong(AssertionError):
     """A call returned something else than its own answer, or waited past its deadline."""
 
 
-def _check(token: int, answer: object, begin: float, outcome: Outcome) -> None:
-    outcome.longest = max(outcome.longest, time.monotonic() - begin)
-    if outcome.longest > DEADLINE + GRACE:
-        raise Wrong(f"a call with a deadline of {DEADLINE} s took {outcome.longest:.2f} s")
+class Pulse:
+    """A thread that only sleeps and wakes: where it did not get the processor, no call did either."""
+
+    def __init__(self) -> None:
+        self._pauses: list[tuple[float, float]] = []
+        self._last = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse")
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.01):
+            now = time.monotonic()
+            if now - self._last > 0.1:
+                self._pauses.append((self._last, now))
+            self._last = now
+
+    def missed(self, begin: float) -> float:
+        """Return the seconds since then in which this process stood still."""
+        pauses = [*self._pauses, (self._last, time.monotonic())]
+        return sum(end - max(start, begin) for start, end in pauses if end > begin)
+
+    def end(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self._thread.join(10)
+
+
+def _check(token: int, answer: object, begin: float, outcome: Outcome, pulse: Pulse) -> None:
+    took = time.monotonic() - begin - pulse.missed(begin)
+    outcome.longest = max(outcome.longest, took)
+    if took > DEADLINE + GRACE:
+        raise Wrong(f"a call with a deadline of {DEADLINE} s took {took:.2f} s")
     if answer is None:
         outcome.failed += 1
         return
@@ -68,7 +97,7 @@ def _check(token: int, answer: object, begin: float, outcome: Outcome) -> None:
     outcome.right += 1
 
 
-def _blocking(port: int, calls: int, features: tuple[str, ...], outcome: Outcome) -> None:
+def _blocking(port: int, calls: int, features: tuple[str, ...], outcome: Outcome, pulse: Pulse) -> None:
     client: Client | None = None
     for _ in range(calls):
         token = next(_tokens)
@@ -80,12 +109,12 @@ def _blocking(port: int, calls: int, features: tuple[str, ...], outcome: Outcome
                                 call_timeout=DEADLINE, reconnect_timeout=0.0, features=features)  # fmt: skip
                 begin = time.monotonic()
             answer = client.echo([token, np.full(40, token)])
-        _check(token, answer, begin, outcome)
+        _check(token, answer, begin, outcome, pulse)
     if client is not None:
         client.close_rpc()
 
 
-async def _asyncio(port: int, calls: int, outcome: Outcome) -> None:
+async def _asyncio(port: int, calls: int, outcome: Outcome, pulse: Pulse) -> None:
     client = AsyncioClient(handshake_timeout=DEADLINE, call_timeout=DEADLINE, reconnect_timeout=0.0)
     connected = False
     for _ in range(calls):
@@ -97,15 +126,16 @@ async def _asyncio(port: int, calls: int, outcome: Outcome) -> None:
                 await client.connect_rpc("127.0.0.1", port, "drv")
                 connected = True
             answer = await client.echo([token, np.full(40, token)])
-        _check(token, answer, begin, outcome)
+        _check(token, answer, begin, outcome, pulse)
     await client.close_rpc()
 
 
 class Arena:
     """A server and a loop for proxies, kept over many schedules."""
 
-    def __init__(self, port: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, port: int, loop: asyncio.AbstractEventLoop, pulse: Pulse) -> None:
         self._port = port
+        self._pulse = pulse
         self._loop = loop
 
     def play(self, schedules: list[Schedule], mode: str, calls: int = 3) -> Outcome:
@@ -119,10 +149,12 @@ class Arena:
         outcome = Outcome()
         try:
             if mode == "asyncio":
-                asyncio.run_coroutine_threadsafe(_asyncio(port, calls, outcome), self._loop).result(60)
+                asyncio.run_coroutine_threadsafe(
+                    _asyncio(port, calls, outcome, self._pulse), self._loop
+                ).result(60)
             else:
                 features = {"blocking": FEATURES, "blocking-v2": (PYON_V2,), "blocking-v1": ()}[mode]
-                _blocking(port, calls, features, outcome)
+                _blocking(port, calls, features, outcome, self._pulse)
         finally:
             asyncio.run_coroutine_threadsafe(proxy.stop(), self._loop).result(10)
         return outcome
@@ -134,10 +166,12 @@ def arena() -> Iterator[Arena]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="proxies")
     thread.start()
+    pulse = Pulse()
     try:
         with serving({"drv": Drv()}) as server:
-            yield Arena(server.port, loop)
+            yield Arena(server.port, loop, pulse)
     finally:
+        pulse.end()
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
