@@ -13,40 +13,56 @@ from rexec.wire.tls import SimpleSSLConfig
 
 
 @contextlib.contextmanager
-def serving(
-    targets: Mapping[str, Any], *, description: str | None = None, ssl_config: SimpleSSLConfig | None = None
-) -> Iterator[int]:
-    """Serve targets on loopback while the context lasts; yields the port."""
-    started: list[int] = []
+def running(
+    targets: Mapping[str, Any], ssl_config: SimpleSSLConfig | None = None, **keywords: Any
+) -> Iterator[Server]:
+    """Serve targets on loopback while the context lasts; yields the server.
+
+    Args:
+        targets: Objects by name.
+        ssl_config: TLS, if any.
+        keywords: Further ones of `Server`.
+
+    """
+    server = Server(targets, builtin_terminate=True, **keywords)
     ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    server = Server(targets, description, builtin_terminate=True)
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
-        await server.start(["127.0.0.1"], 0, ssl_config)
-        started.append(server.port)
+        await server.start("127.0.0.1", 0, ssl_config)
+        loops.append(asyncio.get_running_loop())
         ready.set()
-        await server.wait_terminate()
-        await server.stop()
+        try:
+            await server.wait_terminate()
+        finally:
+            await server.stop()
 
     def run() -> None:
         try:
-            loop.run_until_complete(serve())
+            asyncio.run(serve())
         finally:
             ready.set()
-            loop.close()
 
     thread = threading.Thread(target=run, name="server under test")
     thread.start()
     try:
-        assert ready.wait(10.0)
-        assert started, "the server did not start"
-        yield started[0]
+        assert ready.wait(20.0)
+        assert loops, "the server did not start"
+        yield server
     finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(server.terminate)
-        thread.join(10.0)
+        with contextlib.suppress(RuntimeError, IndexError):  # it has ended already, or never began
+            loops[0].call_soon_threadsafe(server.terminate)
+        thread.join(20.0)
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def serving(
+    targets: Mapping[str, Any], *, description: str | None = None, ssl_config: SimpleSSLConfig | None = None
+) -> Iterator[int]:
+    """Serve targets on loopback while the context lasts; yields the port."""
+    with running(targets, ssl_config, description=description) as server:
+        yield server.port
 
 
 @contextlib.contextmanager

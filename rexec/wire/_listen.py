@@ -14,12 +14,13 @@ _SKIPPED: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _warned: list[str] = []
 
 
-def listen(host: str | Sequence[str] | None, port: int) -> list[socket.socket]:
+def listen(host: str | Sequence[str] | None, port: int, *, secured: bool) -> list[socket.socket]:
     """Return sockets that listen on every address of the hosts, all on one port.
 
     Args:
         host: Name or address, several of them, or None for all interfaces.
         port: TCP port; 0 lets the system choose.
+        secured: Whether only peers with a certificate will get through; a warning is logged otherwise, where due.
 
     Raises:
         OSError: One of them cannot be listened on; the text names it.
@@ -34,7 +35,14 @@ def listen(host: str | Sequence[str] | None, port: int) -> list[socket.socket]:
         for opened in sockets:
             opened.close()
         raise
+    if not secured:
+        warn_if_open(sockets)
     return sockets
+
+
+def addresses_of(sockets: Sequence[socket.socket]) -> list[tuple[str, int]]:
+    """Return where sockets listen: (address, port)."""
+    return [one.getsockname()[:2] for one in sockets]
 
 
 def _listen_on(host: str | None, port: int) -> list[socket.socket]:

@@ -13,7 +13,7 @@ from rexec.wire._framing import Frame
 from rexec.wire._io_thread import IOThread
 from rexec.wire._limits import Limits
 from rexec.wire._link import Link
-from rexec.wire._listen import listen, warn_if_open
+from rexec.wire._listen import addresses_of, listen
 from rexec.wire._protocol import (
     BANNER,
     FEATURES,
@@ -102,16 +102,14 @@ class Server:
         if self._io is not None:
             raise RuntimeError("the server is started already")
         self._loop = asyncio.get_running_loop()
-        listeners = listen(host, port)
+        listeners = listen(host, port, secured=ssl_config is not None)
         try:
             io = IOThread(listeners, self, self.limits, ssl_config, self._io_has_ended)
         except BaseException:
             for listener in listeners:
                 listener.close()
             raise
-        if ssl_config is None:
-            warn_if_open(listeners)
-        self.addresses = [listener.getsockname()[:2] for listener in listeners]
+        self.addresses = addresses_of(listeners)
         self._io_ended.clear()
         self._io = io
         io.start()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rexec.wire._limits import Limits
-from rexec.wire._listen import listen, tune, warn_if_open
+from rexec.wire._listen import addresses_of, listen, tune
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
@@ -92,10 +92,8 @@ class StreamServer:
 
         """
         context = None if ssl_config is None else ssl_config.create_server_context()
-        sockets = listen(host, port)
-        if ssl_config is None:
-            warn_if_open(sockets)
-        self.addresses = [one.getsockname()[:2] for one in sockets]
+        sockets = listen(host, port, secured=ssl_config is not None)
+        self.addresses = addresses_of(sockets)
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:

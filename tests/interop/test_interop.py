@@ -24,7 +24,8 @@ from rexec.wire.packed_exceptions import GenericRemoteException
 from rexec.wire.pc_rpc import AsyncioClient, Client
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
 from rexec.wire.tls import SimpleSSLConfig
-from tests.wire.serving import Drv, serving
+from tests.serving import running
+from tests.wire.driver import Drv
 
 PEER = Path(__file__).parent / "peer.py"
 LOCAL = "127.0.0.1"
@@ -90,7 +91,7 @@ def arguments(config: SimpleSSLConfig | None) -> list[str]:
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_their_clients_call_our_server(tmp_path: Path, tls: bool) -> None:
     ours, theirs = tls_files(tmp_path) if tls else (None, None)
-    with serving({"drv": Drv()}, ours, description="d") as server:
+    with running({"drv": Drv()}, ours, description="d") as server:
         with peer("rpc_client", str(server.port), *arguments(theirs)) as client:
             result = said(client)
     assert result.pop("methods")[0] == "acall"
@@ -157,7 +158,7 @@ def test_their_client_executes_code_on_our_controller() -> None:
     drv = Drv()
     namespace: dict[str, Any] = {"controller_driver": drv}
     namespace["controller_initial_namespace"] = namespace
-    with serving({"drv": drv, "drv_rexec": lambda: RemoteExecServer(namespace)}) as server:
+    with running({"drv": drv, "drv_rexec": lambda: RemoteExecServer(namespace)}) as server:
         with peer("rexec_client", str(server.port)) as client:
             result, failed = said(client)
     assert result == 42.0

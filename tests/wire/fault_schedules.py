@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rexec.wire._protocol import FEATURES, PYON_V2
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import AsyncioClient, Client
+from tests.serving import running
+from tests.wire.driver import Drv
 from tests.wire.faulty import Fault, Proxy, Schedule
-from tests.wire.serving import Drv, serving
 
 DEADLINE = 0.06
 GRACE = 2.0
@@ -48,6 +49,8 @@ class Outcome:
     right: int = 0
     failed: int = 0
     longest: float = 0.0
+    deadline: float = DEADLINE
+    """Of each call, in seconds."""
 
 
 class Wrong(AssertionError):
@@ -85,8 +88,8 @@ class Pulse:
 def _check(token: int, answer: object, begin: float, outcome: Outcome, pulse: Pulse) -> None:
     took = time.monotonic() - begin - pulse.missed(begin)
     outcome.longest = max(outcome.longest, took)
-    if took > DEADLINE + GRACE:
-        raise Wrong(f"a call with a deadline of {DEADLINE} s took {took:.2f} s")
+    if took > outcome.deadline + GRACE:
+        raise Wrong(f"a call with a deadline of {outcome.deadline} s took {took:.2f} s")
     if answer is None:
         outcome.failed += 1
         return
@@ -105,8 +108,8 @@ def _blocking(port: int, calls: int, features: tuple[str, ...], outcome: Outcome
         answer: object = None
         with contextlib.suppress(WireError):
             if client is None:
-                client = Client(port=port, host="127.0.0.1", target_name="drv", handshake_timeout=DEADLINE,
-                                call_timeout=DEADLINE, reconnect_timeout=0.0, features=features)  # fmt: skip
+                client = Client(port=port, host="127.0.0.1", target_name="drv", handshake_timeout=outcome.deadline,
+                                call_timeout=outcome.deadline, reconnect_timeout=0.0, features=features)  # fmt: skip
                 begin = time.monotonic()
             answer = client.echo([token, np.full(40, token)])
         _check(token, answer, begin, outcome, pulse)
@@ -115,7 +118,9 @@ def _blocking(port: int, calls: int, features: tuple[str, ...], outcome: Outcome
 
 
 async def _asyncio(port: int, calls: int, outcome: Outcome, pulse: Pulse) -> None:
-    client = AsyncioClient(handshake_timeout=DEADLINE, call_timeout=DEADLINE, reconnect_timeout=0.0)
+    client = AsyncioClient(
+        handshake_timeout=outcome.deadline, call_timeout=outcome.deadline, reconnect_timeout=0.0
+    )
     connected = False
     for _ in range(calls):
         token = next(_tokens)
@@ -138,15 +143,23 @@ class Arena:
         self._pulse = pulse
         self._loop = loop
 
-    def play(self, schedules: list[Schedule], mode: str, calls: int = 3) -> Outcome:
+    def play(
+        self, schedules: list[Schedule], mode: str, calls: int = 3, deadline: float = DEADLINE
+    ) -> Outcome:
         """Make calls through a proxy with a schedule.
+
+        Args:
+            schedules: One a connection.
+            mode: One of `MODES`.
+            calls: How many.
+            deadline: Of each call, in seconds.
 
         Raises:
             Wrong: A call got a wrong result, or waited past its deadline.
         """
         proxy = Proxy(self._port, schedules)
         port = asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(10)
-        outcome = Outcome()
+        outcome = Outcome(deadline=deadline)
         try:
             if mode == "asyncio":
                 asyncio.run_coroutine_threadsafe(
@@ -168,7 +181,7 @@ def arena() -> Iterator[Arena]:
     thread.start()
     pulse = Pulse()
     try:
-        with serving({"drv": Drv()}) as server:
+        with running({"drv": Drv()}) as server:
             yield Arena(server.port, loop, pulse)
     finally:
         pulse.end()

@@ -18,14 +18,14 @@ def played() -> Iterator[Arena]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_without_faults_every_call_is_answered(played: Arena, mode: str) -> None:
-    outcome = played.play([Schedule((), (), False)], mode)
+    outcome = played.play([Schedule((), (), False)], mode, deadline=20.0)
     assert (outcome.right, outcome.failed) == (3, 0)
 
 
 @pytest.mark.parametrize("kind", ["stall", "cut", "repeat"])
 def test_a_fault_costs_a_call_not_the_truth(played: Arena, kind: str) -> None:
     # The greeting and the method names are over after some 1,100 bytes.
-    outcome = played.play([Schedule((), (Fault(1300, kind),), False)], "blocking", calls=12)
+    outcome = played.play([Schedule((), (Fault(1300, kind),), False)], "blocking", calls=12, deadline=2.0)
     assert outcome.right >= 9
 
 

@@ -75,4 +75,4 @@ def test_an_address_that_cannot_be_listened_on_is_named() -> None:
         with pytest.raises(OSError, match=f"cannot listen on {LOCAL}:{port}: "):
             asyncio.run(Server({}).start(LOCAL, port))
     with pytest.raises(OSError, match=r"cannot listen on no\.such\.host\.invalid:0"):
-        _listen.listen("no.such.host.invalid", 0)
+        _listen.listen("no.such.host.invalid", 0, secured=False)

@@ -28,7 +28,8 @@ from rexec.wire.pc_rpc import (
     Server,
     while_busy,
 )
-from tests.wire.serving import Drv, serving
+from tests.serving import running
+from tests.wire.driver import Drv
 
 LOCAL = "127.0.0.1"
 
@@ -37,7 +38,7 @@ LOCAL = "127.0.0.1"
 def test_values_of_any_size_go_both_ways(features: tuple[str, ...]) -> None:
     big = np.random.default_rng(0).integers(0, 1 << 16, (300, 1000), dtype=np.uint16)
     value = {"a": big, "b": (1, [2.5, None]), "c": big.tobytes()}
-    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port, "drv", features=features) as client:
+    with running({"drv": Drv()}) as server, Client(LOCAL, server.port, "drv", features=features) as client:
         back = client.echo(value)
         assert np.array_equal(back["a"], big)
         assert back["a"].flags.writeable
@@ -46,7 +47,7 @@ def test_values_of_any_size_go_both_ways(features: tuple[str, ...]) -> None:
 
 
 def test_the_caller_sees_the_chain_of_causes_and_the_remote_source() -> None:
-    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+    with running({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
         with pytest.raises(RuntimeError) as caught:
             client.fail_chained()
     printed = "".join(traceback.format_exception(caught.value))
@@ -59,7 +60,7 @@ def test_the_caller_sees_the_chain_of_causes_and_the_remote_source() -> None:
 
 
 def test_builtin_exceptions_come_back_as_themselves() -> None:
-    with serving({"drv": Drv()}) as server:
+    with running({"drv": Drv()}) as server:
         for features in (FEATURES, (PYON_V2,), ()):
             with Client(LOCAL, server.port, features=features) as client:
                 with pytest.raises(UnicodeDecodeError) as caught:
@@ -87,14 +88,14 @@ def test_a_factory_makes_a_target_for_each_connection() -> None:
             self.count += 1
             return self.count
 
-    with serving({"counter": Counter}) as server:
+    with running({"counter": Counter}) as server:
         with Client(LOCAL, server.port) as one, Client(LOCAL, server.port) as other:
             assert [one.increment(), one.increment(), other.increment()] == [1, 2, 1]
 
 
 def test_all_driver_calls_run_in_one_thread() -> None:
     drv = Drv()
-    with serving({"drv": drv}) as server:
+    with running({"drv": drv}) as server:
         clients = [Client(LOCAL, server.port) for _ in range(5)]
         callers = [threading.Thread(target=lambda c=c: [c.add(1) for _ in range(20)]) for c in clients]
         for caller in callers:
@@ -108,7 +109,7 @@ def test_all_driver_calls_run_in_one_thread() -> None:
 
 def test_handshake_method_list_and_ping_are_answered_while_the_driver_is_busy() -> None:
     drv = Drv()
-    with serving({"drv": drv}) as server, Client(LOCAL, server.port) as holder:
+    with running({"drv": drv}) as server, Client(LOCAL, server.port) as holder:
         caller = threading.Thread(target=holder.hold)
         caller.start()
         assert drv.holding.wait(20)
@@ -126,7 +127,7 @@ def test_handshake_method_list_and_ping_are_answered_while_the_driver_is_busy() 
 
 def test_coroutines_overlap_only_where_parallel_calls_are_allowed() -> None:
     for allow_parallel, seconds in ((True, 20.0), (False, 0.2)):
-        with serving({"drv": Drv()}, allow_parallel=allow_parallel) as server:
+        with running({"drv": Drv()}, allow_parallel=allow_parallel) as server:
             with Client(LOCAL, server.port) as one, Client(LOCAL, server.port) as other:
                 with concurrent.futures.ThreadPoolExecutor() as pool:
                     met = pool.submit(other.meet, seconds)
@@ -135,7 +136,7 @@ def test_coroutines_overlap_only_where_parallel_calls_are_allowed() -> None:
 
 
 def test_a_timed_out_call_never_answers_the_next_one() -> None:
-    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+    with running({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
         for _ in range(3):
             with pytest.raises(errors.CallTimeout):
                 client.rpc_call("sleep", (0.3,), timeout=0.1)
@@ -182,7 +183,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 
 
 def test_a_wrong_target_names_those_there_are() -> None:
-    with serving({"camera": Drv(), "stage": Drv()}) as server:
+    with running({"camera": Drv(), "stage": Drv()}) as server:
         with pytest.raises(
             IncompatibleServer, match=r"no target 'camra'.*camera, stage.*Did you mean 'camera'"
         ):
@@ -194,7 +195,7 @@ def test_a_wrong_target_names_those_there_are() -> None:
 def test_the_next_call_reconnects_and_tells() -> None:
     told: list[Client] = []
     drv = Drv()
-    with serving({"drv": drv}) as server:
+    with running({"drv": drv}) as server:
         port = server.port
         client = Client(LOCAL, port, on_connect=told.append, reconnect_timeout=0.3)
         assert client.ping()
@@ -204,7 +205,7 @@ def test_the_next_call_reconnects_and_tells() -> None:
     with pytest.raises(errors.ConnectionFailed, match="closed"):
         client.ping()
     assert told == []
-    with serving({"drv": drv}) as server:
+    with running({"drv": drv}) as server:
         with Client(LOCAL, server.port, on_connect=told.append) as client:
             with pytest.raises(errors.CallTimeout):
                 client.rpc_call("sleep", (0.2,), timeout=0.05)
@@ -214,7 +215,7 @@ def test_the_next_call_reconnects_and_tells() -> None:
 
 def test_a_thread_that_closes_the_client_ends_the_call_of_another() -> None:
     drv = Drv()
-    with serving({"drv": drv}) as server:
+    with running({"drv": drv}) as server:
         client = Client(LOCAL, server.port)
         caught: list[BaseException] = []
 
@@ -260,13 +261,13 @@ async def asyncio_client_body(port: int) -> None:
 
 
 def test_the_asyncio_client_gives_up_a_call_with_its_connection() -> None:
-    with serving({"drv": Drv()}) as server:
+    with running({"drv": Drv()}) as server:
         asyncio.run(asyncio_client_body(server.port))
 
 
 def test_a_best_effort_client_returns_none_and_comes_back() -> None:
     drv = Drv()
-    with serving({"drv": drv}) as server:
+    with running({"drv": drv}) as server:
         port = server.port
         client = BestEffortClient(LOCAL, port, "drv", retry=0.05)
         assert client.add(1, 2) == 3
@@ -286,7 +287,7 @@ def test_a_best_effort_client_returns_none_and_comes_back() -> None:
 
 
 def test_string_annotations_do_not_break_the_method_list() -> None:
-    with serving({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+    with running({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
         spec, docstring = client.get_rpc_method_list()["methods"]["add"]
     assert docstring == "Adds."
     assert spec["annotations"]["scale"] == "float"
@@ -304,7 +305,7 @@ def test_the_method_list_evaluates_no_property() -> None:
         def read(self) -> int:
             return 1
 
-    with serving({"drv": Driver()}) as server, Client(LOCAL, server.port) as client:
+    with running({"drv": Driver()}) as server, Client(LOCAL, server.port) as client:
         assert client.read() == 1
         assert list(client.get_rpc_method_list()["methods"]) == ["read", "terminate"]
     assert not Driver.touched
@@ -312,7 +313,7 @@ def test_the_method_list_evaluates_no_property() -> None:
 
 def test_unfinished_handshakes_are_bounded() -> None:
     limits = Limits(handshake_line=64, handshake_timeout=0.3, connections=5)
-    with serving({"drv": Drv()}, limits=limits) as server:
+    with running({"drv": Drv()}, limits=limits) as server:
         with socket.create_connection((LOCAL, server.port), 5) as long:
             long.sendall(b"x" * 100)
             assert long.recv(1) == b""
@@ -327,7 +328,7 @@ def test_unfinished_handshakes_are_bounded() -> None:
 
 
 def test_a_request_over_the_servers_limit_ends_its_connection_whether_text_or_raw() -> None:
-    with serving({"drv": Drv()}, limits=Limits(line=100_000)) as server:
+    with running({"drv": Drv()}, limits=Limits(line=100_000)) as server:
         for features in (FEATURES, (PYON_V2,)):
             with Client(LOCAL, server.port, features=features) as client:
                 assert client.echo(b"x" * 50_000) == b"x" * 50_000

@@ -12,7 +12,8 @@ from rexec.wire import certs, errors
 from rexec.wire.pc_rpc import AsyncioClient, BestEffortClient, Client
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
 from rexec.wire.tls import SimpleSSLConfig
-from tests.wire.serving import Drv, serving
+from tests.serving import running
+from tests.wire.driver import Drv
 
 LOCAL = "127.0.0.1"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -26,7 +27,7 @@ def config(local: certs.Pair, peer: Path) -> SimpleSSLConfig:
 def test_a_set_made_for_a_laboratory_works_for_each_of_its_clients(tmp_path: Path) -> None:
     made = certs.make_set(tmp_path, ["alice", "bob"])
     assert made.server.key.stat().st_mode & 0o077 == 0
-    with serving({"drv": Drv()}, config(made.server, made.trusted_clients)) as server:
+    with running({"drv": Drv()}, config(made.server, made.trusted_clients)) as server:
         for pair in made.clients.values():
             ours = config(pair, made.server.cert)
             with Client(LOCAL, server.port, ssl_config=ours) as client:
@@ -88,7 +89,7 @@ def test_any_other_certificate_is_refused(tmp_path: Path, case: str) -> None:
     elif case == "expired server":
         server_pair = expired
         client = config(made.clients["alice"], expired.cert)
-    with serving({"drv": Drv()}, config(server_pair, trusted)) as server:
+    with running({"drv": Drv()}, config(server_pair, trusted)) as server:
         with pytest.raises(errors.ConnectionFailed, match=f"{LOCAL}:{server.port}"):
             Client(LOCAL, server.port, ssl_config=client, handshake_timeout=2.0)
 

@@ -15,7 +15,8 @@ import pytest
 from rexec.wire import pyon, pyon_v1
 from rexec.wire.packed_exceptions import GenericRemoteException
 from rexec.wire.pc_rpc import Client
-from tests.wire.serving import Drv, serving
+from tests.serving import running
+from tests.wire.driver import Drv
 
 DATA = Path(__file__).parent / "data"
 NEW = json.loads((DATA / "transcripts.json").read_text(encoding="utf-8"))["sessions"]
@@ -88,7 +89,7 @@ def simplified(line: str, v2: bool) -> Any:
 def test_our_server_answers_a_recorded_client_as_the_real_one_did(name: str) -> None:
     description = "a description" if name == "rpc_calls" else None
     v2 = name != "rpc_v1_client"
-    with serving({"drv": Drv()}, description=description) as server:
+    with running({"drv": Drv()}, description=description) as server:
         with socket.create_connection(("127.0.0.1", server.port), 10) as sock, sock.makefile("rb") as lines:
             for side, text in events(name):
                 if side == "client" and text != "<closed>":

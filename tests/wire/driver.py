@@ -1,16 +1,13 @@
-"""Servers for tests: in a thread with an event loop of its own, on a port that the system gives."""
+"""The driver that the tests of the wire call."""
 
 import asyncio
-import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from rexec.wire.pc_rpc import Server, while_busy
-from rexec.wire.tls import SimpleSSLConfig
+from rexec.wire.pc_rpc import while_busy
 
 
 class Drv:
@@ -101,35 +98,3 @@ class Drv:
         """Return once the test opens the gate."""
         self.holding.set()
         return self.gate.wait(20)
-
-
-@contextlib.contextmanager
-def serving(
-    targets: Mapping[str, Any], ssl_config: SimpleSSLConfig | None = None, **keywords: Any
-) -> Iterator[Server]:
-    """Serve targets until the end of the block."""
-    started: threading.Event = threading.Event()
-    found: list[Any] = []
-
-    async def main() -> None:
-        server = Server(targets, builtin_terminate=True, **keywords)
-        await server.start("127.0.0.1", 0, ssl_config)
-        loop = asyncio.get_running_loop()
-        found[:] = [server, loop]
-        started.set()
-        try:
-            await server.wait_terminate()
-        finally:
-            await server.stop()
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),), name="test-server")
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield found[0]
-    finally:
-        if found:
-            with contextlib.suppress(RuntimeError):  # a test has ended it already
-                found[1].call_soon_threadsafe(found[0].terminate)
-        thread.join(20)
-        assert not thread.is_alive()
