@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,8 +89,12 @@ class Laboratory:
         self._manager: DeviceManager | None = None
         self.database: DeviceDatabase = database
         """The database of the simulation, once it runs."""
+        self._first: dict[str, Fault] = {}
         for text in faults:
-            self.fault(*parse_fault(text))
+            device, fault = parse_fault(text)
+            self._first[device] = self._first.get(device, Fault()) | fault
+        for device, fault in self._first.items():
+            self._place(device, fault)  # what is wrong with it is said before anything starts
 
     def start(self) -> None:
         """Start all servers; SimulationError where one cannot listen, and then none is left."""
@@ -106,6 +110,8 @@ class Laboratory:
             if problems:
                 raise SimulationError("\n".join(problems))
             self._control = _control_server(self, self._control_port)
+            for device, fault in self._first.items():
+                self.fault(device, fault)
         except BaseException:
             self.close()
             raise
@@ -177,6 +183,14 @@ class Laboratory:
             FaultError: There is no such device or method.
 
         """
+        server, target, method = self._place(device, fault)
+        is_silent = fault.silence == 0  # now, not at a call: it is over with the server's next start
+        server.faults[target].set(method, replace(fault, silence=None) if is_silent else fault)
+        if is_silent:
+            server.fall("silence")
+
+    def _place(self, device: str, fault: Fault) -> tuple[SimulatedServer, str, str | None]:
+        """Where a fault belongs: server, target and method; FaultError where that cannot be."""
         server, target, method = self._method(device)
         known = server.performers[target].methods
         ends = fault.delay or fault.death is not None or fault.silence is not None
@@ -185,10 +199,7 @@ class Laboratory:
                 f"fault of {device}: {method} is answered beside all calls, so that only error can be set for it. For "
                 "the others name the device"
             )
-        if fault.silence == 0:
-            server.fall("silence")
-        else:
-            server.faults[target].set(method, fault)
+        return server, target, method
 
     def clear(self, device: str) -> None:
         """Take the faults of a device, or of one of its methods, away."""

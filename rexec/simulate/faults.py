@@ -46,6 +46,16 @@ class Fault:
                 f"silence={self.silence!r}: give the number of the first call without answer, 0 for now"
             )
 
+    def __or__(self, other: "Fault") -> "Fault":
+        """Return both faults in one; where both say the same kind, the other one's value."""
+        return Fault(**{**_said(self), **_said(other)})
+
+
+def _said(fault: Fault) -> dict[str, Any]:
+    """What a fault says beyond nothing."""
+    nothing = Fault.__dataclass_fields__
+    return {name: getattr(fault, name) for name in nothing if getattr(fault, name) != nothing[name].default}
+
 
 def parse_fault(text: str) -> tuple[str, Fault]:
     """Return device (or DEVICE.METHOD) and fault of a text such as "camera:delay=2,error=0.1".

@@ -399,3 +399,17 @@ def test_a_controller_behind_tls_is_simulated_with_its_servers_files(tmp_path: P
         manager.close_devices()
     with laboratory(database) as lab:
         assert lab.get_device("laser").ping() is True
+
+
+def test_faults_from_the_start_add_up_and_silence_is_there_at_once() -> None:
+    faults = ["camera.get_frame:delay=0.1", "camera.get_frame:error=1", "camera.get_size:silence"]
+    with laboratory(CAMERA, {"camera": camera}, faults=faults) as lab:
+        endpoint = lab.database.endpoint("camera")
+        with pytest.raises(ConnectionFailed, match="sent no answer"):
+            Client(endpoint.host, endpoint.port, "camera", handshake_timeout=0.3)
+        lab.revive("camera")
+        began = time.monotonic()
+        with pytest.raises(RuntimeError, match="simulated fault"):
+            lab.get_device("camera").get_frame()
+        assert time.monotonic() - began >= 0.1
+        assert lab.get_device("camera").get_size() == (0, 0)
