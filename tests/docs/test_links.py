@@ -41,6 +41,18 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert not lost
 
 
+def test_the_readme_leads_to_every_guide_and_explanation() -> None:
+    linked = set(links((ROOT / "README.md").read_text(encoding="utf-8")))
+    pages = {f"docs/{path.parent.name}/{path.name}" for path in ROOT.glob("docs/*/*.md")}
+    wanted = {page for page in pages if page.split("/")[1] in {"tutorial", "how-to", "explanation"}}
+    assert wanted <= linked
+
+
+def test_a_decision_bears_its_number() -> None:
+    for path in ROOT.glob("docs/decisions/*.md"):
+        assert path.read_text(encoding="utf-8").startswith(f"# {int(path.name[:4])}. "), path.name
+
+
 def test_a_lost_link_is_found() -> None:
     assert list(links("| [a](no.md#x) |\n| --- |\n\n![b](c.svg) <https://d.org>\n")) == ["no.md#x", "c.svg"]
     assert anchors("# A `b` c: d\n## DDB410\n") == {"a-b-c-d", "ddb410"}
