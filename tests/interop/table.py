@@ -2,9 +2,9 @@
 
     python -m tests.interop.table --library 1.10=PYTHON --artiq 9=PYTHON [--output docs/reference/compatibility.md]
 
-PYTHON is an interpreter that has the reference library, or ARTIQ. A test counts if it runs with the peer and is skipped
-without one. The table goes between the two marks of the page, or to standard output. The exit status is 1 if any
-test failed; the table says so then.
+PYTHON is an interpreter that has the reference library, or ARTIQ. A test counts if it needs the peer, which its name
+tells (`SELECTED`), and was not skipped. The table goes between the two marks of the page, or to standard output. The
+exit status is 1 if any test failed; the table says so then.
 """
 
 import argparse
@@ -25,6 +25,11 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 BEGIN: Final = "<!-- begin of what tests/interop/table.py writes -->"
 END: Final = "<!-- end of what tests/interop/table.py writes -->"
 VARIABLES: Final = {"library": "REXEC_PEER_PYTHON", "artiq": "ARTIQ_PYTHON"}
+SELECTED: Final = {
+    "library": "test_interop or test_peers or reference or stock or sipyco",
+    "artiq": "test_peers or test_inside_artiq or of_artiq or test_master or test_managers or (test_bridge and bin)",
+}
+"""What pytest's -k is given: of these files, the tests that need a peer of a kind."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +103,17 @@ class Peer:
         return f"{'ARTIQ' if self.kind == 'artiq' else 'library'} {self.release}"
 
 
-def run(variables: Mapping[str, str], files: Sequence[str]) -> dict[str, str]:
-    """Run some files of tests with some peers and return the outcome of each test by its name."""
+def run(peer: Peer) -> dict[str, str]:
+    """Run the tests that need a peer with it, and return the outcome of each by its name."""
+    files = [file for row in ROWS if peer.kind in row.kinds for file in row.files]
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES.values()}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--timeout", "120", f"--junitxml={report}"]
         subprocess.run(
-            [*command, *files],
+            [*command, "-k", SELECTED[peer.kind], *files],
             cwd=ROOT,
-            env={**environment, **variables},
+            env={**environment, VARIABLES[peer.kind]: peer.python},
             stdout=subprocess.DEVNULL,
             check=False,
         )
@@ -126,27 +132,23 @@ def outcomes(report: str) -> dict[str, str]:
     return found
 
 
-def cell(row: Row, kind: str, with_peer: Mapping[str, str], without: Mapping[str, str]) -> str:
+def cell(row: Row, kind: str, outcomes_by_name: Mapping[str, str]) -> str:
     """Return what one peer did in one row of tests."""
     if kind not in row.kinds:
         return ""
     starts = tuple(f"{file.removesuffix('.py').replace('/', '.')}::" for file in row.files)
-    counts: Counter[str] = Counter(
-        outcome
-        for name, outcome in with_peer.items()
-        if name.startswith(starts) and without.get(name) != "passed" and outcome != "skipped"
-    )
+    counts = Counter(outcome for name, outcome in outcomes_by_name.items() if name.startswith(starts))
     return ", ".join(f"{counts[each]} {each}" for each in ("passed", "failed") if counts[each]) or "—"
 
 
-def table(peers: Sequence[Peer], results: Sequence[Mapping[str, str]], without: Mapping[str, str]) -> str:
+def table(peers: Sequence[Peer], results: Sequence[Mapping[str, str]]) -> str:
     """Return the table: a row a file, a column a peer."""
     lines = [
         f"| what, and the tests that show it | {' | '.join(peer.title for peer in peers)} |",
         "| --- |" + " --- |" * len(peers),
     ]
     for row in ROWS:
-        cells = [cell(row, peer.kind, each, without) for peer, each in zip(peers, results, strict=True)]
+        cells = [cell(row, peer.kind, each) for peer, each in zip(peers, results, strict=True)]
         where = ", ".join(f"`{file}`" for file in row.files)
         lines.append(f"| {row.text} ({where}) | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -169,12 +171,10 @@ def main() -> int:
     parser.add_argument("--output", type=Path, metavar="FILE", help="page to write the table into")
     options = parser.parse_args()
     peers = [Peer(kind, *each.partition("=")[::2]) for kind in VARIABLES for each in vars(options)[kind]]
-    without = run({}, [file for row in ROWS for file in row.files])
     results = []
     for peer in peers:
         start = time.monotonic()
-        files = [file for row in ROWS if peer.kind in row.kinds for file in row.files]
-        results.append(run({VARIABLES[peer.kind]: peer.python}, files))
+        results.append(run(peer))
         for name, outcome in results[-1].items():
             if outcome == "failed":
                 print(f"{peer.title}: {name} failed", file=sys.stderr)
@@ -186,7 +186,7 @@ def main() -> int:
     text = (
         f"Run on {datetime.now(UTC):%Y-%m-%d} at commit {commit or '?'}, Python {python}, {sys.platform}.\n\n"
     )
-    text += table(peers, results, without)
+    text += table(peers, results)
     print(text)
     if options.output is not None:
         page = options.output.read_text(encoding="utf-8")
