@@ -17,7 +17,7 @@ from rexec.remote._shipper import Shipper
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.1
-_PATIENCE: Final = 0.03
+_PATIENCE: Final = 0.015
 """An end is noticed late by this part of what the job took."""
 _SHARE: Final = 0.001
 """Seconds that a thread waits for each other one that asks, so that many controllers do not cost a processor."""
