@@ -4,6 +4,7 @@ import ast
 import functools
 import importlib.metadata
 import inspect
+import json
 import linecache
 import re
 import symtable
@@ -186,9 +187,22 @@ def _parsed(text: str) -> ast.Module:
         return ast.Module([], [])  # edited since it was imported; its imports are found by value only
 
 
-@functools.lru_cache(maxsize=256)
-def _distributed(top: str) -> bool:
-    return top in importlib.metadata.packages_distributions()
+@functools.cache
+def _installed_elsewhere() -> frozenset[str]:
+    """Return the top-level modules of packages that are installed from a folder of their own, not in site-packages.
+
+    Others need not be looked up: where their files are says it. (`packages_distributions` reads every list of files.)
+    """
+    found: set[str] = set()
+    for package in importlib.metadata.distributions():
+        origin = json.loads(package.read_text("direct_url.json") or "{}")
+        if origin.get("dir_info", {}).get("editable") or not _installed(str(package.locate_file(""))):
+            found |= set((package.read_text("top_level.txt") or "").split())
+    return frozenset(found)
+
+
+def _installed(file: str) -> bool:
+    return "site-packages" in file or "dist-packages" in file
 
 
 def is_local(module: types.ModuleType) -> bool:
@@ -201,6 +215,6 @@ def is_local(module: types.ModuleType) -> bool:
         return True
     if top in _OURS:  # an editable installation is on no list of what is installed
         return False
-    if not file or "site-packages" in file or "dist-packages" in file or hasattr(module, "__path__"):
+    if not file or _installed(file) or hasattr(module, "__path__"):
         return False
-    return not _distributed(top)
+    return top not in _installed_elsewhere()
