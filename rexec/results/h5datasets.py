@@ -11,6 +11,7 @@ from rexec.results.checksums import checksum
 from rexec.results.fold import Item
 from rexec.results.forms import Form, row_of, rows_array
 from rexec.results.names import hdf5_names
+from rexec.results.reserve import upper_size
 from rexec.results.storage import form_in_file, stored
 from rexec.wire import pyon
 
@@ -55,6 +56,22 @@ class GroupWriter:
     def names(self) -> Mapping[str, str]:
         """Path of each dataset inside the group."""
         return self._names
+
+    def upper_size(self, items: Mapping[str, Item], since: int = 0) -> int:
+        """Return bytes that `update` may add to the file at the most."""
+        total = 0
+        for key, item in items.items():
+            old = self._written.get(key)
+            edited = item.edited_since(since)
+            if old is None or old.generation != item.generation:
+                total += upper_size(item.value)
+            elif old.changed != item.changed or edited is not None:
+                if isinstance(item.value, list) and old.grows and edited is None:
+                    total += upper_size(item.value[old.rows :]) + 4 * _CHUNK
+                else:
+                    total += upper_size(item.value)
+        # Chunks are written anew beside the old ones; groups, names and attributes come on top.
+        return total + total // 50 + 8192 * len(items) + 2 * _CHUNK
 
     def update(
         self,

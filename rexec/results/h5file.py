@@ -15,6 +15,7 @@ from rexec.results.fold import RunState
 from rexec.results.forms import form_of
 from rexec.results.h5datasets import GroupWriter
 from rexec.results.nexus import write_plot
+from rexec.results.reserve import reserve, upper_size, write_empty
 from rexec.wire import pyon
 
 _log = logging.getLogger(__name__)
@@ -74,9 +75,13 @@ class FoldedFile:
             self._start_over()
         if self._begun and self._lost > _worth_compacting(self.path.stat().st_size, compact):
             self._start_over()
-        mode = "r+" if self._begun else "w"
         try:
-            with h5py.File(self.path, mode) as file:
+            if not self._begun:
+                write_empty(self.path)
+            added = self._datasets.upper_size(state.datasets, self._epoch)
+            added += self._archive.upper_size(state.archive, self._epoch) + upper_size(state.identity)
+            reserve(self.path, self.path.stat().st_size + added)
+            with h5py.File(self.path, "r+") as file:
                 self._begun = True
                 _write_identity(file, state.identity)
                 ours = _write_ours(file, state, self._identifier)
