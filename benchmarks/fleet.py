@@ -99,7 +99,7 @@ def controllers(number: int, processes: int, longest: float) -> Iterator[list[in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=50, help="controllers (default: %(default)d)")
-    parser.add_argument("-p", type=int, default=10, help="processes that they share (default: %(default)d)")
+    parser.add_argument("-p", type=int, default=5, help="processes that they share (default: %(default)d)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the slowest (default: %(default)g)")
     parser.add_argument("--repeat", type=int, default=3, help="times from the start (default: %(default)d)")
     args = parser.parse_args()
