@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rexec.wire._framing import FrameReader
@@ -97,6 +97,45 @@ class LineProtocol(asyncio.BufferedProtocol):
         self._closing = True
         self._abort()
         await self.closed
+
+
+class Follower:
+    """What subscribers and receivers have in common: a connection, and callbacks.
+
+    Args:
+        what: What is followed, for errors.
+        notify_cb: Called with each value; a function or several.
+        disconnect_cb: Called when the connection is lost.
+
+    """
+
+    def __init__(
+        self,
+        what: str,
+        notify_cb: Callable[[Any], Any] | Iterable[Callable[[Any], Any]],
+        disconnect_cb: Callable[[], Any] | None,
+    ) -> None:
+        self.notify_cbs = [notify_cb] if callable(notify_cb) else list(notify_cb)
+        self.disconnect_cb = disconnect_cb
+        self._what = what
+        self._protocol: LineProtocol | None = None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._protocol is not None:
+            await self._protocol.close()
+            self._protocol = None
+
+    def _notify(self, value: Any) -> None:
+        for callback in self.notify_cbs:
+            try:
+                callback(value)
+            except Exception:
+                _log.exception("a callback of the %s failed", self._what)
+
+    def _lost(self) -> None:
+        if self.disconnect_cb is not None:
+            self.disconnect_cb()
 
 
 async def connect_lines(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rexec.wire import pyon
 from rexec.wire._limits import Limits
-from rexec.wire._stream_client import LineProtocol, connect_lines
+from rexec.wire._stream_client import Follower, connect_lines
 from rexec.wire._stream_server import StreamServer
 from rexec.wire.pyon_v1 import encode as pyon_v1_encode
 from rexec.wire.tls import SimpleSSLConfig
@@ -62,7 +62,7 @@ class Broadcaster(StreamServer):
             subscription.put(line)
 
 
-class Receiver:
+class Receiver(Follower):
     """Receives the messages of one name.
 
     Args:
@@ -78,10 +78,8 @@ class Receiver:
         notify_cb: Callable[[Any], Any] | Iterable[Callable[[Any], Any]],
         disconnect_cb: Callable[[], Any] | None = None,
     ) -> None:
+        super().__init__(f"receiver of {name!r}", notify_cb, disconnect_cb)
         self.name = name
-        self.notify_cbs = [notify_cb] if callable(notify_cb) else list(notify_cb)
-        self.disconnect_cb = disconnect_cb
-        self._protocol: LineProtocol | None = None
 
     async def connect(
         self,
@@ -103,22 +101,5 @@ class Receiver:
             ConnectionFailed: No connection could be made.
 
         """
-        self._protocol = await connect_lines(host, port, ssl_config, self._received, self._lost, timeout)
+        self._protocol = await connect_lines(host, port, ssl_config, self._notify, self._lost, timeout)
         self._protocol.write(_BANNER + self.name.encode("ascii") + b"\n")
-
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._protocol is not None:
-            await self._protocol.close()
-            self._protocol = None
-
-    def _received(self, obj: Any) -> None:
-        for callback in self.notify_cbs:
-            try:
-                callback(obj)
-            except Exception:
-                _log.exception("a callback of the receiver of %r failed", self.name)
-
-    def _lost(self) -> None:
-        if self.disconnect_cb is not None:
-            self.disconnect_cb()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rexec.wire import pyon, pyon_v1
 from rexec.wire._limits import Limits
-from rexec.wire._stream_client import LineProtocol, connect_lines
+from rexec.wire._stream_client import Follower, connect_lines
 from rexec.wire._stream_server import WHOLE, StreamServer, Subscription
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -242,7 +242,7 @@ class Publisher(StreamServer):
         subscription.put(self._line(mod), part)
 
 
-class Subscriber:
+class Subscriber(Follower):
     """Follows a structure of a publisher.
 
     Args:
@@ -261,13 +261,9 @@ class Subscriber:
         notify_cb: Callback | Iterable[Callback] | None = None,
         disconnect_cb: Callable[[], Any] | None = None,
     ) -> None:
+        super().__init__(f"subscriber to {notifier_name!r}", notify_cb or [], disconnect_cb)
         self.notifier_name = notifier_name
         self.target_builder = target_builder
-        self.disconnect_cb = disconnect_cb
-        if notify_cb is None:
-            notify_cb = []
-        self.notify_cbs = [notify_cb] if callable(notify_cb) else list(notify_cb)
-        self._protocol: LineProtocol | None = None
         self._target: Any = None
 
     async def connect(
@@ -298,12 +294,6 @@ class Subscriber:
         self._protocol = protocol
         protocol.write(_BANNER + self.notifier_name.encode("ascii") + b"\n")
 
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._protocol is not None:
-            await self._protocol.close()
-            self._protocol = None
-
     def _received(self, mod: Any) -> None:
         if not isinstance(mod, dict) or "action" not in mod:
             raise ValueError(f"no modification: {mod!r:.80}")
@@ -311,12 +301,4 @@ class Subscriber:
             self._target = self.target_builder(mod["struct"])
         else:
             process_mod(self._target, mod)
-        for callback in self.notify_cbs:
-            try:
-                callback(mod)
-            except Exception:
-                _log.exception("a callback of the subscriber to %r failed", self.notifier_name)
-
-    def _lost(self) -> None:
-        if self.disconnect_cb is not None:
-            self.disconnect_cb()
+        self._notify(mod)
