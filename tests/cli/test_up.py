@@ -46,7 +46,7 @@ def entry(port: int, **further: Any) -> dict[str, Any]:
     return {
         **base,
         "ping_timer": 0.3,
-        "ping_timeout": 1.0,
+        "ping_timeout": 2.0,
         "term_timeout": 2.0,
         "retry_timer": 0.3,
         **further,
@@ -112,7 +112,7 @@ def test_a_busy_controller_is_left_alone(folder: Path) -> None:
     write(folder, {"a": entry(port)})
     with up(folder) as running:
         first = running.next("a", "up")
-        call(port, "work", 4.0)  # four times the ping timeout
+        call(port, "work", 4.0)  # twice the ping timeout
         reason = running.next("a", "busy")["reason"]
         assert "in a call (it still shakes hands); connected: 127.0.0.1:" in reason
         assert f"(pid {os.getpid()}: " in reason
