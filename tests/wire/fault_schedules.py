@@ -158,7 +158,7 @@ class Arena:
             Wrong: A call got a wrong result, or waited past its deadline.
         """
         proxy = Proxy(self._port, schedules)
-        port = asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(10)
+        port = asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(60)
         outcome = Outcome(deadline=deadline)
         try:
             if mode == "asyncio":
@@ -169,7 +169,7 @@ class Arena:
                 features = {"blocking": FEATURES, "blocking-v2": (PYON_V2,), "blocking-v1": ()}[mode]
                 _blocking(port, calls, features, outcome, self._pulse)
         finally:
-            asyncio.run_coroutine_threadsafe(proxy.stop(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(proxy.stop(), self._loop).result(60)
         return outcome
 
 
