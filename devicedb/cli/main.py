@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from devicedb.cli import completion
 from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.pipe import READER_GONE, reader_has_gone
 from devicedb.errors import DeviceDBError
 
 SUBCOMMANDS: Final[dict[str, str]] = {
@@ -61,14 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"devicedb.cli.{command}")
     run = cast(Callable[[Sequence[str]], int], module.main)
     try:
-        return run(arguments.arguments)
+        status = run(arguments.arguments)
+        sys.stdout.flush()
+        return status
     except DeviceDBError as error:
         print(f"devicedb {command}: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # The reader has gone (`| head`): say nothing more, not even at the interpreter's end.
-        sys.stderr.close()
-        return 141
+        if not reader_has_gone():
+            raise
+        return READER_GONE
     except KeyboardInterrupt:
         print(f"devicedb {command}: interrupted", file=sys.stderr)
         return 130

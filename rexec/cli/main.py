@@ -80,11 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     arguments = get_argparser().parse_args(argv)
     command: str = arguments.command
+    from devicedb.cli.pipe import READER_GONE, reader_has_gone
+
     try:
         module = importlib.import_module(f"rexec.cli.{command}")
         run = cast(Callable[[Sequence[str]], int], module.main)
-        return run(arguments.arguments)
+        status = run(arguments.arguments)
+        sys.stdout.flush()
+        return status
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and reader_has_gone():
+            return READER_GONE
         # Only now: these classes are in packages that take long to import.
         from rexec.cli.errors import EXPECTED_ERRORS, render
 
