@@ -32,6 +32,8 @@ BATCH = 0.15
 MOST_CALLS = 2000
 SLOW = 0.7
 """A call of this many seconds is measured in three rounds only."""
+VERY_SLOW = 3.0
+"""And one of this many once."""
 STOCK_SIZES = 64
 """Largest array, in MB, that is sent to or from a reference end: beyond, one call takes many seconds."""
 STOCK_REQUEST = 2
@@ -173,10 +175,11 @@ def row(running: list[Pair], method: str, size: int, rounds: int) -> Row:
     counts: dict[str, int] = {}
     wanted: dict[str, int] = {}
     for pair in taking_part:
-        pair.measure(method, bytes_, 1)  # memory, caches and prepared lines
-        seconds = pair.measure(method, bytes_, 1 if size else 50)[0]
+        seconds = pair.measure(method, bytes_, 1)[0]  # memory, caches and prepared lines
+        if seconds < SLOW:
+            seconds = pair.measure(method, bytes_, 1 if size else 50)[0]
         counts[pair.peer.name] = max(1, min(MOST_CALLS, round(BATCH / seconds)))
-        wanted[pair.peer.name] = min(rounds, 3) if seconds > SLOW else rounds
+        wanted[pair.peer.name] = rounds if seconds < SLOW else min(rounds, 3 if seconds < VERY_SLOW else 1)
     found: Row = {pair.peer.name: Figures() for pair in taking_part}
     for number in range(rounds):
         for pair in taking_part:
