@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rexec.remote
@@ -52,7 +52,7 @@ def built(value: Any) -> Any:
     return builder.value()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(value=VALUES)
 def test_a_value_comes_together_as_it_was(value: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +63,7 @@ def test_a_value_comes_together_as_it_was(value: Any) -> None:
     assert type(made) is type(value)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(value=VALUES)
 def test_the_weight_of_a_value_is_no_less_than_its_length_on_the_wire(value: Any) -> None:
     most = weight(value)
