@@ -63,15 +63,16 @@ class GroupWriter:
         for key, item in items.items():
             old = self._written.get(key)
             edited = item.edited_since(since)
-            if old is None or old.generation != item.generation:
-                total += upper_size(item.value)
-            elif old.changed != item.changed or edited is not None:
+            if old is not None and old.generation == item.generation:
+                if old.changed == item.changed and edited is None:
+                    continue
                 if isinstance(item.value, list) and old.grows and edited is None:
                     total += upper_size(item.value[old.rows :]) + 4 * _CHUNK
-                else:
-                    total += upper_size(item.value)
-        # Chunks are written anew beside the old ones; groups, names and attributes come on top.
-        return total + total // 50 + 8192 * len(items) + 2 * _CHUNK
+                    continue
+            size = upper_size(item.value)
+            total += size + (_CHUNK if size > 2 * COMPRESS_FROM else 0)
+        # Chunks may be written anew beside the old ones; groups, names and attributes come on top.
+        return total + total // 50 + 4096 * len(items) + 16384
 
     def update(
         self,
