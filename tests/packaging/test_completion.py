@@ -11,7 +11,7 @@ import pytest
 def script(program: str, shell: str) -> str:
     """Return what the program prints."""
     command = [sys.executable, "-m", program, "--print-completion", shell]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout
 
 
 def run(program: str, path: Path, *arguments: str, folder: Path | None = None) -> str:
@@ -20,7 +20,7 @@ def run(program: str, path: Path, *arguments: str, folder: Path | None = None) -
     if shell is None:
         pytest.skip(f"{program} is not on the path")
     command = [shell, *arguments, str(path)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
     assert (done.stderr, done.returncode) == ("", 0)
     return done.stdout
 
@@ -68,6 +68,6 @@ def test_tcsh_gets_every_command() -> None:
 
 def test_another_shell_is_refused() -> None:
     command = [sys.executable, "-m", "rexec", "--print-completion", "fish"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 2
     assert "invalid choice: 'fish'" in done.stderr
