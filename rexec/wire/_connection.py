@@ -11,6 +11,7 @@ from typing import Any, Final
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
+from rexec.wire._spin import Spin
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, reason_of
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -73,6 +74,9 @@ class Connection:
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(sock, select.POLLIN)
+        # Of TLS, poll does not see what is decrypted already.
+        is_plain = self._poll is not None and not isinstance(sock, ssl.SSLSocket)
+        self._spin = Spin(self._poll) if is_plain else None
 
     def local_host(self) -> str:
         """Return the address of this end."""
@@ -165,6 +169,8 @@ class Connection:
         reader = self.reader
         while (frame := reader.take()) is None:
             self._bound(silence, deadline)
+            if self._spin is not None:
+                self._spin.wait()
             count = self.sock.recv_into(reader.space())
             if count == 0:
                 raise ConnectionBroken(f"{self.where} closed the connection")

@@ -14,6 +14,7 @@ from typing import Any, Final
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._protocol import Codec
+from rexec.wire._spin import Spin
 
 _PIECES_AT_ONCE: Final = 512
 _RECEPTIONS_AT_ONCE: Final = 16
@@ -55,6 +56,7 @@ class Link:
         self.tight = False
         """Whether the client sends its next call right after it has an answer."""
         self._poll: Any = None
+        self._spin: Spin | None = None
 
     def handshake_tls(self) -> int:
         """Take the next step of the TLS handshake; return what to wait for, 0 when done.
@@ -112,15 +114,18 @@ class Link:
             WireError: What arrived is no message.
 
         """
-        if self._poll is None:
+        if self._spin is None:
             if not hasattr(select, "poll") or isinstance(self.sock, ssl.SSLSocket):
                 return None
             self._poll = select.poll()
             self._poll.register(self.sock, select.POLLIN)
-        while self._poll.poll(milliseconds):
+            self._spin = Spin(self._poll)
+        came = self._spin.wait() or self._poll.poll(milliseconds)
+        while came:
             frame = self.receive()
             if frame is not None or time.monotonic() > until:
                 return frame
+            came = self._poll.poll(milliseconds)
         return None
 
     def send(self, pieces: Sequence[Buffer], *, patience: float = _PATIENCE) -> bool:
