@@ -45,7 +45,8 @@ class MasterDatasets:
         self._where: Final = f"the master at {host}:{port}"
         what = f"datasets of {self._where}"
         try:
-            self._client = Client(host, port, None, handshake_timeout=timeout)
+            # One attempt to connect again at a time: when the next one is due is decided here.
+            self._client = Client(host, port, None, handshake_timeout=timeout, reconnect_timeout=0.0)
         except (WireError, OSError) as error:
             raise MasterUnreachable(
                 f"{what}: {error}. Is artiq_master or `rexec master` running there?"

@@ -405,7 +405,7 @@ class Theirs(EnvExperiment):
     def build(self):
         self.setattr_device("scheduler")
         self.setattr_device("ccb")
-        self.setattr_argument("n", NumberValue(2, precision=0, step=1, scale=1))
+        self.setattr_argument("n", NumberValue(2))
         self.setattr_argument("p", PYONValue([1]))
         self.setattr_argument("s", Scannable(default=RangeScan(0, 1, 3)))
     def run(self):
