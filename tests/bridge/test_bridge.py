@@ -6,8 +6,9 @@ import errno
 import itertools
 import os
 import socket
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -259,6 +260,34 @@ def test_a_recording_goes_on_in_another_file_by_size_and_each_is_complete_by_its
             assert changes(run, "points")[0].value == points[: len(changes(run, "points")[0].value)]
     assert points == list(range(400))
     assert levels == list(range(400))
+
+
+@pytest.mark.parametrize("every", ["day", "hour"])
+def test_a_recording_goes_on_in_another_file_when_a_day_or_an_hour_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: Literal["day", "hour"]
+) -> None:
+    class Clock(datetime):
+        shown = datetime(2026, 3, 28, 22, 30)
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return cls.shown
+
+    monkeypatch.setattr(rexec.bridge.part, "datetime", Clock)
+    with serving(tmp_path) as served, served.client("dataset_db") as client:
+        with bridging(tmp_path / "history", served.port("notify"), "record", rotate_every=every) as bridge:
+            client.set("level", 1)
+            bridge.caught_up(1)
+            Clock.shown = datetime(2026, 3, 28, 23, 30)  # another hour of the same day
+            assert every == "day" or within_files(bridge, 2)
+            Clock.shown = datetime(2026, 3, 29, 0, 30)
+            assert within_files(bridge, 2 if every == "day" else 3)
+            client.set("level", 2)
+            bridge.caught_up(2)
+        files = bridge.files()
+    assert len(files) == (2 if every == "day" else 3)
+    with rexec.results.open(files[-1]) as run:
+        assert [(each.value, each.is_found) for each in changes(run, "level")] == [(1, True), (2, False)]
 
 
 def within_files(bridge: Any, count: int) -> bool:
