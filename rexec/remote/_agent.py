@@ -1,7 +1,9 @@
 """What is put on a controller before anything else: the agent's source, and the few lines that make it an agent."""
 
+import base64
 import inspect
 import re
+import zlib
 from hashlib import sha256
 from typing import Final
 
@@ -34,13 +36,17 @@ def agent_source() -> str:
 SOURCE: Final = agent_source()
 KEY: Final = "_rexec_agent_" + sha256(SOURCE.encode()).hexdigest()[:12]
 
+PACKED: Final = base64.b64encode(zlib.compress(SOURCE.encode(), 9)).decode()
+"""The source again: every connection of a fleet carries and parses it, and only the first one of a process needs it."""
+
 STUB: Final = f'''
-def _rexec_boot(source):
+def _rexec_boot(packed):
     agent = controller_initial_namespace.get("{KEY}")
     if agent is None:
-        import linecache, sys, types
+        import base64, linecache, sys, types, zlib
         module = sys.modules.get("{KEY}")  # of another controller in this process
         if module is None:
+            source = zlib.decompress(base64.b64decode(packed)).decode()
             module = types.ModuleType("{KEY}")
             file = "{_shipped_errors.SELF_FILE}"
             linecache.cache[file] = (len(source), None, source.splitlines(True), file)
@@ -49,7 +55,7 @@ def _rexec_boot(source):
         agent = controller_initial_namespace["{KEY}"] = module.Agent(controller_initial_namespace)
 
 
-_rexec_boot({SOURCE!r})
+_rexec_boot({PACKED!r})
 
 
 def _rexec_request(session, action, payload, hello=None):
