@@ -57,12 +57,14 @@ class DatasetManager:
         self,
         key: str,
         value: Any,
-        metadata: Metadata | None = None,
+        metadata: Metadata | bool | None = None,
         broadcast: bool = False,
         persist: bool = False,
         archive: bool = True,
     ) -> None:
         """Set a dataset.
+
+        ARTIQ 7 knows no metadata: its experiments pass broadcast, persist and archive from the third place on.
 
         Args:
             key: Name of the dataset; "a/b" is `b` in the group `a` of the result file.
@@ -75,6 +77,9 @@ class DatasetManager:
         """
         if not isinstance(key, str):
             raise TypeError(f"the name of a dataset is a str, not {key!r}")
+        if isinstance(metadata, bool):
+            broadcast, persist, archive = metadata, broadcast, persist
+            metadata = None
         broadcast = broadcast or persist
         metadata = dict(metadata or {})
         if not (broadcast or archive):

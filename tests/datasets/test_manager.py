@@ -274,3 +274,11 @@ def test_same_compares_at_every_depth() -> None:
     assert same({"a": [np.arange(3), float("nan")]}, {"a": [np.arange(3), float("nan")]})
     assert not same([np.arange(3)], [np.arange(3.0)])
     assert not same([1], [True])
+
+
+def test_an_experiment_of_artiq_7_sets_datasets_without_metadata() -> None:
+    with DatasetDB() as db:
+        manager = DatasetManager(db)
+        manager.set("shown", 1, True, False, False)
+        manager.set("filed", 2, False, False, True)
+        assert (db.snapshot(), set(manager.local)) == ({"shown": (False, 1, {})}, {"filed"})
