@@ -21,7 +21,12 @@ _OURS: Final = (schemas, devicedb, rexec)
 
 
 def check_names(folder: Path) -> None:
-    """Raise ExperimentFileError if a module of `folder` bears the name of one of this program's packages."""
+    """Raise ExperimentFileError if a module of `folder` bears the name of one of this program's packages.
+
+    A folder that has all of them is a clone of this project, which takes nobody's place: what was imported stays.
+    """
+    if all((folder / package.__name__ / "__init__.py").is_file() for package in _OURS):
+        return
     for package in _OURS:
         name = package.__name__
         own = Path(str(package.__file__)).resolve().parent

@@ -128,6 +128,16 @@ def test_our_own_repository_is_no_such_folder() -> None:
     check_names(Path(__file__).parents[2])
 
 
+def test_a_clone_beside_the_installed_packages_is_no_such_folder(tmp_path: Path) -> None:
+    for name in ("schemas", "devicedb", "rexec"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    check_names(tmp_path)
+    (tmp_path / "rexec" / "__init__.py").unlink()
+    with pytest.raises(ExperimentFileError, match="bears the name"):
+        check_names(tmp_path)
+
+
 def test_abstract_bases_are_no_experiments(tmp_path: Path) -> None:
     _, module = load(tmp_path, "from rexec.experiment import *\n" + TWO)
     assert list(experiment_classes(module)) == ["One", "Two"]  # type: ignore[arg-type]
