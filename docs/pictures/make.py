@@ -1,7 +1,7 @@
 """Makes the pictures of the README and of the documentation: `python docs/pictures/make.py [FOLDER [NAME ...]]`.
 
 Terminals are shown with what the programs really printed, plots are of runs that were really done. They are SVG, and
-the same again where the numbers are (the rates of a run are not).
+the same again where the numbers are (the time and the rates of a run are not).
 """
 
 import os
