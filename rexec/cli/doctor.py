@@ -5,9 +5,12 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +21,10 @@ from rexec.doctor import Audit, Finding, run
 from rexec.doctor.audit import load_checks
 from rexec.wire.tls import SimpleSSLConfig
 
-_STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
+_STYLES: Final = {"ok": "green", "warning": "yellow", "error": "red"}
+_HEADINGS: Final = ("device", "address", "target", "", "round trip")
+_NARROWEST: Final = 40
+"""Columns that a finding must have beside these; it is a sentence or two."""
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -90,17 +96,31 @@ def _tls(options: argparse.Namespace) -> SimpleSSLConfig | None:
 
 
 def print_table(findings: Sequence[Finding]) -> None:
-    """Print findings as a table."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("device", "address", "target", "", "round trip", "finding"):
-        table.add_column(heading, no_wrap=heading != "finding", overflow="fold")
-    for each in findings:
-        trip = f"{each.milliseconds:.1f} ms" if each.milliseconds is not None else ""
-        cells = (each.name, each.address, each.target or "", each.cause, trip, said(each))
-        table.add_row(
-            *(Text(cell, _STYLES[each.severity] if at == 3 else "") for at, cell in enumerate(cells))
-        )
-    Console().print(table)
+    """Print findings as a table; where the terminal is too narrow for it, each finding below its device."""
+    console = Console()
+    rows = [_cells(each) for each in findings]
+    widths = [max(map(cell_len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    if console.width - sum(widths) - 2 * len(widths) >= _NARROWEST:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in (*_HEADINGS, "finding"):
+            table.add_column(heading, no_wrap=heading != "finding", overflow="fold")
+        for row, each in zip(rows, findings, strict=True):
+            table.add_row(*_styled(row, each), Text(said(each)))
+        console.print(table)
+        return
+    for row, each in zip(rows, findings, strict=True):
+        wide = [set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)]
+        console.print(Text("  ").join(_styled(wide, each)), soft_wrap=True)
+        console.print(Padding(Text(said(each), overflow="fold"), (0, 0, 0, 4)))
+
+
+def _cells(finding: Finding) -> list[str]:
+    trip = f"{finding.milliseconds:.1f} ms" if finding.milliseconds is not None else ""
+    return [finding.name, finding.address, finding.target or "", finding.cause, trip]
+
+
+def _styled(cells: Sequence[str], finding: Finding) -> list[Text]:
+    return [Text(cell, _STYLES[finding.severity] if at == 3 else "") for at, cell in enumerate(cells)]
 
 
 def said(finding: Finding) -> str:

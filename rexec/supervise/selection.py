@@ -150,4 +150,5 @@ def _why(host: str, found: frozenset[str], own: frozenset[str]) -> str:
     """Return why a host is not this machine."""
     if not found:
         return f"host {host!r} does not resolve"
-    return f"host {host!r} is {', '.join(sorted(found))}, none of this machine's addresses ({', '.join(sorted(own))})"
+    named = "" if found == {host} else f" is {', '.join(sorted(found))},"
+    return f"host {host!r}{named or ' is'} none of this machine's addresses ({', '.join(sorted(own))})"

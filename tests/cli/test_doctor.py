@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rexec.cli.doctor import main
+from rexec.cli.doctor import main, print_table
+from rexec.doctor import Finding
 from tests.serving import free_port, serving
 
 
@@ -39,6 +40,27 @@ def test_the_program_says_what_it_found_and_fails(tmp_path: Path) -> None:
         done = doctor(tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     assert "refused" in done.stdout
+
+
+def test_the_finding_stands_below_its_device_where_the_terminal_is_narrow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "nobody listens there. Start it with: aqctl_lamp -p 3290"
+    findings = [
+        Finding(name="lamp", address="[::1]:3290", target="lamp", cause="ok", message="", milliseconds=0.4),
+        Finding(name="lamp_of_the_other_table", address="[::1]:3291", cause="refused", message=reason),
+    ]
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(findings)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].split() == ["lamp", "[::1]:3290", "lamp", "ok", "0.4", "ms"]
+    assert lines[-2].split() == ["lamp_of_the_other_table", "[::1]:3291", "refused"]
+    assert lines[-1] == f"    {reason}"
+    monkeypatch.setenv("COLUMNS", "150")
+    print_table(findings)
+    heading, *_, last = capsys.readouterr().out.splitlines()
+    assert heading.split()[-1] == "finding"
+    assert last.index(reason) == heading.index("finding")
 
 
 def test_formats_and_exit_status(

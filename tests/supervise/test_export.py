@@ -31,7 +31,7 @@ def specs(tmp_path: Path) -> dict[str, Spec]:
     }
     selection = Selector([], tmp_path).select(from_dict(raw, "db"))
     assert list(selection.left_out) == ["far away"]
-    assert "192.0.2.1, none of this machine's addresses" in selection.left_out["far away"]
+    assert "host '192.0.2.1' is none of this machine's addresses" in selection.left_out["far away"]
     return selection.specs
 
 
