@@ -24,7 +24,7 @@ def expid(
     file: Path, class_name: str, arguments: ArgumentManager, given: Mapping[str, Any], log_level: int
 ) -> dict[str, Any]:
     """Return ARTIQ's description of a run; arguments hold the defaults that were used (HAZARDS D15)."""
-    used = {key: each.value for key, each in arguments.used.items()}
+    used = {key: _as_given(each.value) for key, each in arguments.used.items()}
     return {
         "file": str(file),
         "class_name": class_name,
@@ -33,6 +33,13 @@ def expid(
         "repo_rev": "N/A",
         "devarg_override": "",
     }
+
+
+def _as_given(value: Any) -> Any:
+    """Return the value of an argument in the form that gives it: a scan, ours or ARTIQ's, as its description."""
+    describe = getattr(value, "describe", None)
+    described = describe() if callable(describe) else None
+    return described if isinstance(described, dict) and "ty" in described else value
 
 
 def identity(

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from devicedb import from_dict
-from rexec.experiment import git
+from rexec.experiment import NumberValue, RangeScan, Scannable, git
+from rexec.experiment.argument_manager import ArgumentManager
 from rexec.experiment.git import git_state
-from rexec.experiment.identity import identity, local_sources
+from rexec.experiment.identity import encodable, expid, identity, local_sources
 from rexec.wire import pyon
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -143,3 +144,28 @@ def test_the_device_database_is_kept_as_it_was_with_its_hash(tmp_path: Path) -> 
     assert made.device_db_sha256 == hashlib.sha256(pyon.encode(entries).encode()).hexdigest()
     assert {"python", "numpy", "h5py", "artiq-rexec"} <= made.versions.keys()
     assert (made.expid, made.user_arguments, made.command) == (expid, {}, ["rexec", "run"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {
+            "exposures": {
+                "ty": "RangeScan",
+                "start": 1,
+                "stop": 3,
+                "npoints": 3,
+                "randomize": False,
+                "seed": None,
+            }
+        },
+    ],
+)
+def test_a_scan_is_kept_as_what_can_be_given_again(given: dict[str, object]) -> None:
+    arguments = ArgumentManager(given)
+    scan = arguments.get("exposures", Scannable(RangeScan(0, 1, 5)))
+    arguments.get("frames", NumberValue(5))
+    kept = encodable(expid(Path("e.py"), "E", arguments, given, 30))["arguments"]
+    assert kept == {"exposures": scan.describe(), "frames": 5}
+    assert list(ArgumentManager(kept).get("exposures", Scannable())) == list(scan)
