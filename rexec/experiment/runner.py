@@ -216,7 +216,11 @@ def imported(file: Path) -> ModuleType:
     except Exception as error:
         where = place(error, file) or file.name
         text = " ".join(str(error).split())
-        raise ExperimentImportError(f"{where}: importing it raised {type(error).__name__}: {text}") from error
+        is_artiq = isinstance(error, ModuleNotFoundError) and error.name == "artiq"
+        advice = ". ARTIQ is not installed here: import from rexec.experiment" if is_artiq else ""
+        raise ExperimentImportError(
+            f"{where}: importing it raised {type(error).__name__}: {text}{advice}"
+        ) from error
     except SystemExit as error:
         raise ExperimentImportError(
             f"{place(error, file) or file.name}: it calls sys.exit({error.code!r})"

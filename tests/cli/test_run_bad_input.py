@@ -115,6 +115,11 @@ def test_wrong_target(lab: Lab) -> None:
         (None, (), "no such experiment file"),
         ("x = (\n", (), "experiment.py:1: syntax error"),
         ("import absent_module\n", (), "experiment.py:1: importing it raised ModuleNotFoundError"),
+        (
+            "raise ModuleNotFoundError('as it says itself', name='artiq')\n",
+            (),
+            "as it says itself. ARTIQ is not installed here: import from rexec.experiment",
+        ),
         ("import sys\n\nsys.exit(3)\n", (), "experiment.py:3: it calls sys.exit(3)"),
         ("import os\n", (), "has no experiment"),
         (
