@@ -7,19 +7,18 @@ from pathlib import Path
 
 from devicedb.catalogue.build import add, as_json, drivers_in, find_package, read
 from devicedb.check.output import write_whole
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from devicedb.drivers.signatures import MANAGER_NAMES
 from devicedb.errors import DeviceDBError
 
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the program."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m devicedb.catalogue",
         description="Read the constructor arguments of every driver of some packages from their source, which is "
         "parsed and never imported.",
         epilog="example:\n  python -m devicedb.catalogue artiq/coredevice artiq/sim --release 9 --update old.json",
-        formatter_class=TextAndExamples,
     )
     parser.add_argument("packages", metavar="PACKAGE", nargs="+", help="a folder or a dotted name")
     parser.add_argument("--release", metavar="N", required=True, help="the release that the source is of")

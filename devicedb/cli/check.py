@@ -13,7 +13,7 @@ from devicedb.check.config import Settings, find, override
 from devicedb.check.engine import Subject, check_file, visible
 from devicedb.check.finding import Report, merge
 from devicedb.check.output import write_whole
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from devicedb.errors import DatabaseLoadError
 from devicedb.report import FORMATS, render
 from devicedb.report import text as text_report
@@ -24,7 +24,7 @@ STDIN: Final = "<stdin>"
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `devicedb check`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="devicedb check",
         description="Check device databases. Each file is run in a process of its own, with a time limit; every "
         "finding names the line that made the value, also where a loop, a function or an import made it.",
@@ -34,7 +34,6 @@ def get_argparser() -> argparse.ArgumentParser:
         "search-path, experiments, time-limit, static.\n\n"
         "examples:\n  devicedb check\n  devicedb check lab/device_db.py --experiments repository\n"
         "  devicedb check . --format sarif --output devicedb.sarif\n  devicedb explain DDB305",
-        formatter_class=TextAndExamples,
     )
     parser.add_argument(
         "paths",

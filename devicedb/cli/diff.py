@@ -5,21 +5,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from devicedb.database import load_file
 from devicedb.diff import changes
 
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `devicedb diff`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="devicedb diff",
         description="Tell what changed in meaning between two device databases: names added and removed, devices "
         "moved to another host or port, aliases and targets that lead elsewhere. Comments and layout do not count.",
         epilog="examples:\n  devicedb diff device_db.py new/device_db.py\n"
         "  devicedb diff old.py device_db.py --format json\n\n"
         "Exit status: 0 no difference, 1 some, 2 a database could not be loaded.",
-        formatter_class=TextAndExamples,
     )
     parser.add_argument("old", metavar="OLD", help="a device database")
     parser.add_argument("new", metavar="NEW", help="another one")

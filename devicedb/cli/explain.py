@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from devicedb.errors import DeviceDBError
 from devicedb.rules import RULES
 from devicedb.rules.reference import as_markdown, as_text
@@ -16,11 +16,10 @@ class UnknownRuleError(DeviceDBError):
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `devicedb explain`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="devicedb explain",
         description="Explain rules of `devicedb check`: what each finds, why it matters, a bad and a good example.",
         epilog="examples:\n  devicedb explain DDB305\n  devicedb explain DDB4\n  devicedb explain --all",
-        formatter_class=TextAndExamples,
     )
     parser.add_argument("codes", metavar="CODE", nargs="*", help="a code, or the beginning of some")
     parser.add_argument("--all", action="store_true", help="every rule")

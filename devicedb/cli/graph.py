@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from devicedb.check.output import write_whole
-from devicedb.cli.formatting import TextAndExamples
 from devicedb.cli.options import add_device_db
+from devicedb.cli.parser import CommandParser
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
 from devicedb.graph import as_dot, as_mermaid, graph_of
@@ -24,12 +24,11 @@ class DrawingError(DeviceDBError):
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `devicedb graph`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="devicedb graph",
         description="Draw a device database: what each alias stands for, which controllers run on which host, what "
         "is a target of what, and which devices a local device uses.",
         epilog="examples:\n  devicedb graph\n  devicedb graph --format svg --output devices.svg",
-        formatter_class=TextAndExamples,
     )
     add_device_db(parser)
     parser.add_argument(

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 
 NAMES: Final = {"device_db": "device_db.schema.json", "report": "report.schema.json"}
 
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `devicedb schema`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="devicedb schema",
         description="Print a JSON Schema: of a device database (for editors and for databases kept as JSON), or of "
         "the report of `devicedb check --format json`.",
         epilog="examples:\n  devicedb schema > device_db.schema.json\n  devicedb schema report",
-        formatter_class=TextAndExamples,
     )
     parser.add_argument(
         "name", choices=NAMES, nargs="?", default="device_db", help="which (default: device_db)"

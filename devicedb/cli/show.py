@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from devicedb.cli.formatting import TextAndExamples
 from devicedb.cli.options import add_device_db, console
+from devicedb.cli.parser import CommandParser
 from devicedb.command import command_line
 from devicedb.database import DeviceDatabase, load_file
 from devicedb.errors import DeviceDBError
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `devicedb show`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="devicedb show",
         description="List the devices of a device database, or show what one name stands for: the aliases "
         "walked, the entry as written, and for a controller host, port, target, certificates and the command "
         "that starts it.",
         epilog="examples:\n  devicedb show\n  devicedb show rexec --device-db lab/device_db.py",
-        formatter_class=TextAndExamples,
     )
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="a device or an alias (default: list them all)"

@@ -8,8 +8,8 @@ from pathlib import Path
 from devicedb.check.config import find
 from devicedb.check.engine import drivers_of
 from devicedb.check.output import write_whole
-from devicedb.cli.formatting import TextAndExamples
 from devicedb.cli.options import add_device_db
+from devicedb.cli.parser import CommandParser
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
 from devicedb.stubs import stub
@@ -21,7 +21,7 @@ class StubNameError(DeviceDBError):
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `devicedb stubs`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="devicedb stubs",
         description="Write a stub of an experiment base class that has the devices as attributes. Where the source "
         "of a driver is found (search-path of [tool.devicedb], the folder of the database, Python's path) it is "
@@ -29,7 +29,6 @@ def get_argparser() -> argparse.ArgumentParser:
         epilog="example:\n  devicedb stubs --output lab.pyi\n"
         "  # lab.py beside it, for when experiments run:\n"
         "  from rexec.experiment import EnvExperiment as LabExperiment",
-        formatter_class=TextAndExamples,
     )
     add_device_db(parser)
     parser.add_argument("--output", metavar="FILE", help="write the stub there, whole or not at all")

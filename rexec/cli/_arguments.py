@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli._simulation import add_simulation_arguments
 
 
 def run_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec run`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec run",
         description="Run an experiment and keep its results. Experiments import rexec.experiment, or "
         "artiq.experiment where ARTIQ is installed.",
@@ -18,7 +18,6 @@ def run_argparser() -> argparse.ArgumentParser:
         "  rexec run scan.py --simulate --behaviours lab.py\n\n"
         "Exit status: 0 the experiment ended, 1 it failed, 2 something given was wrong (nothing was run), 130 it "
         "was interrupted. Ctrl-C once ends the run in good order, twice at once; results are written in either case.",
-        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("file", metavar="FILE", type=Path, help="file of the experiment")

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.bridge import Bridge, Plan, Selection
 from rexec.bridge.bridge import State
 from rexec.cli._logging import log_to
@@ -25,9 +25,8 @@ from rexec.wire.tls import SimpleSSLConfig
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec bridge`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec bridge",
-        formatter_class=TextAndExamples,
         description="Follow the datasets of a running master (ARTIQ's, or `rexec master`) and keep them in HDF5 files: "
         "as they\nare (mirror), or every change with its time (record). What the master has told is in a journal at "
         "once.",

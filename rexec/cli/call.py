@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from pprint import pformat
 from typing import Any
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli.literals import LITERALS_HELP, LiteralError, parse
 from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, split_peer
 
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec call",
         usage="rexec call [options] (HOST PORT | NAME) METHOD\n"
         "                  [VALUE ...] [KEYWORD=VALUE ...]",
         description=f"Call a method of an RPC server and print what it returns.\n\n{WHERE_HELP}",
         epilog=f"{LITERALS_HELP}\n\nexamples:\n  rexec call camera ping\n"
         "  rexec call ::1 6283 set_roi 10 20 width=64",
-        formatter_class=TextAndExamples,
     )
     add_peer_arguments(parser)
     return parser

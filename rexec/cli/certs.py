@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli.errors import CommandError
 
 if TYPE_CHECKING:  # cryptography is an extra
@@ -14,13 +14,12 @@ if TYPE_CHECKING:  # cryptography is an extra
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec certs",
         description="Make a working set of TLS files: one pair for the controllers, one for each client. Each side "
         "trusts exactly the certificates it is given; there is no authority. Needs the extra: "
         "pip install 'artiq-rexec[tls]'",
         epilog="examples:\n  rexec certs certificates\n  rexec certs certificates --client desk --client master",
-        formatter_class=TextAndExamples,
     )
     parser.add_argument("folder", type=Path, help="where the files go; made if it is not there")
     parser.add_argument(

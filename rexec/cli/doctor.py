@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from devicedb import load_file
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.devices import fetch_database
 from rexec.doctor import Audit, Finding, run
 from rexec.doctor.audit import load_checks
@@ -29,7 +29,7 @@ _NARROWEST: Final = 40
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec doctor`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec doctor",
         description="Ask every controller of a device database how it is, all at once, and name the cause where one\n"
         "does not answer. Targets with remote execution get a function sent, and are asked for their clock.",
@@ -40,7 +40,6 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec doctor --checks checks.py    with check_NAME(endpoint, client) of your own\n\n"
         "Exit status: 0 all well (warnings included, unless --strict), 1 something is wrong, 2 the audit could not\n"
         "be made.",
-        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="devices (default: all controllers and their targets)")

@@ -1,4 +1,4 @@
-"""The errors that a user can act on, and how they look on a terminal."""
+"""The errors that a user can act on."""
 
 from typing import Final
 
@@ -30,8 +30,3 @@ EXPECTED_ERRORS: Final[tuple[type[Exception], ...]] = (
     WireError,
 )
 """Base classes of every error that bad input or a bad peer can cause; their text is the whole message."""
-
-
-def render(error: Exception) -> str:
-    """Return the message of an expected error for the terminal."""
-    return str(error)

@@ -1,20 +1,16 @@
-"""Finds the subcommand of `rexec`, runs it, and turns errors that a user can act on into one line.
-
-A subcommand is a module `rexec.cli.NAME` with `get_argparser() -> ArgumentParser` (its `prog` is
-"rexec NAME") and `main(argv: Sequence[str]) -> int` (the exit status). It raises errors derived from
-`EXPECTED_ERRORS` for whatever bad input or a bad peer can cause; any other exception is a fault of ours
-and keeps its traceback.
-"""
+"""The program `rexec`: its subcommands, each a module `rexec.cli.NAME` (see `devicedb.cli.program`)."""
 
 import argparse
-import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final
 
 from rexec._version import __version__
+
+if TYPE_CHECKING:
+    from devicedb.cli.program import Program
 
 SUBCOMMANDS: Final[dict[str, str]] = {
     "run": "run an experiment and keep its results",
@@ -31,28 +27,7 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "methods": "show a target's methods with their documentation",
     "certs": "make the TLS files of a laboratory",
 }
-"""Subcommand, the line that `rexec --help` says of it. The module is `rexec.cli.<subcommand>`."""
-
-
-def get_argparser() -> argparse.ArgumentParser:
-    """Return the parser of the program itself: it knows the names of the subcommands, not their options."""
-    # Not before `main` has made sure that it is ours: see `shadowed`.
-    from devicedb.cli import completion
-    from devicedb.cli.formatting import TextAndExamples
-
-    width = max(map(len, SUBCOMMANDS))
-    listing = "\n".join(f"  {name:{width}}  {line}" for name, line in SUBCOMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="rexec",
-        description="Remote execution for ARTIQ laboratories: what is running.",
-        epilog=f"commands:\n{listing}\n\n`rexec COMMAND --help` explains one command.",
-        formatter_class=TextAndExamples,
-    )
-    parser.add_argument("--version", action="version", version=f"artiq-rexec {__version__}")
-    completion.add_argument(parser, "rexec.cli", SUBCOMMANDS)
-    parser.add_argument("command", metavar="COMMAND", choices=SUBCOMMANDS, help="one of the commands below")
-    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="what the command takes")
-    return parser
+"""Subcommand, the line that `rexec --help` says of it."""
 
 
 def shadowed() -> str | None:
@@ -71,6 +46,33 @@ def shadowed() -> str | None:
     return None
 
 
+def _expected() -> tuple[type[Exception], ...]:
+    from rexec.cli.errors import EXPECTED_ERRORS
+
+    return EXPECTED_ERRORS
+
+
+def _program() -> "Program":
+    # Not before `main` has made sure that it is ours: see `shadowed`.
+    from devicedb.cli.program import Program
+
+    return Program(
+        name="rexec",
+        description="Remote execution for ARTIQ laboratories: what is running.",
+        package="rexec.cli",
+        subcommands=SUBCOMMANDS,
+        closing="Exit status: 0 all is well, 1 the experiment or the remote method failed or something was found, "
+        "2 bad input or a peer that cannot be reached, 130 interrupted.",
+        version=lambda: __version__,
+        expected=_expected,
+    )
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the program."""
+    return _program().argparser()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process's own arguments) and return its exit status."""
     wrong = shadowed()
@@ -78,26 +80,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = sys.argv[1:] if argv is None else argv
         print(f"{' '.join(['rexec', *words[:1]])}: error: {wrong}", file=sys.stderr)
         return 2
-    arguments = get_argparser().parse_args(argv)
-    command: str = arguments.command
-    from devicedb.cli.pipe import READER_GONE, reader_has_gone
-
-    try:
-        module = importlib.import_module(f"rexec.cli.{command}")
-        run = cast(Callable[[Sequence[str]], int], module.main)
-        status = run(arguments.arguments)
-        sys.stdout.flush()
-        return status
-    except Exception as error:
-        if isinstance(error, BrokenPipeError) and reader_has_gone():
-            return READER_GONE
-        # Only now: these classes are in packages that take long to import.
-        from rexec.cli.errors import EXPECTED_ERRORS, render
-
-        if not isinstance(error, EXPECTED_ERRORS):
-            raise
-        print(f"rexec {command}: error: {render(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"rexec {command}: interrupted", file=sys.stderr)
-        return 130
+    return _program().main(argv)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
 from rexec.cli._signals import ENDING, on_signals
 from rexec.common_args import bind_address_from_args, simple_network_args, verbosity_args
@@ -24,9 +24,8 @@ _WATCH = 1.0
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec master`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec master",
-        formatter_class=TextAndExamples,
         description="Serve the datasets and the devices of a laboratory as an ARTIQ master does, to dashboards, "
         "applets,\ncontroller managers, `rexec up --master` and `rexec run --master`. It runs no experiments itself.",
         epilog="examples:\n"

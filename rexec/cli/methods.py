@@ -3,18 +3,17 @@
 import argparse
 from collections.abc import Sequence
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli.peer import WHERE_HELP, add_peer_arguments, sole_peer
 from rexec.cli.signatures import listing
 
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec methods",
         description=f"Show the methods of a target of an RPC server.\n\n{WHERE_HELP}",
         epilog="examples:\n  rexec methods camera\n  rexec methods ::1 3251 -t dataset_db",
-        formatter_class=TextAndExamples,
     )
     add_peer_arguments(parser)
     return parser

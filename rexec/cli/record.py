@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
 from rexec.cli._signals import set_on_signals
 from rexec.cli._simulation import add_database_arguments, chosen_database
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec record`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec record",
         description="Listen between clients and real controllers, and keep what they say in a file that `rexec\n"
         "simulate --recording FILE` answers from. Clients connect to the proxy: through the database that --write-db\n"
@@ -36,7 +36,6 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec run experiment.py --device-db recorded.py        meanwhile\n"
         "  rexec simulate camera --recording monday.rec --write-db simulated.py\n\n"
         "What code of remote execution asks of the driver passes no wire and is not recorded; its own answers are.",
-        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help="controllers, aliases or targets")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli._table import shown
 from rexec.results import ResultsError, journal_path, recover_folder, verify
 from rexec.results.comparing import differences
@@ -26,13 +26,12 @@ MOST_READ: Final = 10_000_000
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec results`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec results",
         description="Look at, compare and repair result files.",
         epilog="examples:\n  rexec results show results/*/*/000000042-Scan.h5\n"
         "  rexec results plot results/*/*/000000042-Scan.h5\n  rexec results recover\n\n"
         "`rexec results COMMAND --help` explains one of the commands.",
-        formatter_class=TextAndExamples,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -44,7 +43,6 @@ def get_argparser() -> argparse.ArgumentParser:
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             epilog="\n  ".join(["examples:", *(f"rexec results {name} {example}" for example in examples)]),
-            formatter_class=TextAndExamples,
         )
         command.set_defaults(run=run)
         return command

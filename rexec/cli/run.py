@@ -17,7 +17,7 @@ from rexec.cli._master import MasterDatasets
 from rexec.cli._progress import Progress
 from rexec.cli._simulation import simulation_order
 from rexec.cli._table import print_datasets
-from rexec.cli.errors import EXPECTED_ERRORS, CommandError, render
+from rexec.cli.errors import EXPECTED_ERRORS, CommandError
 from rexec.common_args import LOCALHOST
 from rexec.datasets import DatabaseInUse, Dataset, DatasetDB, DatasetError, DatasetStore
 from rexec.devices import fetch_database
@@ -251,7 +251,7 @@ def tell_error(outcome: Outcome, file: Path, console: Console) -> int:
         return 0
     where = place(error, file)
     if isinstance(error, EXPECTED_ERRORS) and not isinstance(error, WireError):
-        say(f"rexec run: error: {f'{where}: ' if where else ''}{render(error)}")
+        say(f"rexec run: error: {f'{where}: ' if where else ''}{error}")
         logger.debug("the error in full", exc_info=error)
         return 1 if outcome.built else 2
     say(user_traceback(error, file))

@@ -9,7 +9,7 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any, Final
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli.errors import EXPECTED_ERRORS
 from rexec.cli.literals import LITERALS_HELP, LiteralError, value_of
 from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, sole_peer
@@ -33,12 +33,11 @@ _REFUSALS: Final[tuple[type[Exception], ...]] = (InputError, *EXPECTED_ERRORS)
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec shell",
         description=f"Talk to a target of an RPC server, line by line.\n\n{WHERE_HELP}",
         epilog=f"in the shell:\n{SHELL_HELP}\n\n{LITERALS_HELP}\n\nexamples:\n  rexec shell camera\n"
         "  echo 'ping()' | rexec shell ::1 6283",
-        formatter_class=TextAndExamples,
     )
     add_peer_arguments(parser)
     return parser

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from devicedb import DeviceDatabase, from_dict
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
 from rexec.cli._signals import set_on_signals
 from rexec.cli._simulation import add_database_arguments, add_simulation_arguments, chosen_database
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec simulate`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec simulate",
         description="Serve a simulation of every controller of a device database (or of those named): its targets,\n"
         "remote execution included, with the methods of the real driver. These come from a recording, from\n"
@@ -43,7 +43,6 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec simulate --fault camera:delay=0.5 --fault camera.get_frame:error=0.1 --write-db simulated.py\n"
         "  rexec call simulation die camera --device-db simulated.py        while it runs\n\n"
         "The device `simulation` of the written database has fault, clear, die, revive, calls and status.",
-        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="controllers, aliases or targets (default: all)")

@@ -3,17 +3,16 @@
 import argparse
 from collections.abc import Sequence
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli.peer import WHERE_HELP, add_peer_arguments, sole_peer
 
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec targets",
         description=f"List the targets of an RPC server, and its description.\n\n{WHERE_HELP}",
         epilog="examples:\n  rexec targets ::1 3251\n  rexec targets camera",
-        formatter_class=TextAndExamples,
     )
     add_peer_arguments(parser)
     return parser

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from devicedb.cli.formatting import TextAndExamples
+from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
 from rexec.cli._up_display import Display, Teller, display_on
 from rexec.cli._up_logs import forwarded, log_files
@@ -26,7 +26,7 @@ from rexec.wire.tls import SimpleSSLConfig
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec up`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rexec up",
         description="Start the controllers of this machine from their commands, ping them, restart those that "
         "fail, and end\nthem all on Ctrl-C or SIGTERM (a second one kills them). A change of the device database is "
@@ -42,7 +42,6 @@ def get_argparser() -> argparse.ArgumentParser:
         "A controller that answers no ping while a client is connected to it is taken for busy and left alone, for\n"
         "ever unless --busy-limit or busy_limit in its entry says otherwise.\n"
         "Exit status: 0 ended by a signal or a client, 2 it could not start.",
-        formatter_class=TextAndExamples,
     )
     add = parser.add_argument
     add(

@@ -1,0 +1,66 @@
+"""What to do when a program's standard streams are closed, full, or read by nobody any more, as after `| head`."""
+
+import errno
+import os
+import select
+import sys
+from typing import Final
+
+READER_GONE: Final = 141
+"""Exit status: what a shell shows of a program that a closed pipe has ended."""
+
+_MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
+
+
+def fill_standard_streams() -> None:
+    """Give a program that was started with closed standard streams (`>&-`) ones that lead nowhere.
+
+    The next file that is opened would otherwise take the number of a closed stream: a result file would be the
+    standard output of every process that is started after it.
+    """
+    for number, (name, mode) in enumerate(_MODES.items()):
+        if getattr(sys, name) is not None:
+            continue
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if nowhere == number:
+            os.set_inheritable(nowhere, True)
+        else:
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+
+
+def lost_output() -> OSError | None:
+    """Return why standard output takes nothing more, None if it does; what was still to be written is then dropped.
+
+    An error that came before does not tell: it may have been of any other file or connection of the program.
+    """
+    try:
+        output = sys.stdout.fileno()
+    except OSError:
+        return None  # something else than a file, where no output is lost
+    lost: OSError | None = None
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        lost = error
+    else:
+        if _is_broken(output):  # what failed before may have been dropped
+            lost = BrokenPipeError()
+    if lost is not None:
+        # The interpreter flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return lost
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether a write failed because there is no space: what failed is not always tried again by a flush."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _is_broken(pipe: int) -> bool:
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -1,0 +1,91 @@
+"""Standard streams that are closed, full, or that nobody reads any more (`| head`): no traceback, nothing spoilt."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+EXPERIMENT = "from rexec.experiment import EnvExperiment\nclass X(EnvExperiment):\n    '''One.'''\n"
+
+
+PRINTING = [
+    ("devicedb", ["explain", "--all"]),
+    ("devicedb", ["--print-completion", "bash"]),
+    ("rexec", ["run", "x.py", "--list"]),
+    ("rexec", ["--version"]),
+]
+
+
+@pytest.mark.parametrize(("program", "arguments"), PRINTING)
+def test_a_reader_that_has_gone_ends_the_program_quietly(
+    program: str, arguments: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "x.py").write_text(EXPERIMENT)
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", program, *arguments],
+            cwd=tmp_path,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=50,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize(("program", "arguments"), PRINTING)
+def test_a_full_disk_under_the_output_is_one_line(program: str, arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text(EXPERIMENT)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", program, *arguments],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=50,
+        )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes the streams")
+@pytest.mark.parametrize(("program", "arguments"), PRINTING)
+def test_output_that_is_closed_is_no_fault(program: str, arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text(EXPERIMENT)
+    command = shlex.join([sys.executable, "-m", program, *arguments])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} >&-"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes the streams")
+def test_no_file_of_a_run_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    (tmp_path / "device_db.py").write_text("device_db = {}\n")
+    (tmp_path / "x.py").write_text(
+        "import os\nfrom rexec.experiment import EnvExperiment\nclass X(EnvExperiment):\n    def run(self):\n"
+        "        self.set_dataset('kept', list(range(1000)))\n"
+        "        for number in (1, 2):\n            os.write(number, b'noise'.upper() * 1000)\n"
+    )
+    command = shlex.join([sys.executable, "-m", "rexec", "run", "x.py", "-o", "x.h5"])
+    done = subprocess.run(["/bin/sh", "-c", f"{command} <&- >&- 2>&-"], cwd=tmp_path, timeout=50)
+    assert done.returncode == 0
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["datasets/kept"][-1] == 999
+    assert b"NOISENOISE" not in (tmp_path / "x.h5").read_bytes()
+    assert b"NOISENOISE" not in (tmp_path / "dataset_db.mdb").read_bytes()
