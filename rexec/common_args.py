@@ -29,9 +29,10 @@ def simple_network_args(
     group = parser.add_argument_group("network server")
     group.add_argument(
         "--bind",
+        metavar="ADDRESS",
         default=[],
         action="append",
-        help="additional host name or address to listen on; '*' means all interfaces",
+        help="listen on this host name or address too; '*' means all interfaces; may be repeated",
     )
     group.add_argument(
         "--no-localhost-bind",
@@ -43,24 +44,26 @@ def simple_network_args(
         group.add_argument(
             "-p",
             "--port",
+            metavar="PORT",
             default=default_port,
-            type=_port,
+            type=listening_port,
             help="TCP port to listen on (default: %(default)d)",
         )
     else:
         for name, purpose, port in default_port:
             group.add_argument(
                 f"--port-{name}",
+                metavar="PORT",
                 default=port,
-                type=_port,
-                help=f"TCP port for {purpose} connections (default: %(default)d)",
+                type=listening_port,
+                help=f"TCP port to listen on for {purpose} connections (default: %(default)d)",
             )
     if ssl:
         group.add_argument(
             "--ssl",
             nargs=3,
             metavar=("CERT", "KEY", "PEER"),
-            help="speak TLS: the server's certificate, its private key, and the client certificates to trust",
+            help="speak TLS: this server's certificate, its private key, and the client certificates to trust",
         )
 
 
@@ -78,16 +81,18 @@ def bind_address_from_args(args: argparse.Namespace) -> list[str] | None:
     return list(dict.fromkeys([*(() if args.no_localhost_bind else LOCALHOST), *wanted]))
 
 
-def verbosity_args(parser: argparse.ArgumentParser) -> None:
+def verbosity_args(parser: argparse.ArgumentParser, quiet: str = "") -> None:
     """Add -v/--verbose and -q/--quiet, each counted.
 
     Args:
         parser: Gets the arguments, in a group of their own.
+        quiet: What -q does beside logging less, for its help.
 
     """
     group = parser.add_argument_group("verbosity")
     group.add_argument("-v", "--verbose", default=0, action="count", help="log more; may be repeated")
-    group.add_argument("-q", "--quiet", default=0, action="count", help="log less; may be repeated")
+    less = f"log less, and {quiet}" if quiet else "log less"
+    group.add_argument("-q", "--quiet", default=0, action="count", help=f"{less}; may be repeated")
 
 
 def init_logger_from_args(args: argparse.Namespace) -> None:
@@ -122,7 +127,7 @@ class LineCountFormatter(logging.Formatter):
         return f"{record.levelname}{count}:{record.name}:{message}"
 
 
-def _port(text: str) -> int:
+def listening_port(text: str) -> int:
     """Return a TCP port; 0 lets the system choose."""
     try:
         port = int(text)

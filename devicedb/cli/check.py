@@ -90,9 +90,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.output is not None:
         write_whole(Path(arguments.output), text)
     else:
-        sys.stdout.write(
-            text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(errors="replace")
-        )
+        sys.stdout.write(text)
     return 1 if report.fails(settings.fail_on) else 0
 
 

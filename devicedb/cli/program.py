@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from devicedb.cli import completion
 from devicedb.cli.parser import CommandParser, with_hint
-from devicedb.cli.streams import READER_GONE, fill_standard_streams, is_full, lost_output
+from devicedb.cli.streams import READER_GONE, is_full, lost_output, prepare_standard_streams
 
 INTERRUPTED: Final = 130
 
@@ -63,7 +63,7 @@ class Program:
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the program with `argv` (default: the process's own arguments) and return its exit status."""
-        fill_standard_streams()
+        prepare_standard_streams()
         words = list(sys.argv[1:] if argv is None else argv)
         said = " ".join([self.name, *(word for word in words[:1] if word in self.subcommands)])
         try:

@@ -12,14 +12,18 @@ READER_GONE: Final = 141
 _MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
-def fill_standard_streams() -> None:
-    """Give a program that was started with closed standard streams (`>&-`) ones that lead nowhere.
+def prepare_standard_streams() -> None:
+    """Make standard streams that nothing can go wrong with: none is missing, and none refuses a character.
 
-    The next file that is opened would otherwise take the number of a closed stream: a result file would be the
-    standard output of every process that is started after it.
+    A program that was started with closed ones (`>&-`) gets some that lead nowhere: the next file that is opened would
+    otherwise take the number of a closed stream, and a result file would be the standard output of every process that
+    is started after it. What the encoding of a stream does not have (µ in ASCII) is written as an escape.
     """
     for number, (name, mode) in enumerate(_MODES.items()):
-        if getattr(sys, name) is not None:
+        stream = getattr(sys, name)
+        if stream is not None:
+            if mode == "w" and hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
             continue
         nowhere = os.open(os.devnull, os.O_RDWR)
         if nowhere == number:

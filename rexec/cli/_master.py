@@ -10,6 +10,7 @@ from rexec.datasets import DatasetDB
 from rexec.devices import MasterUnreachable
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, WireError
 from rexec.wire.pc_rpc import Client
+from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 
@@ -35,18 +36,23 @@ class MasterDatasets:
         host: The master's.
         port: Port of its control.
         timeout: Seconds for each step of connecting.
+        ssl_config: TLS, if any.
 
     Raises:
         MasterUnreachable: Nothing answers there, or what answers has no datasets.
 
     """
 
-    def __init__(self, host: str, port: int = 3251, timeout: float = 10.0) -> None:
+    def __init__(
+        self, host: str, port: int = 3251, timeout: float = 10.0, ssl_config: SimpleSSLConfig | None = None
+    ) -> None:
         self._where: Final = f"the master at {host}:{port}"
         what = f"datasets of {self._where}"
         try:
             # One attempt to connect again at a time: when the next one is due is decided here.
-            self._client = Client(host, port, None, handshake_timeout=timeout, reconnect_timeout=0.0)
+            self._client = Client(
+                host, port, None, ssl_config=ssl_config, handshake_timeout=timeout, reconnect_timeout=0.0
+            )
         except (WireError, OSError) as error:
             raise MasterUnreachable(
                 f"{what}: {error}. Is artiq_master or `rexec master` running there?"

@@ -36,8 +36,14 @@ def on_signals(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
 
 @contextmanager
 def set_on_signals(event: threading.Event) -> Iterator[None]:
-    """Have the signals that end a program, and the loss of its terminal, set an event instead."""
-    with _handlers(dict.fromkeys((*ENDING, "SIGHUP"), lambda number, frame: event.set())):
+    """Have the signals that end a program, and the loss of its terminal, set an event; the next one interrupts."""
+
+    def handle(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    with _handlers(dict.fromkeys((*ENDING, "SIGHUP"), handle)):
         yield
 
 

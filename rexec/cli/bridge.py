@@ -18,9 +18,9 @@ from devicedb.cli.parser import CommandParser
 from rexec.bridge import Bridge, Plan, Selection
 from rexec.bridge.bridge import State
 from rexec.cli._logging import log_to
+from rexec.cli._options import add_master, positive, tls_files
 from rexec.cli._signals import ENDING, on_signals
 from rexec.common_args import verbosity_args
-from rexec.wire.tls import SimpleSSLConfig
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -37,7 +37,8 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec bridge record --master localhost --include 'lab.*' --exclude '*.image'\n"
         "  rexec bridge --master localhost --split 'ndscan.rid_*.'    one file a run of ndscan, beside the rest\n\n"
         "Ctrl-C or SIGTERM finishes and verifies the files, and ends with status 0; a second one leaves the journals "
-        "at once.\n`rexec results recover FOLDER` makes files of journals that were left; the next start does it, too.",
+        "at once.\n`rexec results recover FOLDER` makes files of journals that were left; the next start does it, too. "
+        "Exit status 2:\nit could not begin.",
     )
     parser.add_argument(
         "mode",
@@ -47,39 +48,39 @@ def get_argparser() -> argparse.ArgumentParser:
         help="mirror (default): the values as they are; record: every change",
     )
     add = parser.add_argument
-    add("--master", metavar="HOST", required=True, help="where the master runs")
-    add(
-        "--port-notify",
-        metavar="PORT",
-        type=int,
-        default=3250,
-        help="its notification port (default: %(default)d)",
-    )
-    add(
-        "--ssl",
-        nargs=3,
-        metavar=("CERT", "KEY", "PEER"),
-        help="TLS: our certificate, its key, the master's certificate",
+    add_master(
+        parser, "follow the datasets of the master that runs on HOST", ports=("notify",), is_required=True
     )
     add("--wait", action="store_true", help="wait for a master that is not there yet")
-    add("-o", "--output", metavar="DIR", type=Path, default=Path("bridge"), help="default: %(default)s")
+    add(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("bridge"),
+        help="folder of the files, made if missing (default: %(default)s)",
+    )
     which = parser.add_argument_group("which datasets")
     which.add_argument(
-        "--include", metavar="GLOB", action="append", help="keep only datasets that fit; may be repeated"
+        "--include",
+        metavar="GLOB",
+        action="append",
+        help="keep only datasets whose name fits (default: all); may be repeated",
     )
     which.add_argument(
         "--exclude",
         metavar="GLOB",
         action="append",
         default=[],
-        help="do not keep those that fit; may be repeated",
+        help="do not keep those whose name fits; may be repeated",
     )
     which.add_argument(
         "--split",
         metavar="PREFIX",
         action="append",
         default=[],
-        help="datasets that begin so have a file of their own; * stands for anything but dots and slashes",
+        help="datasets whose name begins so have a file of their own; * stands for anything but dots and slashes; "
+        "may be repeated",
     )
     files = parser.add_argument_group("files")
     files.add_argument(
@@ -91,25 +92,25 @@ def get_argparser() -> argparse.ArgumentParser:
     files.add_argument(
         "--rotate-size",
         metavar="MIB",
-        type=_positive,
+        type=positive,
         default=256.0,
-        help="MiB of changes after which it does, too (default: %(default)g)",
+        help="changes after which it does, too (default: %(default)g)",
     )
     files.add_argument(
         "--refresh",
-        metavar="S",
-        type=_positive,
+        metavar="SECONDS",
+        type=positive,
         default=5.0,
-        help="seconds between refreshes (default: %(default)g)",
+        help="time between refreshes of the HDF5 files (default: %(default)g)",
     )
     files.add_argument(
         "--idle",
-        metavar="S",
-        type=_positive,
+        metavar="SECONDS",
+        type=positive,
         default=600.0,
         help="a file of --split is finished after so long without a change (default: %(default)g)",
     )
-    verbosity_args(parser)
+    verbosity_args(parser, "print nothing")
     return parser
 
 
@@ -121,7 +122,7 @@ def main(argv: Sequence[str]) -> int:
     plan = Plan(
         folder=options.output,
         mode=options.mode,
-        master=f"{options.master}:{options.port_notify}",
+        master=f"{options.master}:{options.master_port_notify}",
         selection=Selection(tuple(options.include or ["*"]), tuple(options.exclude), tuple(options.split)),
         rotate_size=int(options.rotate_size * (1 << 20)),
         rotate_every=options.rotate,
@@ -134,9 +135,12 @@ def main(argv: Sequence[str]) -> int:
 
 async def follow(plan: Plan, options: argparse.Namespace, console: Console) -> None:
     """Run the bridge until the end."""
-    ssl_config = SimpleSSLConfig(*options.ssl) if options.ssl else None
     bridge = Bridge(
-        plan, options.master, options.port_notify, ssl_config, tell=teller(console, options.quiet > 0)
+        plan,
+        options.master,
+        options.master_port_notify,
+        tls_files(options.master_ssl),
+        tell=teller(console, options.quiet > 0),
     )
     end = asyncio.Event()
 
@@ -195,13 +199,3 @@ def summary(state: State, now: float) -> str:
     if state.changed is not None:
         parts.append(f"last change {now - state.changed:.0f} s ago")
     return " · ".join(parts)
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return number

@@ -1,14 +1,18 @@
 """`rexec call`: one call, from the command line."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pprint import pformat
-from typing import Any
+from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
 from rexec.cli.literals import LITERALS_HELP, LiteralError, parse
 from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, split_peer
+
+_NEGATIVE: Final = re.compile(r"-(\.?\d|inf$|nan$)")
+"""How a value begins that argparse would take for an option: -1e6, -2j, -inf."""
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -17,11 +21,17 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="rexec call",
         usage="rexec call [options] (HOST PORT | NAME) METHOD\n"
         "                  [VALUE ...] [KEYWORD=VALUE ...]",
-        description=f"Call a method of an RPC server and print what it returns.\n\n{WHERE_HELP}",
-        epilog=f"{LITERALS_HELP}\n\nexamples:\n  rexec call camera ping\n"
-        "  rexec call ::1 6283 set_roi 10 20 width=64",
+        description="Call a method of an RPC server and print what it returns. `rexec methods` lists the methods.\n\n"
+        f"{WHERE_HELP}",
+        epilog=f"{LITERALS_HELP}\nA text has quotes of its own inside those of the shell; @FILE.npy is short for "
+        'load("FILE.npy").\n\nexamples:\n  rexec call camera ping\n'
+        "  rexec call ::1 6283 set_roi 10 20 width=64\n"
+        "  rexec call ::1 6283 set_mode \"'fast'\" -t camera\n"
+        "  rexec call camera set_background @dark.npy --timeout 60\n\n"
+        "Exit status: 0 it returned (None prints nothing), 1 the method raised an error or could not be called with\n"
+        "these values, 2 bad input or no connection, 130 interrupted (the method may still run on the server).",
     )
-    add_peer_arguments(parser)
+    add_peer_arguments(parser, "the server, or a device; then the method and its values")
     return parser
 
 
@@ -43,7 +53,8 @@ def split_values(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
 def main(argv: Sequence[str]) -> int:
     """Make the call, print or write its result."""
     parser = get_argparser()
-    arguments = parser.parse_intermixed_args(argv)
+    # A word with a space in front is no option.
+    arguments = parser.parse_intermixed_args([f" {word}" if _NEGATIVE.match(word) else word for word in argv])
     peer, rest = split_peer(arguments, parser)
     if not rest:
         parser.error(f"which method of {peer.label}? `rexec methods` lists them")

@@ -19,17 +19,19 @@ def get_argparser() -> argparse.ArgumentParser:
         description="Make a working set of TLS files: one pair for the controllers, one for each client. Each side "
         "trusts exactly the certificates it is given; there is no authority. Needs the extra: "
         "pip install 'artiq-rexec[tls]'",
-        epilog="examples:\n  rexec certs certificates\n  rexec certs certificates --client desk --client master",
+        epilog="examples:\n  rexec certs certificates\n  rexec certs certificates --client desk --client master\n\n"
+        "It prints which file goes to which machine. No file is replaced: to make a set anew, give another folder.\n"
+        "Exit status: 0 the files are made, 2 none is.",
     )
-    parser.add_argument("folder", type=Path, help="where the files go; made if it is not there")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where the files go; made if missing")
     parser.add_argument(
         "--client",
         action="append",
         metavar="NAME",
-        help="a machine or person that connects; can be repeated (default: client)",
+        help="name of a machine or person that connects; may be repeated (default: client)",
     )
     parser.add_argument(
-        "--server", default="server", metavar="NAME", help="of the controllers' pair (default: server)"
+        "--server", default="server", metavar="NAME", help="name of the controllers' pair (default: server)"
     )
     return parser
 
@@ -68,7 +70,9 @@ def main(argv: Sequence[str]) -> int:
         ) from None
     try:
         made = make_set(arguments.folder, arguments.client or ["client"], arguments.server)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise CommandError(f"cannot write into {arguments.folder}: {error.strerror or error}") from None
+    except ValueError as error:
         raise CommandError(str(error)) from None
     print(instructions(made, arguments.folder))
     return 0

@@ -14,12 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from devicedb import load_file
 from devicedb.cli.parser import CommandParser
-from rexec.devices import fetch_database
+from rexec.cli._options import add_device_db, add_master, chosen_database, positive
 from rexec.doctor import Audit, Finding, run
 from rexec.doctor.audit import load_checks
-from rexec.wire.tls import SimpleSSLConfig
 
 _STYLES: Final = {"ok": "green", "warning": "yellow", "error": "red"}
 _HEADINGS: Final = ("device", "address", "target", "", "round trip")
@@ -42,25 +40,33 @@ def get_argparser() -> argparse.ArgumentParser:
         "be made.",
     )
     add = parser.add_argument
-    add("names", metavar="NAME", nargs="*", help="devices (default: all controllers and their targets)")
-    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
-    add("--master", metavar="HOST", help="take the device database of the ARTIQ master on HOST")
-    add("--master-port", metavar="PORT", type=int, default=3251, help="default: %(default)d")
     add(
-        "--ssl",
-        metavar=("CERT", "KEY", "PEER"),
-        nargs=3,
-        help="TLS to the master: ours, its key, the master's",
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help="devices or aliases (default: all controllers and their targets)",
+    )
+    add_device_db(parser)
+    add_master(parser, "take the device database of the ARTIQ master on HOST instead of a file")
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=positive,
+        default=5.0,
+        help="how long a device may take to answer; all are asked at once (default: %(default)g)",
     )
     add(
-        "--timeout", metavar="SECONDS", type=float, default=5.0, help="for each device (default: %(default)g)"
+        "--format",
+        choices=("table", "json", "junit"),
+        default="table",
+        help="form of the report, on standard output (default: %(default)s)",
     )
-    add("--format", choices=("table", "json", "junit"), default="table", help="default: %(default)s")
     add(
         "--checks",
         metavar="FILE",
         type=Path,
-        help="own checks: functions check_NAME(endpoint, client) that raise",
+        help="Python file of checks of your own: functions check_NAME(endpoint, client) that raise where something is "
+        "wrong",
     )
     add("--strict", action="store_true", help="exit with 1 for warnings too")
     return parser
@@ -69,16 +75,11 @@ def get_argparser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Audit devices, print what was found, and return the exit status."""
     options = get_argparser().parse_args(argv)
-    master = options.master
-    database = (
-        fetch_database(master, options.master_port, ssl_config=_tls(options))
-        if master
-        else load_file(options.device_db)
-    )
+    database = chosen_database(options)
     for name in options.names:
         database.endpoint(name)  # a slip of the pen is no finding
     checks = load_checks(options.checks) if options.checks is not None else {}
-    hosts = (master,) if master else ()
+    hosts = (options.master,) if options.master else ()
     findings = run(Audit(database, options.timeout, checks, hosts), options.names)
     if options.format == "json":
         print(json.dumps([each.as_dict() for each in findings], indent=2, default=str))
@@ -88,10 +89,6 @@ def main(argv: Sequence[str]) -> int:
         print_table(findings)
     bad = {"error", "warning"} if options.strict else {"error"}
     return int(any(each.severity in bad for each in findings))
-
-
-def _tls(options: argparse.Namespace) -> SimpleSSLConfig | None:
-    return SimpleSSLConfig(*options.ssl) if options.ssl is not None else None
 
 
 def print_table(findings: Sequence[Finding]) -> None:

@@ -1,18 +1,21 @@
 """Reads values typed on a command line: Python literals, arrays, files of arrays. Evaluates nothing."""
 
-import argparse
 import ast
 import math
 import operator
+import shlex
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from devicedb.cli.parser import with_hint
+
 LITERALS_HELP: Final = """\
-values are Python literals: 3, 2.5e6, 1+2j, "text", True, None, [1, 2], (1, 2), {"a": 1}, b"raw", nan, inf;
-arrays: array([[1, 2], [3, 4]]) or array([1, 2], "uint16"); @FILE.npy reads an array from a file"""
+values are Python literals, never evaluated: 3, 2.5e6, 1+2j, "text", True, None, [1, 2], (1, 2), {"a": 1}, b"raw",
+nan, inf; arrays: array([[1, 2], [3, 4]]), array([1, 2], "uint16"), load("FILE.npy")."""
 
 _NAMES: Final[Mapping[str, object]] = {
     "true": True,
@@ -21,6 +24,7 @@ _NAMES: Final[Mapping[str, object]] = {
     "nan": math.nan,
     "inf": math.inf,
 }
+_NAMED: Final = ("True", "False", "None", *_NAMES)
 _SIGNS: Final[Mapping[type, Callable[[Any], Any]]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
 _COMPLEX: Final[Mapping[type, Callable[[Any, Any], Any]]] = {ast.Add: operator.add, ast.Sub: operator.sub}
 _ARRAY_KINDS: Final = "biufcSU"
@@ -30,23 +34,53 @@ class LiteralError(ValueError):
     """Raised when a text is no value; the message shows the text and how to write it."""
 
 
+class NoExpression(ValueError):
+    """Raised when a text is no Python expression."""
+
+
 def parse(text: str) -> Any:
     """Return the value that a text stands for.
 
     Args:
-        text: A literal, `array(...)`, or `@FILE.npy`; see `LITERALS_HELP`.
+        text: A literal, `array(...)`, `load("FILE.npy")`, or `@FILE.npy`; see `LITERALS_HELP`.
 
     Raises:
-        LiteralError: It is none of these, or the file cannot be read.
+        LiteralError: It is none of these, or the file cannot be read. The message shows how a text is typed in a
+            shell: a bare word is none, since `of`, a slip of `off`, would be one too, and true.
 
     """
     if text.startswith("@"):
         return _load(Path(text[1:]))
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        node = expression(text)
+        if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Call):
+            return value_of(node)
+    except NoExpression:
+        raise LiteralError(_refusal(text, typed(text))) from None
+    try:
+        return value_of(node)
+    except LiteralError:
+        raise LiteralError(_refusal(text, typed(text))) from None
+
+
+def typed(text: str) -> str:
+    """Return what to type on a command line, of any shell where that can be, for a text as a value."""
+    literal = repr(text)
+    if literal.startswith("'") and not set(literal) & set('"$`\\!%'):
+        return f'"{literal}"'
+    return shlex.quote(literal)
+
+
+def expression(text: str) -> ast.expr:
+    """Return the syntax tree of an expression; NoExpression where a text is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of backslashes in text, and of calls that nobody is going to make
+            return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise _no_value(text) from None
-    return value_of(tree.body)
+        raise NoExpression(text) from None
 
 
 def value_of(node: ast.expr) -> Any:
@@ -81,25 +115,17 @@ def value_of(node: ast.expr) -> Any:
             func=ast.Name(id="array"), args=[items, ast.Constant(value=str() as kind)], keywords=[]
         ):
             return _array(node, value_of(items), kind)
-    raise _no_value(ast.unparse(node))
+        case ast.Call(func=ast.Name(id="load"), args=[ast.Constant(value=str() as name)], keywords=[]):
+            return _load(Path(name))
+    text = ast.unparse(node)
+    raise LiteralError(_refusal(text, f'"{text}"' if isinstance(node, ast.Name) else None))
 
 
-def assignment(text: str) -> tuple[str, Any]:
-    """Split `NAME=VALUE` into the name and the value; for use as a `type` of argparse."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    try:
-        return name, parse(value)
-    except LiteralError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _no_value(text: str) -> LiteralError:
-    hint = f"; text needs quotes of its own: '\"{text}\"'" if text.replace("_", "").isalnum() else ""
-    return LiteralError(
-        f"{text!r} is not a value (a number, text in quotes, a list, array([...]), @FILE.npy){hint}"
-    )
+def _refusal(text: str, as_text: str | None) -> str:
+    """Return why a text is no value, and what to write where a text was meant."""
+    hint = f"; text is typed {as_text}" if as_text is not None else ""
+    kinds = "a number, True, text in quotes, [1, 2], array([1, 2])"
+    return with_hint(f"{text!r} is not a value ({kinds}){hint}", text, _NAMED)
 
 
 def _collect(node: ast.expr, make: Callable[[Any], Any], items: Any) -> Any:

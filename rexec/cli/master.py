@@ -10,11 +10,11 @@ from rich.console import Console
 
 from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
+from rexec.cli._options import add_device_db, mebibytes, tls_files
 from rexec.cli._signals import ENDING, on_signals
 from rexec.common_args import bind_address_from_args, simple_network_args, verbosity_args
 from rexec.datasets import DatasetDB
 from rexec.master import DeviceFile, Master, Ports
-from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
@@ -33,27 +33,29 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec master --bind 192.168.1.2    for the laboratory's network, too\n"
         "  rexec call ::1 3251 -t master_management status    who follows what, and what was dropped\n\n"
         "A persistent dataset is on the disk before whoever set it has the answer. `artiq_client scan-devices` or "
-        "SIGHUP\nreads the device database again; a bad file changes nothing. Ctrl-C or SIGTERM ends it, status 0.",
+        "SIGHUP\nreads the device database again; a bad file changes nothing. Ctrl-C or SIGTERM ends it.\n"
+        "Exit status: 0 it was ended, 2 it could not begin.",
     )
     databases = parser.add_argument_group("databases")
-    databases.add_argument(
-        "--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s"
-    )
+    add_device_db(databases)
     databases.add_argument(
         "--dataset-db",
         metavar="FILE",
         type=Path,
         default=Path("dataset_db.mdb"),
-        help="persistent datasets, an LMDB file as ARTIQ's (default: %(default)s, made if missing)",
+        help="persistent datasets, an LMDB file as ARTIQ's (default: %(default)s in the current folder, made if "
+        "missing)",
     )
     databases.add_argument(
         "--watch", action="store_true", help="read the device database again whenever its file has changed"
     )
-    parser.add_argument("--name", help="name for people, as dashboards show it")
+    parser.add_argument(
+        "--name", metavar="NAME", help="name for people, as dashboards show it (default: none)"
+    )
     parser.add_argument(
         "--backlog",
         metavar="MIB",
-        type=_mebibytes,
+        type=mebibytes,
         default=16 << 20,
         help="what may wait for a slow follower; of what goes beyond it, it gets the latest values (default: 16)",
     )
@@ -111,9 +113,7 @@ async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
 
     try:
         with on_signals({**dict.fromkeys(ENDING, master.terminate), "SIGHUP": scan}):
-            await master.start(
-                bind_address_from_args(options), SimpleSSLConfig(*options.ssl) if options.ssl else None
-            )
+            await master.start(bind_address_from_args(options), tls_files(options.ssl))
             if options.watch:
                 tasks.add(asyncio.create_task(devices.watch(_WATCH)))
             count, persistent = datasets.count()
@@ -132,13 +132,3 @@ async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
 def shown(address: str, port: int) -> str:
     """Return an address as people write it."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def _mebibytes(text: str) -> int:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1 << 20:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB above 0")
-    return int(number * (1 << 20))

@@ -12,8 +12,11 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = CommandParser(
         prog="rexec methods",
-        description=f"Show the methods of a target of an RPC server.\n\n{WHERE_HELP}",
-        epilog="examples:\n  rexec methods camera\n  rexec methods ::1 3251 -t dataset_db",
+        usage="rexec methods [options] (HOST PORT | NAME)",
+        description="Show the methods of a target of an RPC server, with their signatures and documentation.\n\n"
+        f"{WHERE_HELP}",
+        epilog="examples:\n  rexec methods camera\n  rexec methods ::1 3251 -t dataset_db\n\n"
+        "Exit status: 0 they are shown, 2 bad input or no connection, 130 interrupted.",
     )
     add_peer_arguments(parser)
     return parser

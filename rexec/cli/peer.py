@@ -2,17 +2,17 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
 import devicedb
+from rexec.cli._options import add_device_db, positive, tls_files
 from rexec.wire.pc_rpc import AutoTarget, Client
 from rexec.wire.tls import SimpleSSLConfig
 
 WHERE_HELP: Final = """\
-Where to connect is either HOST PORT or the NAME of a device in a device database (device_db.py here, or
---device-db FILE), aliases, TLS files and target included."""
+Where to connect is either HOST PORT or the NAME of a device in a device database (device_db.py in the current
+folder, or --device-db FILE), aliases, TLS files and target included."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Peer:
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         return f"{self.device} ({address})" if self.device else address
 
+    def with_target(self, target: str | None) -> "Peer":
+        """Return the same server, with another target named."""
+        return replace(self, target=target)
+
     def connect(self, timeout: float) -> Client:
         """Return a client that is connected to the target."""
         return Client(self.host, self.port, self.target or AutoTarget, timeout=timeout, ssl_config=self.tls)
@@ -42,16 +46,40 @@ class Peer:
         return Client(self.host, self.port, None, timeout=timeout, ssl_config=self.tls)
 
 
-def add_peer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say whom to talk to."""
-    parser.add_argument("where", nargs="+", metavar="HOST PORT | NAME", help="the server, or a device")
-    parser.add_argument("-t", "--target", help="target of the server (default: the only one)")
-    parser.add_argument("--device-db", type=Path, metavar="FILE", help="default: device_db.py in this folder")
+def add_peer_arguments(
+    parser: argparse.ArgumentParser, where: str = "the server, or a device", *, has_target: bool = True
+) -> None:
+    """Add the arguments that say whom to talk to.
+
+    Args:
+        parser: Gets the arguments.
+        where: What the words without an option are, for the help.
+        has_target: Whether one target of the server is talked to.
+
+    """
+    parser.add_argument("where", nargs="+", metavar="HOST PORT | NAME", help=where)
+    if has_target:
+        parser.add_argument(
+            "-t",
+            "--target",
+            metavar="TARGET",
+            help="target of the server (default: that of the device, or the only one; `rexec targets` lists them)",
+        )
+    else:
+        parser.set_defaults(target=None)
+    add_device_db(parser)
     parser.add_argument(
-        "--ssl", nargs=3, metavar=("CERT", "KEY", "PEER"), help="TLS: ours, its key, the server's"
+        "--ssl",
+        nargs=3,
+        metavar=("CERT", "KEY", "PEER"),
+        help="speak TLS to the server: our certificate, its private key, and the server's certificate",
     )
     parser.add_argument(
-        "--timeout", type=float, default=30.0, metavar="S", help="give up after so many seconds (default: 30)"
+        "--timeout",
+        metavar="SECONDS",
+        type=positive,
+        default=30.0,
+        help="how long to wait for a connection, and for each answer (default: %(default)g)",
     )
 
 
@@ -61,18 +89,26 @@ def split_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -
     A second word that is a number makes the first a host: no method's name is a number.
     """
     words: Sequence[str] = arguments.where
-    tls = SimpleSSLConfig(*arguments.ssl) if arguments.ssl else None
+    tls = tls_files(arguments.ssl)
     if len(words) >= 2 and words[1].isdecimal():
         port = int(words[1])
         if not 1 <= port <= 65535:
             parser.error(f"port {port} is not between 1 and 65535")
         return Peer(words[0], port, arguments.target, tls, None), list(words[2:])
-    database = devicedb.load_file(arguments.device_db or Path("device_db.py"))
+    is_there = arguments.device_db.is_file()
+    database = devicedb.load_file(arguments.device_db) if is_there or not _is_host(words[0]) else None
+    if database is None or (_is_host(words[0]) and words[0] not in database.raw):
+        found = f", not {words[1].strip()!r}" if len(words) > 1 else ""
+        parser.error(f"after the host {words[0]} comes its port, 1 to 65535{found}")
     endpoint = database.endpoint(words[0])
     if tls is None and endpoint.tls is not None:
         tls = SimpleSSLConfig(endpoint.tls.client_cert, endpoint.tls.client_key, endpoint.tls.server_cert)
     target = arguments.target or endpoint.target_name
     return Peer(endpoint.host, endpoint.port, target, tls, words[0]), list(words[1:])
+
+
+def _is_host(word: str) -> bool:
+    return "." in word or ":" in word or word == "localhost"
 
 
 def sole_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser, hint: str = "") -> Peer:

@@ -12,13 +12,13 @@ from rich.console import Console
 
 from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
+from rexec.cli._options import add_device_db, add_master, chosen_database, tls_files
 from rexec.cli._signals import set_on_signals
-from rexec.cli._simulation import add_database_arguments, chosen_database
+from rexec.common_args import listening_port, verbosity_args
 from rexec.simulate.database import through_proxies, write_database
 from rexec.simulate.offers import ask
 from rexec.simulate.recorder import Recorder
 from rexec.simulate.recording import RecordingWriter
-from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,17 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec record camera -o monday.rec --write-db recorded.py\n"
         "  rexec run experiment.py --device-db recorded.py        meanwhile\n"
         "  rexec simulate camera --recording monday.rec --write-db simulated.py\n\n"
-        "What code of remote execution asks of the driver passes no wire and is not recorded; its own answers are.",
+        "What code of remote execution asks of the driver passes no wire and is not recorded; its own answers are.\n"
+        "Exit status: 0 Ctrl-C or SIGTERM ended it, 2 it could not begin or go on.",
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help="controllers, aliases or targets")
-    add("-o", "--output", metavar="FILE", type=Path, required=True, help="the recording")
+    add("-o", "--output", metavar="FILE", type=Path, required=True, help="where the recording goes")
     add("--overwrite", action="store_true", help="replace the recording, if there is one of that name")
-    add_database_arguments(parser)
+    add_device_db(parser)
+    add_master(
+        parser, "take the device database of the ARTIQ master on HOST instead of a file", ssl="--master-ssl"
+    )
     add(
         "--write-db",
         metavar="FILE",
@@ -56,18 +60,20 @@ def get_argparser() -> argparse.ArgumentParser:
         "controllers)",
     )
     add(
-        "--port", metavar="PORT", type=int, default=0, help="of the proxy, where there is one controller only"
+        "--port",
+        metavar="PORT",
+        type=listening_port,
+        default=0,
+        help="TCP port of the proxy, for one controller only (default: one that the system gives)",
     )
     add(
         "--ssl",
         nargs=3,
         metavar=("CERT", "KEY", "PEER"),
-        help="let clients speak TLS to the proxy: its certificate and key, and the clients' certificates. Between the "
-        "proxy and the controller it is as in the device database",
+        help="speak TLS with clients: the proxy's certificate, its private key, and the client certificates to trust. "
+        "Between proxy and controller it is as in the device database",
     )
-    level = parser.add_argument_group("verbosity")
-    level.add_argument("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
-    level.add_argument("-q", "--quiet", action="count", default=0, help="log less, and show no progress")
+    verbosity_args(parser, "show no progress")
     return parser
 
 
@@ -79,12 +85,13 @@ def main(argv: Sequence[str]) -> int:
     log_to(console, options)
     end = threading.Event()
     with ExitStack() as stack:
-        stack.enter_context(set_on_signals(end))
         database = chosen_database(options)
         names = dict.fromkeys(database.endpoint(name).controller for name in options.names)
         if options.port and len(names) > 1:
             parser.error("--port is for one controller; with several use --write-db")
         sources = [ask(database, name) for name in names]
+        # Before this a signal ends the program at once: a controller that does not answer is no reason to wait.
+        stack.enter_context(set_on_signals(end))
         writer = RecordingWriter(options.output, overwrite=options.overwrite)
         recorder = stack.enter_context(
             Recorder(
@@ -92,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
                 writer,
                 options.bind,
                 dict.fromkeys(names, options.port),
-                SimpleSSLConfig(*options.ssl) if options.ssl else None,
+                tls_files(options.ssl),
             )
         )
         if options.write_db is not None:

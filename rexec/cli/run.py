@@ -14,6 +14,7 @@ from devicedb import DatabaseLoadError, DeviceDatabase, load_file
 from rexec.cli._arguments import run_argparser as get_argparser
 from rexec.cli._logging import log_to
 from rexec.cli._master import MasterDatasets
+from rexec.cli._options import master_tls, tls_files
 from rexec.cli._progress import Progress
 from rexec.cli._simulation import simulation_order
 from rexec.cli._table import print_datasets
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
     options = get_argparser().parse_intermixed_args(argv)
     console = Console(stderr=True)
     level = log_to(console, options)
+    refuse_contradictions(options)
     given = parse_arguments(options.arguments)
     if options.list:
         from rexec.cli._listing import print_experiments
@@ -131,12 +133,34 @@ class Watcher:
         self._stack.close()
 
 
+def refuse_contradictions(options: argparse.Namespace) -> None:
+    """Refuse options that would have no effect: whoever gives a fault believes that the run is simulated."""
+    if options.serve and options.master is not None and not options.simulate:
+        raise CommandError("--serve serves this run's own datasets: it does not go with --master")
+    simulating = {
+        "--behaviours": options.behaviours is not None,
+        "--recording": bool(options.recording),
+        "--timing": options.timing,
+        "--fault": bool(options.fault),
+    }
+    alone = [name for name, is_given in simulating.items() if is_given]
+    if alone and not options.simulate:
+        raise CommandError(
+            f"{', '.join(alone)}: only with --simulate; without it the devices are the real ones"
+        )
+    master_tls(options.master_ssl, options.master)
+    if options.overwrite and options.hdf5 is None:
+        raise CommandError(
+            "--overwrite: only with -o FILE; a result file of the results folder is never replaced"
+        )
+
+
 def device_database(options: argparse.Namespace) -> DeviceDatabase:
     """Return the device database that the options name, or the one that is there."""
     if options.device_db is not None:
         return load_file(options.device_db)
     if options.master is not None:
-        return fetch_database(options.master, options.master_port)
+        return fetch_database(options.master, options.master_port, ssl_config=tls_files(options.master_ssl))
     places = [Path("device_db.py").absolute(), options.file.absolute().parent / "device_db.py"]
     found = next((path for path in places if path.is_file()), None)
     if found is None:
@@ -155,9 +179,8 @@ def dataset_store(options: argparse.Namespace, database: DeviceDatabase) -> Iter
     """
     is_simulated = bool(database.simulated())
     if options.master is not None and not is_simulated:
-        if options.serve:
-            raise CommandError("--serve serves this run's own datasets: it does not go with --master")
-        with MasterDatasets(options.master, options.master_port) as store:
+        tls = tls_files(options.master_ssl)
+        with MasterDatasets(options.master, options.master_port, ssl_config=tls) as store:
             with offer_dataset_db(options.master_port, options.master):
                 yield store
         return

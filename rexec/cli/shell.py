@@ -1,18 +1,22 @@
-"""`rexec shell`: a session with one target, with history and completion."""
+"""`rexec shell`: a session with the targets of a server, with history and completion."""
 
 import argparse
 import ast
+import codeop
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import cleandoc
-from pathlib import Path
 from pprint import pformat
 from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
+from devicedb.suggest import did_you_mean
+from rexec.cli._prompt import history_path, typed_lines
 from rexec.cli.errors import EXPECTED_ERRORS
-from rexec.cli.literals import LITERALS_HELP, LiteralError, value_of
-from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, sole_peer
+from rexec.cli.literals import LITERALS_HELP, LiteralError, NoExpression, expression, value_of
+from rexec.cli.peer import WHERE_HELP, Peer, add_peer_arguments, is_answer, sole_peer
 from rexec.cli.signatures import listing, signature
 from rexec.wire.pc_rpc import Client
 
@@ -20,8 +24,11 @@ SHELL_HELP: Final = """\
   METHOD(VALUE, ..., KEYWORD=VALUE)  call a method, print what it returns
   METHOD?                            its signature and documentation
   ?                                  all methods
+  use TARGET                         talk to another target of the server; use alone lists them
   help, quit                         (also Ctrl-D)"""
-HISTORY: Final = Path("~/.local/state/artiq-rexec/shell_history")
+
+_LEAVING: Final = frozenset({"quit", "exit", "quit()", "exit()"})
+_COMMANDS: Final = ("help", "quit", "use")
 
 
 class InputError(ValueError):
@@ -35,12 +42,32 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = CommandParser(
         prog="rexec shell",
-        description=f"Talk to a target of an RPC server, line by line.\n\n{WHERE_HELP}",
-        epilog=f"in the shell:\n{SHELL_HELP}\n\n{LITERALS_HELP}\n\nexamples:\n  rexec shell camera\n"
-        "  echo 'ping()' | rexec shell ::1 6283",
+        usage="rexec shell [options] (HOST PORT | NAME)",
+        description=f"Talk to the targets of an RPC server, line by line.\n\n{WHERE_HELP}",
+        epilog=f"in the shell:\n{SHELL_HELP}\n\n{LITERALS_HELP}\n\n"
+        "A call goes on in the next line until its brackets are closed. Tab completes methods, their parameters and\n"
+        "targets. Ctrl-C drops a line, or gives up waiting for an answer (the method may still run on the server).\n"
+        f"What was typed is kept in {history_path(is_short=True)} (under $XDG_STATE_HOME where that is set).\n\n"
+        "examples:\n  rexec shell camera\n  rexec shell ::1 3251 -t dataset_db\n"
+        "  echo 'ping()' | rexec shell ::1 6283\n\n"
+        "Exit status: 0 the session was ended, 1 a line of a pipe failed (what follows it is not run), 2 bad input or\n"
+        "no connection.",
     )
     add_peer_arguments(parser)
     return parser
+
+
+def is_incomplete(text: str) -> bool:
+    """Return whether what was typed goes on in another line."""
+    stripped = text.strip()
+    if not stripped or stripped.startswith("#") or stripped.endswith("?"):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return codeop.compile_command(text, "<shell>", "eval") is None
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+        return False
 
 
 def parse_call(line: str) -> tuple[str, list[Any], dict[str, Any]]:
@@ -51,10 +78,10 @@ def parse_call(line: str) -> tuple[str, list[Any], dict[str, Any]]:
 
     """
     try:
-        tree = ast.parse(line.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        node = expression(line)
+    except NoExpression:
         raise InputError(f"{line.strip()!r} is no call; type help") from None
-    match tree:
+    match node:
         case ast.Call(func=ast.Name(id=method), args=args, keywords=keywords):
             try:
                 positional = [value_of(arg) for arg in args]
@@ -70,18 +97,35 @@ def parse_call(line: str) -> tuple[str, list[Any], dict[str, Any]]:
 
 
 class Session:
-    """One target's methods, and what a line typed at it does."""
+    """A connection to one target of a server at a time, and what a line typed at it does.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        answer = client.get_rpc_method_list()
-        self._methods: Mapping[str, Any] = answer["methods"]
+    Args:
+        peer: The server, and the first target.
+        timeout: Seconds to wait for a connection, and for each answer.
+
+    """
+
+    def __init__(self, peer: Peer, timeout: float) -> None:
+        self._peer = peer
+        self._timeout = timeout
+        self._client = self._connect(peer.target)
+
+    def _connect(self, target: str | None) -> Client:
+        client = self._peer.with_target(target).connect(self._timeout)
+        try:
+            answer = client.get_rpc_method_list()
+            self.targets: Sequence[str] = sorted(client.get_rpc_id()[0])
+        except BaseException:
+            client.close_rpc()
+            raise
+        self.methods: Mapping[str, Any] = answer["methods"]
         self._docstring: str | None = answer["docstring"]
+        self.target: str = client.get_selected_target() or ""
+        return client
 
-    @property
-    def methods(self) -> Sequence[str]:
-        """Names of the methods, for completion."""
-        return sorted(self._methods)
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close_rpc()
 
     def run(self, line: str) -> str | None:
         """Carry out a line; return what to print. InputError, or what the call raised."""
@@ -91,18 +135,51 @@ class Session:
         if line in {"help", "help()"}:
             return SHELL_HELP
         if line == "?":
-            return listing(self._methods, self._docstring)
+            return listing(self.methods, self._docstring)
         if line.endswith("?"):
             return self._about(line.rstrip("? "))
+        words = line.split()
+        if words[0] == "use" and len(words) <= 2:
+            return self._use(words[1]) if len(words) == 2 else self._listed_targets()
         method, positional, keywords = parse_call(line)
         result = getattr(self._client, method)(*positional, **keywords)
         return None if result is None else pformat(result, width=100)
 
+    def candidates(self, text: str) -> list[str]:
+        """Return what the word at the end of a text may become: methods, parameters of one, or targets."""
+        if found := re.fullmatch(r"\s*(\w*)", text):
+            return _beginning(found[1], [*self.methods, *_COMMANDS])
+        if found := re.fullmatch(r"\s*use\s+(\S*)", text):
+            return _beginning(found[1], self.targets)
+        if (found := re.match(r"\s*(\w+)\s*\(", text)) and found[1] in self.methods:
+            word = re.search(r"[(,]\s*(\w*)$", text)
+            if word is not None:
+                spec, _ = self.methods[found[1]]
+                names = [*(spec.get("args") or ()), *(spec.get("kwonlyargs") or ())]
+                return _beginning(word[1], [f"{each}=" for each in names if each != "self"])
+        return []
+
     def _about(self, method: str) -> str:
-        if method not in self._methods:
-            raise InputError(f"there is no method {method!r}; ? lists them")
-        spec, doc = self._methods[method]
+        if method not in self.methods:
+            raise InputError(
+                f"there is no method {method!r}.{did_you_mean(method, self.methods)} ? lists them"
+            )
+        spec, doc = self.methods[method]
         return signature(method, spec) + (f"\n{cleandoc(doc)}" if doc else "")
+
+    def _use(self, target: str) -> str:
+        if target not in self.targets:
+            raise InputError(f"there is no target {target!r}; there are {', '.join(self.targets)}")
+        former, self._client = self._client, self._connect(target)
+        former.close_rpc()
+        return f"{target}: {len(self.methods)} methods"
+
+    def _listed_targets(self) -> str:
+        return "\n".join(f"{'*' if each == self.target else ' '} {each}" for each in self.targets)
+
+
+def _beginning(start: str, names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name.startswith(start))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -110,23 +187,44 @@ def main(argv: Sequence[str]) -> int:
     parser = get_argparser()
     arguments = parser.parse_intermixed_args(argv)
     peer = sole_peer(arguments, parser, "; a target is named with -t")
-    client = peer.connect(arguments.timeout)
+    session = Session(peer, arguments.timeout)
     try:
-        session = Session(client)
         if sys.stdin.isatty():
-            print(f"{peer.label}: {len(session.methods)} methods; ? lists them, help explains, Ctrl-D leaves")
-            return _converse(session, _typed_lines(session), keep_going=True)
-        return _converse(session, iter(sys.stdin), keep_going=False)
+            print(
+                f"{peer.label}, target {session.target}: {len(session.methods)} methods; ? lists them, help explains, "
+                "Ctrl-D leaves"
+            )
+            lines = typed_lines(lambda: session.target, session.candidates, is_incomplete)
+            return _converse(session, lines, is_interactive=True)
+        return _converse(session, whole_lines(sys.stdin), is_interactive=False)
     finally:
-        client.close_rpc()
+        session.close()
 
 
-def _converse(session: Session, lines: Iterator[str], keep_going: bool) -> int:
+def whole_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines, each with those that it goes on in."""
+    text = ""
     for line in lines:
-        if line.strip() in {"quit", "exit", "quit()", "exit()"}:
+        text += line
+        if not is_incomplete(text):
+            yield text
+            text = ""
+    if text:
+        yield text
+
+
+def _converse(session: Session, lines: Iterator[str], *, is_interactive: bool) -> int:
+    for line in lines:
+        if line.strip() in _LEAVING:
             break
         try:
             text = session.run(line)
+        except KeyboardInterrupt:
+            if not is_interactive:
+                raise
+            print(
+                "interrupted: its answer is dropped; the method may still run on the server", file=sys.stderr
+            )
         except _REFUSALS as error:
             print(f"error: {error}", file=sys.stderr)
         except Exception as error:
@@ -135,35 +233,8 @@ def _converse(session: Session, lines: Iterator[str], keep_going: bool) -> int:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
         else:
             if text is not None:
-                print(text)
+                print(text, flush=True)
             continue
-        if not keep_going:
+        if not is_interactive:
             return 1
     return 0
-
-
-def _typed_lines(session: Session) -> Iterator[str]:
-    """Yield the lines typed at a terminal until Ctrl-D; Ctrl-C drops the line."""
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import WordCompleter
-    from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-
-    path = HISTORY.expanduser()
-    history: History
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        history = FileHistory(str(path))
-    except OSError as error:
-        print(f"no history is kept: {error}", file=sys.stderr)
-        history = InMemoryHistory()
-    prompt: PromptSession[str] = PromptSession(
-        "> ", history=history, completer=WordCompleter([*session.methods, "help", "quit"])
-    )
-    read: Callable[[], str] = prompt.prompt
-    while True:
-        try:
-            yield read()
-        except KeyboardInterrupt:
-            continue
-        except EOFError:
-            return

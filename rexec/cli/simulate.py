@@ -15,15 +15,16 @@ from rich.console import Console
 from devicedb import DeviceDatabase, from_dict
 from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
+from rexec.cli._options import add_device_db, add_master, chosen_database, tls_files
 from rexec.cli._signals import set_on_signals
-from rexec.cli._simulation import add_database_arguments, add_simulation_arguments, chosen_database
+from rexec.cli._simulation import add_simulation_arguments
+from rexec.common_args import listening_port, verbosity_args
 from rexec.simulate._laboratory import LOOPBACK, Laboratory
 from rexec.simulate.behaviours import Behaviours, load_behaviours
 from rexec.simulate.driver import origins
 from rexec.simulate.errors import SimulationError
 from rexec.simulate.plan import ServerPlan, folder_of, make_plan
 from rexec.simulate.recording import load_recordings
-from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +43,15 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec simulate camera --behaviours lab.py       on the camera's own host and port\n"
         "  rexec simulate --fault camera:delay=0.5 --fault camera.get_frame:error=0.1 --write-db simulated.py\n"
         "  rexec call simulation die camera --device-db simulated.py        while it runs\n\n"
-        "The device `simulation` of the written database has fault, clear, die, revive, calls and status.",
+        "The device `simulation` of the written database has fault, clear, die, revive, calls and status.\n"
+        "Exit status: 0 Ctrl-C or SIGTERM ended it, 2 it could not begin.",
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="controllers, aliases or targets (default: all)")
-    add_database_arguments(parser)
+    add_device_db(parser)
+    add_master(
+        parser, "take the device database of the ARTIQ master on HOST instead of a file", ssl="--master-ssl"
+    )
     add(
         "--loopback",
         action="store_true",
@@ -66,7 +71,8 @@ def get_argparser() -> argparse.ArgumentParser:
         type=Path,
         action="append",
         default=[],
-        help="file or folder of experiments: methods that they call are there where no driver is found; repeatable",
+        help="file or folder of experiments: methods that they call are there where no driver is found; may be "
+        "repeated",
     )
     add(
         "--own-simulation",
@@ -77,19 +83,18 @@ def get_argparser() -> argparse.ArgumentParser:
         "--ssl",
         nargs=3,
         metavar=("CERT", "KEY", "PEER"),
-        help="the servers' side of controllers that speak TLS; on loopback they do not",
+        help="speak TLS where the device database says so, on the real hosts and ports: the servers' certificate, its "
+        "private key, and the client certificates to trust",
     )
     add(
         "--port-control",
         metavar="PORT",
-        type=int,
+        type=listening_port,
         default=0,
-        help="of the target `simulation`, on loopback (default: one that the system gives)",
+        help="TCP port of the target `simulation`, on loopback (default: one that the system gives)",
     )
-    add("--json", action="store_true", help="print what was started as one line of JSON")
-    level = parser.add_argument_group("verbosity")
-    level.add_argument("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
-    level.add_argument("-q", "--quiet", action="count", default=0, help="log less")
+    add("--json", action="store_true", help="print what was started, and where, as one line of JSON")
+    verbosity_args(parser)
     return parser
 
 
@@ -99,7 +104,6 @@ def main(argv: Sequence[str]) -> int:
     log_to(Console(stderr=True), options)
     end = threading.Event()
     with ExitStack() as stack:
-        stack.enter_context(set_on_signals(end))
         database = chosen_database(options)
         loopback = options.loopback or options.write_db is not None
         others: dict[str, tuple[str, int]] = {}
@@ -117,12 +121,14 @@ def main(argv: Sequence[str]) -> int:
             seed=options.seed,
             experiments=options.experiments,
             loopback=loopback,
-            tls=SimpleSSLConfig(*options.ssl) if options.ssl else None,
+            tls=tls_files(options.ssl),
             control_port=options.port_control,
             others=others,
         )
         if not (laboratory.servers or others or options.write_db):
             raise SimulationError(f"{database.origin} has no controller to simulate")
+        # Before this a signal ends the program at once: a device database that hangs is no reason to wait.
+        stack.enter_context(set_on_signals(end))
         stack.enter_context(laboratory)
         if options.write_db is not None:
             laboratory.write(options.write_db)

@@ -11,10 +11,12 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = CommandParser(
         prog="rexec targets",
+        usage="rexec targets [options] (HOST PORT | NAME)",
         description=f"List the targets of an RPC server, and its description.\n\n{WHERE_HELP}",
-        epilog="examples:\n  rexec targets ::1 3251\n  rexec targets camera",
+        epilog="examples:\n  rexec targets ::1 3251\n  rexec targets camera\n\n"
+        "Exit status: 0 they are listed, 2 bad input or no connection, 130 interrupted.",
     )
-    add_peer_arguments(parser)
+    add_peer_arguments(parser, has_target=False)
     return parser
 
 

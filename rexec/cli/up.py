@@ -12,9 +12,11 @@ from rich.console import Console
 
 from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
+from rexec.cli._options import add_device_db, add_master, add_master_port, master_tls, positive
 from rexec.cli._up_display import Display, Teller, display_on
 from rexec.cli._up_logs import forwarded, log_files
 from rexec.cli.errors import CommandError
+from rexec.common_args import listening_port, verbosity_args
 from rexec.supervise.control import ControlServer
 from rexec.supervise.export import FORMATS, export
 from rexec.supervise.follower import Follower
@@ -54,54 +56,55 @@ def get_argparser() -> argparse.ArgumentParser:
         "--folder",
         metavar="DIR",
         type=Path,
-        help="working folder of commands (default: the device database's)",
+        help="working folder of the commands (default: that of the device database)",
     )
     add(
         "--busy-limit",
         metavar="SECONDS",
-        type=_seconds,
+        type=positive,
         help="restart a controller that has not answered for so long though a client is connected (default: never)",
     )
     add("--json", action="store_true", help="print each change of a controller's state as a line of JSON")
     source = parser.add_argument_group("device database")
-    add = source.add_argument
-    add("--device-db", metavar="FILE", type=Path, default=Path("device_db.py"), help="default: %(default)s")
-    add("--master", metavar="HOST", help="follow the devices of the ARTIQ master on HOST instead of a file")
-    add("--master-port", metavar="PORT", type=int, default=3251, help="its control (default: %(default)d)")
-    add("--master-port-notify", metavar="PORT", type=int, default=3250, help="default: %(default)d")
-    add(
-        "--ssl",
-        metavar=("CERT", "KEY", "PEER"),
-        nargs=3,
-        help="TLS to the master: ours, its key, the master's",
+    add_device_db(source)
+    add_master(
+        source,
+        "follow the devices of the ARTIQ master on HOST instead of a file",
+        ports=("control", "notify"),
     )
     logs = parser.add_argument_group("logs")
     add = logs.add_argument
     add(
-        "--log-dir", metavar="DIR", type=Path, help="keep the output of controllers in DIR/NAME.log, 5 x 1 MB"
+        "--log-dir",
+        metavar="DIR",
+        type=Path,
+        help="keep the output of controllers in DIR/NAME.log, at most 5 files of 1 MB",
     )
     add("--forward-logs", metavar="HOST", help="send the output of controllers to the ARTIQ master on HOST")
-    add("--master-port-logging", metavar="PORT", type=int, default=1066, help="default: %(default)d")
-    add("-v", "--verbose", action="count", default=0, help="log more; repeat for all")
-    add("-q", "--quiet", action="count", default=0, help="log less")
+    add_master_port(logs, "logging")
     others = parser.add_argument_group("other process managers")
     add = others.add_argument
-    add("--export", choices=FORMATS, help="start nothing: write the configuration of a manager that does it")
+    add("--export", choices=FORMATS, help="start nothing: write the configuration of this manager")
     add("--output", metavar="DIR", type=Path, help="folder for the files of --export (default: print them)")
     control = parser.add_argument_group(
         "control", "target ctlmgr: retry_now(name), restart(name), status(), terminate()"
     )
     add = control.add_argument
-    add("--bind", metavar="ADDRESS", action="append", help="where to listen (default: localhost)")
-    add("--port-control", metavar="PORT", type=int, default=3249, help="default: %(default)d")
+    add(
+        "--bind",
+        metavar="ADDRESS",
+        action="append",
+        help="where to listen (default: localhost; whoever reaches it can restart controllers); may be repeated",
+    )
+    add(
+        "--port-control",
+        metavar="PORT",
+        type=listening_port,
+        default=3249,
+        help="TCP port to listen on (default: %(default)d)",
+    )
+    verbosity_args(parser)
     return parser
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return value
 
 
 def main(argv: Sequence[str]) -> int:
@@ -111,7 +114,8 @@ def main(argv: Sequence[str]) -> int:
     log_to(console, options)
     end = threading.Event()
     with ExitStack() as stack:
-        source = open_source(options)
+        tls = master_tls(options.master_ssl, options.master or options.forward_logs)
+        source = open_source(options, tls)
         stack.callback(source.close)
         folder = (options.folder or folder_of(source)).absolute()
         selector = Selector(options.names, folder, options.busy_limit)
@@ -123,7 +127,7 @@ def main(argv: Sequence[str]) -> int:
         log_files(options.log_dir, selection.specs)
         supervisor = Supervisor(Teller(options.json, console))
         stack.enter_context(signals(end, supervisor))
-        stack.enter_context(forwarded(options.forward_logs, options.master_port_logging, _tls(options)))
+        stack.enter_context(forwarded(options.forward_logs, options.master_port_logging, tls))
         control = ControlServer(
             Control(supervisor), options.bind or ["localhost"], options.port_control, end.set
         )
@@ -176,15 +180,11 @@ def write_export(files: Mapping[str, str], folder: Path | None) -> None:
         print(folder / name)
 
 
-def open_source(options: argparse.Namespace) -> FileSource | MasterSource:
+def open_source(options: argparse.Namespace, tls: SimpleSSLConfig | None) -> FileSource | MasterSource:
     """Open the device database that the options name."""
     if options.master is not None:
-        return MasterSource(options.master, options.master_port, options.master_port_notify, _tls(options))
+        return MasterSource(options.master, options.master_port, options.master_port_notify, tls)
     return FileSource(options.device_db)
-
-
-def _tls(options: argparse.Namespace) -> SimpleSSLConfig | None:
-    return SimpleSSLConfig(*options.ssl) if options.ssl is not None else None
 
 
 def folder_of(source: FileSource | MasterSource) -> Path:

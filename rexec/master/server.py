@@ -1,6 +1,7 @@
 """A master: serves datasets and devices to everyone who expects an ARTIQ master, from one event loop."""
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Sequence
@@ -21,6 +22,13 @@ from rexec.wire.sync_struct import Notifier, Publisher
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
+
+_HINTS: Final[dict[int | None, str]] = {
+    errno.EADDRINUSE: ". If another master runs here, end it, or choose another port with {option}",
+    errno.EADDRNOTAVAIL: ". --bind wants an address of this machine",
+    errno.EACCES: ". Choose another port with {option}",
+}
+"""What to do where a port cannot be listened on, by the reason."""
 
 REPORT_INTERVAL: Final = 60.0
 """Seconds between two looks at what was dropped for slow followers."""
@@ -173,10 +181,8 @@ class Master:
         try:
             await server.start(host, port, ssl_config)
         except OSError as error:
-            raise MasterError(
-                f"cannot serve: {error.strerror or error}. If another master runs here, end it, or choose another port "
-                f"with --port-{part}"
-            ) from error
+            hint = _HINTS.get(error.errno, "").format(option=f"--port-{part}")
+            raise MasterError(f"cannot serve: {error.strerror or error}{hint}") from error
         self.addresses[part] = server.addresses
 
     def _end_soon(self) -> None:

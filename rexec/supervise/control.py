@@ -1,6 +1,7 @@
 """Serves the target `ctlmgr` from a thread of its own."""
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,9 +32,13 @@ class ControlServer:
             self._loop.run_until_complete(self._server.start(list(bind), port))
         except OSError as error:
             self._loop.close()
+            hint = (
+                ". Does another controller manager run here? Choose another port with --port-control"
+                if error.errno == errno.EADDRINUSE
+                else ""
+            )
             raise ControlPortError(
-                f"control port {port} cannot be opened on {', '.join(bind)}: {error.strerror or error}. Does another "
-                "controller manager run here? Choose another one with --port-control"
+                f"control port {port} cannot be opened on {', '.join(bind)}: {error.strerror or error}{hint}"
             ) from error
         self.port = self._server.port
         self._terminate = terminate

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rexec.wire._arrays import Buffer
-from rexec.wire._conversation import Conversation
+from rexec.wire._conversation import GREETING, Conversation
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
 from rexec.wire._protocol import BANNER, FEATURES, TargetName
@@ -154,7 +154,7 @@ class AsyncSession(Conversation):
             IncompatibleServer: The server speaks something else.
 
         """
-        self.greeted(await self._handshake(BANNER, "greeting"))
+        self.greeted(await self._handshake(BANNER, GREETING))
 
     async def select(self, wanted: TargetName) -> None:
         """Choose the target.
@@ -178,7 +178,7 @@ class AsyncSession(Conversation):
         except TimeoutError as error:
             raise self.silent(what, self._handshake_timeout) from error
         except WireError as error:
-            raise ConnectionFailed(f"{self.where}: {error} (during the handshake, {what})") from error
+            raise self.refused(what, error) from error
 
     @property
     def usable(self) -> bool:

@@ -1,7 +1,7 @@
 """What a pc_rpc client says and understands on one connection: greeting, choice of a target, calls. No I/O."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
@@ -21,7 +21,10 @@ from rexec.wire._protocol import (
     result_of,
     target_line,
 )
-from rexec.wire.errors import ConnectionFailed, FormatError, IncompatibleServer
+from rexec.wire.errors import ConnectionBroken, ConnectionFailed, FormatError, IncompatibleServer, WireError
+
+GREETING: Final = "greeting"
+"""The first step of the handshake, in the words of errors."""
 
 
 class Conversation:
@@ -89,6 +92,14 @@ class Conversation:
         return ConnectionFailed(
             f"{self.where} accepted the connection but sent no answer to the {what} in {seconds:g} s"
         )
+
+    def refused(self, what: str, error: WireError) -> ConnectionFailed:
+        """Return the error that a step of the handshake ended the connection."""
+        where = "" if str(error).startswith(self.where) else f"{self.where}: "
+        hint = ""
+        if what == GREETING and isinstance(error, ConnectionBroken):
+            hint = ". It may be a port of another protocol, or want TLS"
+        return ConnectionFailed(f"{where}{error} (during the handshake, {what}){hint}")
 
     def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Buffer]:
         """Return the message of a call.

@@ -6,7 +6,7 @@ from typing import Any
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._connection import Connection, connect
-from rexec.wire._conversation import Conversation
+from rexec.wire._conversation import GREETING, Conversation
 from rexec.wire._framing import Frame
 from rexec.wire._protocol import BANNER, FEATURES, TargetName
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, FormatError, MessageTooLong
@@ -33,7 +33,7 @@ class Session(Conversation):
         super().__init__(connection.where, features)
         self._connection = connection
         self._handshake_timeout = handshake_timeout
-        self.greeted(self._handshake(BANNER, "greeting"))
+        self.greeted(self._handshake(BANNER, GREETING))
 
     def select(self, wanted: TargetName) -> None:
         """Choose the target.
@@ -62,7 +62,7 @@ class Session(Conversation):
         except CallTimeout as error:
             raise self.silent(what, self._handshake_timeout) from error
         except (ConnectionBroken, FormatError, MessageTooLong) as error:
-            raise ConnectionFailed(f"{error} (during the handshake, {what})") from error
+            raise self.refused(what, error) from error
 
     def quiet(self) -> bool:
         """Whether the connection can be used for a call."""

@@ -37,7 +37,7 @@ def killed(folder: Path, served: Served, client: Client, life: float) -> Path:
         "--refresh",
         "0.05",
     ]
-    command += ["--port-notify", str(served.port("notify")), "-o", str(folder)]
+    command += ["--master-port-notify", str(served.port("notify")), "-o", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

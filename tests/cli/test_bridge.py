@@ -22,7 +22,7 @@ from tests.supervise.controllers import within
 def bridge(lab: Lab, served: Served, *arguments: str) -> "subprocess.Popen[str]":
     """Start the program against a master, and wait until it has all datasets."""
     process = lab.start(
-        "bridge", *arguments, "--master", "127.0.0.1", "--port-notify", str(served.port("notify"))
+        "bridge", *arguments, "--master", "127.0.0.1", "--master-port-notify", str(served.port("notify"))
     )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -100,7 +100,9 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
             assert within(20.0, lambda: path.exists() and level(path) == 1)
             process.kill()
             process.wait(10)
-        process = lab.start("bridge", "--master", "127.0.0.1", "--port-notify", str(served.port("notify")))
+        process = lab.start(
+            "bridge", "--master", "127.0.0.1", "--master-port-notify", str(served.port("notify"))
+        )
         with process:
             try:
                 assert process.stdout is not None
@@ -114,7 +116,7 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
 
 def test_no_master_is_one_line(lab: Lab) -> None:
     port = free_port()
-    with lab.start("bridge", "--master", "127.0.0.1", "--port-notify", str(port)) as process:
+    with lab.start("bridge", "--master", "127.0.0.1", "--master-port-notify", str(port)) as process:
         _, err = process.communicate(timeout=30)
     assert process.returncode == 2
     assert err.startswith(f"rexec bridge: error: datasets of the master at 127.0.0.1:{port}: ")
@@ -124,7 +126,7 @@ def test_no_master_is_one_line(lab: Lab) -> None:
 def test_a_folder_that_cannot_be_is_one_line(lab: Lab) -> None:
     lab.write("bridge", "a file")
     with serving(lab.folder) as served:
-        arguments = ["--master", "127.0.0.1", "--port-notify", str(served.port("notify"))]
+        arguments = ["--master", "127.0.0.1", "--master-port-notify", str(served.port("notify"))]
         with lab.start("bridge", *arguments) as process:
             _, err = process.communicate(timeout=30)
     assert process.returncode == 2

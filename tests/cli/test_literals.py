@@ -2,6 +2,10 @@
 
 import ast
 import math
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rexec.cli.literals import LiteralError, parse
+from rexec.cli.literals import LiteralError, parse, typed
 
 VALUES = st.recursive(
     st.none()
@@ -53,6 +57,7 @@ def test_arrays_have_the_type_asked_for() -> None:
 def test_an_array_is_read_from_a_file(tmp_path: Path) -> None:
     np.save(tmp_path / "frame.npy", np.arange(6.0).reshape(2, 3))
     assert parse(f"@{tmp_path / 'frame.npy'}").tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert parse(f"[load({str(tmp_path / 'frame.npy')!r})]")[0].shape == (2, 3)
 
 
 def test_a_file_of_objects_is_refused(tmp_path: Path) -> None:
@@ -74,9 +79,50 @@ def test_what_is_no_literal_is_refused(text: str) -> None:
         parse(text)
 
 
-def test_a_bare_word_is_told_that_it_needs_quotes() -> None:
-    with pytest.raises(LiteralError, match="""'"red"'"""):
-        parse("red")
+@pytest.mark.parametrize(
+    "text", ["red", "COM3", "192.168.1.5", "/dev/ttyUSB0", "2026-11-26", "two words", "", "-x"]
+)
+def test_a_bare_word_is_told_how_it_is_typed(text: str) -> None:
+    with pytest.raises(LiteralError) as refused:
+        parse(text)
+    shown = str(refused.value).partition("; text is typed ")[2]
+    assert shown == f"\"'{text}'\""  # the same in sh, csh, cmd.exe and PowerShell
+    assert parse(*shlex.split(shown)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("Flase", "False"), ("TRUE", "True"), ("none", "None"), ("NaN", "nan")]
+)
+def test_a_slip_of_a_name_is_not_taken_for_text(text: str, meant: str) -> None:
+    with pytest.raises(LiteralError, match=f"Did you mean '{meant}'"):
+        parse(text)
+
+
+@given(st.text())
+def test_what_is_shown_for_a_text_is_read_back_as_it(text: str) -> None:
+    assert [parse(word) for word in shlex.split(typed(text))] == [text]
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "tcsh"])
+def test_shells_pass_on_what_is_shown_for_a_text(shell: str) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not on the path")
+    texts = ["fast", "two words", "it's", 'say "hi"', "50 %", "$HOME", "a!b", "`x`", "a\\b"]
+    if shell == "tcsh":
+        texts.remove("a!b")  # its history wants a backslash before ! in any quotes
+    command = [sys.executable, "-c", "import sys; print(sys.argv[1:])"]
+    line = " ".join([*map(shlex.quote, command), *map(typed, texts)])
+    options = ["-f"] if shell in {"zsh", "tcsh"} else []
+    said = subprocess.run(
+        [program, *options, "-c", line], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert [parse(word) for word in parse(said.stdout)] == texts
+
+
+def test_a_slip_inside_a_list_is_told_as_python_has_it() -> None:
+    with pytest.raises(LiteralError, match=r"""'fast' is not a value .*; text is typed "fast\""""):
+        parse("[1, fast]")
 
 
 def test_nothing_that_the_parser_accepts_is_a_call() -> None:

@@ -1,7 +1,10 @@
 """`rexec call`, `shell`, `targets`, `methods`: run as a person would, against a server of ours."""
 
 import io
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +30,30 @@ class Camera:
         return np.arange(n, dtype=dtype)
 
     def total(self, frame: np.ndarray) -> float:
-        return float(frame.sum())
+        return float(np.sum(frame))
+
+    def negated(self, value: complex) -> complex:
+        return -value
 
     def fail(self) -> None:
         raise ValueError("no light")
+
+
+@contextmanager
+def closing_after(answer: bytes) -> Iterator[int]:
+    """Serve one client: read a line, answer, close; yields the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as lines:
+                lines.readline()
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(20)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +72,7 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int) -> Pa
 
 
 def run(*words: str | int) -> int:
-    try:
-        return main([str(word) for word in words])
-    except SystemExit as end:
-        return int(end.code or 0)
+    return main([str(word) for word in words])
 
 
 def test_targets_are_listed(port: int, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,11 +106,58 @@ def test_an_array_is_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "printed"),
+    [
+        ("-5", "5"),
+        ("-1e6", "1000000.0"),
+        ("-.5", "0.5"),
+        ("-inf", "inf"),
+        ("-1-2j", "(1+2j)"),
+        ("value=-2", "2"),
+    ],
+)
+@pytest.mark.usefixtures("laboratory")
+def test_a_value_below_zero_is_no_option(word: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("call", "cam", "negated", word, "--timeout", "20") == 0
+    assert capsys.readouterr().out == f"{printed}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["127.0.0.1"], "after the host 127.0.0.1 comes its port, 1 to 65535"),
+        (["127.0.0.1", "32x", "ping"], "after the host 127.0.0.1 comes its port, 1 to 65535, not '32x'"),
+        (["127.0.0.1", "-5", "ping"], "after the host 127.0.0.1 comes its port, 1 to 65535, not '-5'"),
+        (["localhost", "ping"], "after the host localhost comes its port"),
+        (["cam", "ping", "--timeout", "-3"], "'-3' is no number above 0"),
+        (["cam", "ping", "--timeout", "0"], "'0' is no number above 0"),
+        (["cam", "ping", "--timeout", "nan"], "'nan' is no number above 0"),
+        (["cam", "ping", "--time", "x"], "'x' is no number above 0"),
+        (["cam", "ping", "--ssl", "a", "b", "c"], "there is no TLS file a"),
+        (["cam", "ping", "--devicedb", "x"], "Did you mean '--device-db'?"),
+        (["cam", "ping", "--device-db", "absent.py"], "absent.py: there is no such file"),
+        (["cam", "ping", "--device-db", "."], "cannot be read: Is a directory"),
+        ([], "the following arguments are required: HOST PORT | NAME"),
+    ],
+)
+@pytest.mark.usefixtures("laboratory")
+def test_a_wrong_command_line_is_one_line(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("call", *words) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.err.startswith("rexec call: error: ")
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
     ("words", "status", "says"),
     [
         (["fail"], 1, "ValueError: no light"),
         (["fram"], 1, "Did you mean 'frame'?"),
-        (["frame", "abc"], 2, "text needs quotes of its own"),
+        (["frame", "abc"], 2, "text is typed \"'abc'\""),
+        (["frame", "3", "dtype=f4"], 2, "text is typed \"'f4'\""),
         (["frame", "n=1", "n=2"], 2, "n is given twice"),
         ([], 2, "which method"),
         (["ping", "--target", "kamera"], 2, "Did you mean 'camera'?"),
@@ -124,15 +191,38 @@ def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"127.0.0.1:{free}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["call", "targets", "methods", "shell"])
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        (b"<!DOCTYPE HTML>\n", "is no pc_rpc server: no pc_rpc greeting: b'<!DOCTYPE HTML>'"),
+        (b"", "It may be a port of another protocol, or want TLS"),
+    ],
+)
+def test_a_server_of_another_protocol_is_one_line(
+    says: bytes, words: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing_after(says) as port:
+        assert run(command, "127.0.0.1", port, *(["ping"] if command == "call" else [])) == 2
+    err = capsys.readouterr().err
+    assert f"127.0.0.1:{port}" in err
+    assert words in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.usefixtures("laboratory")
 def test_the_shell_answers_line_by_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("# a comment\nping()\nframe(2)\nframe?\ntotal([1\nping()\n"))
+    monkeypatch.setattr(
+        "sys.stdin",
+        io.StringIO("# a comment\nping()\nframe(2)\nframe?\ntotal(\n[1, 2\n])\ntotal([1\nping()\n"),
+    )
     assert run("shell", "cam") == 1
     captured = capsys.readouterr()
     assert captured.out.startswith("True\narray([0, 1])\nframe(n: int = 4")
-    assert captured.err == "error: 'total([1' is no call; type help\n"
+    assert captured.out.endswith("3.0\n")
+    assert captured.err == "error: 'total([1\\nping()' is no call; type help\n"
 
 
 @pytest.mark.parametrize(
