@@ -13,6 +13,7 @@ from devicedb.check.config import Settings, find, override
 from devicedb.check.engine import Subject, check_file, visible
 from devicedb.check.finding import Report, merge
 from devicedb.check.output import write_whole
+from devicedb.cli.options import add_output
 from devicedb.cli.parser import CommandParser
 from devicedb.errors import DatabaseLoadError
 from devicedb.report import FORMATS, render
@@ -28,7 +29,7 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="devicedb check",
         description="Check device databases. Each file is run in a process of its own, with a time limit; every "
         "finding names the line that made the value, also where a loop, a function or an import made it.",
-        epilog="exit status: 0 nothing at or above --fail-on, 1 findings, 2 the check itself could not run.\n"
+        epilog="Exit status: 0 nothing at or above --fail-on, 1 findings, 2 the check itself could not run.\n"
         "A comment at the end of a line silences it: # ddb: ignore[DDB406]\n"
         "Settings are read from [tool.devicedb] in pyproject.toml: select, ignore, fail-on, show, artiq-release,\n"
         "search-path, experiments, time-limit, static.\n\n"
@@ -42,29 +43,57 @@ def get_argparser() -> argparse.ArgumentParser:
         default=["device_db.py"],
         help="device databases, or folders that hold files whose names contain device_db, or - (default: device_db.py)",
     )
-    parser.add_argument("--select", metavar="CODES", help="run only these rules; a beginning will do: DDB3")
-    parser.add_argument("--ignore", metavar="CODES", help="do not run these rules")
+    parser.add_argument(
+        "--select",
+        metavar="CODES",
+        help="run only these rules: codes or beginnings of some, separated by commas: DDB3,DDB406 (default: all)",
+    )
+    parser.add_argument("--ignore", metavar="CODES", help="do not run these rules, written as for --select")
     severities = ", ".join(Severity)
     parser.add_argument("--fail-on", metavar="SEVERITY", help=f"one of {severities} (default: error)")
     parser.add_argument(
         "--show", metavar="SEVERITY", help=f"the mildest shown: {severities} (default: warning)"
     )
-    parser.add_argument("--artiq-release", metavar="N", help="7, 8 or 9 (default: the installed one, else 9)")
     parser.add_argument(
-        "--search-path", metavar="DIR", action="append", help="where the laboratory's drivers are; repeatable"
+        "--artiq-release", metavar="RELEASE", help="7, 8 or 9 (default: the installed one, else 9)"
     )
     parser.add_argument(
-        "--experiments", metavar="DIR", action="append", help="match names that experiments use; repeatable"
+        "--search-path",
+        metavar="DIR",
+        action="append",
+        help="folder of the laboratory's drivers; may be repeated",
     )
-    parser.add_argument("--static", action="store_true", default=None, help="never run the file")
     parser.add_argument(
-        "--time-limit", metavar="S", type=float, help="seconds that a file may run (default: 10)"
+        "--experiments",
+        metavar="DIR",
+        action="append",
+        help="folder of experiments: find devices that they ask for and no entry has; may be repeated",
     )
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
-    parser.add_argument("--output", metavar="FILE", help="write the report there, whole or not at all")
-    parser.add_argument("--statistics", action="store_true", help="count findings by rule instead")
-    parser.add_argument("-q", "--quiet", action="store_true", help="one line a finding, no source")
-    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--static",
+        action="store_true",
+        default=None,
+        help="read the file without running it: values that loops and imports make stay unknown",
+    )
+    parser.add_argument(
+        "--time-limit", metavar="SECONDS", type=float, help="how long a file may run (default: 10)"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="form of the report (default: %(default)s)"
+    )
+    add_output(parser, "report")
+    parser.add_argument(
+        "--statistics", action="store_true", help="count findings by rule instead of showing them"
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print one line a finding, without its source"
+    )
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colours in the text (default: %(default)s: on a terminal, unless NO_COLOR is set)",
+    )
     parser.add_argument("--no-config", action="store_true", help="do not read pyproject.toml")
     return parser
 
@@ -88,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         text = render(report, arguments.format)
     if arguments.output is not None:
-        write_whole(Path(arguments.output), text)
+        write_whole(arguments.output, text)
     else:
         sys.stdout.write(text)
     return 1 if report.fails(settings.fail_on) else 0

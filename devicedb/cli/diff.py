@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from devicedb.cli.parser import CommandParser
 from devicedb.database import load_file
@@ -20,9 +21,11 @@ def get_argparser() -> argparse.ArgumentParser:
         "  devicedb diff old.py device_db.py --format json\n\n"
         "Exit status: 0 no difference, 1 some, 2 a database could not be loaded.",
     )
-    parser.add_argument("old", metavar="OLD", help="a device database")
-    parser.add_argument("new", metavar="NEW", help="another one")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument("old", metavar="OLD", type=Path, help="device database before")
+    parser.add_argument("new", metavar="NEW", type=Path, help="device database after")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="form of the list (default: %(default)s)"
+    )
     return parser
 
 

@@ -19,11 +19,19 @@ def get_argparser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="devicedb explain",
         description="Explain rules of `devicedb check`: what each finds, why it matters, a bad and a good example.",
-        epilog="examples:\n  devicedb explain DDB305\n  devicedb explain DDB4\n  devicedb explain --all",
+        epilog="examples:\n  devicedb explain DDB305\n  devicedb explain DDB4\n  devicedb explain\n\n"
+        "Exit status: 0 explained, 2 there is no such rule.",
     )
-    parser.add_argument("codes", metavar="CODE", nargs="*", help="a code, or the beginning of some")
-    parser.add_argument("--all", action="store_true", help="every rule")
-    parser.add_argument("--markdown", action="store_true", help="as a page of the documentation")
+    parser.add_argument(
+        "codes",
+        metavar="CODE",
+        nargs="*",
+        help="code of a rule, or the beginning of some (default: one line for each rule)",
+    )
+    parser.add_argument("--all", action="store_true", help="explain every rule")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print every rule as a page of the documentation"
+    )
     return parser
 
 

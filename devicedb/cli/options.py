@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,8 +19,19 @@ def add_device_db(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device-db",
         metavar="FILE",
-        default="device_db.py",
-        help="the device database (default: device_db.py in the current folder)",
+        type=Path,
+        default=Path("device_db.py"),
+        help="device database (default: device_db.py in the current folder)",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--output FILE` for what a command prints otherwise."""
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help=f"write the {what} there, whole or not at all (default: standard output)",
     )
 
 

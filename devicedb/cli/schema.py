@@ -16,10 +16,11 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="devicedb schema",
         description="Print a JSON Schema: of a device database (for editors and for databases kept as JSON), or of "
         "the report of `devicedb check --format json`.",
-        epilog="examples:\n  devicedb schema > device_db.schema.json\n  devicedb schema report",
+        epilog="examples:\n  devicedb schema > device_db.schema.json\n  devicedb schema report\n\n"
+        "Exit status: 0 it is printed, 2 there is no such schema.",
     )
     parser.add_argument(
-        "name", choices=NAMES, nargs="?", default="device_db", help="which (default: device_db)"
+        "name", choices=NAMES, nargs="?", default="device_db", help="which one (default: %(default)s)"
     )
     return parser
 

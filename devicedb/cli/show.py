@@ -25,7 +25,8 @@ def get_argparser() -> argparse.ArgumentParser:
         description="List the devices of a device database, or show what one name stands for: the aliases "
         "walked, the entry as written, and for a controller host, port, target, certificates and the command "
         "that starts it.",
-        epilog="examples:\n  devicedb show\n  devicedb show rexec --device-db lab/device_db.py",
+        epilog="examples:\n  devicedb show\n  devicedb show rexec --device-db lab/device_db.py\n\n"
+        "Exit status: 0 it is shown, 2 the database could not be loaded, or has no such device.",
     )
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="a device or an alias (default: list them all)"
@@ -35,7 +36,7 @@ def get_argparser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the table or the resolution; 1 where the endpoint of the device cannot be told."""
+    """Print the table or the resolution."""
     arguments = get_argparser().parse_args(argv)
     database = load_file(arguments.device_db)
     if arguments.name is None:

@@ -3,12 +3,11 @@
 import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from devicedb.check.config import find
 from devicedb.check.engine import drivers_of
 from devicedb.check.output import write_whole
-from devicedb.cli.options import add_device_db
+from devicedb.cli.options import add_device_db, add_output
 from devicedb.cli.parser import CommandParser
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
@@ -28,22 +27,23 @@ def get_argparser() -> argparse.ArgumentParser:
         "parsed, and an editor completes its methods too.",
         epilog="example:\n  devicedb stubs --output lab.pyi\n"
         "  # lab.py beside it, for when experiments run:\n"
-        "  from rexec.experiment import EnvExperiment as LabExperiment",
+        "  from rexec.experiment import EnvExperiment as LabExperiment\n\n"
+        "Exit status: 0 it is written, 2 the database could not be loaded, or the stub not written.",
     )
     add_device_db(parser)
-    parser.add_argument("--output", metavar="FILE", help="write the stub there, whole or not at all")
+    add_output(parser, "stub")
     parser.add_argument(
         "--base",
         metavar="MODULE.CLASS",
         default="rexec.experiment.EnvExperiment",
-        help="what experiments derive from (default: rexec.experiment.EnvExperiment)",
+        help="what experiments derive from (default: %(default)s)",
     )
     parser.add_argument(
         "--class",
         metavar="NAME",
         dest="class_name",
         default="LabExperiment",
-        help="what the class is called (default: LabExperiment)",
+        help="name of the class (default: %(default)s)",
     )
     return parser
 
@@ -58,11 +58,11 @@ def main(argv: Sequence[str]) -> int:
     if not arguments.class_name.isidentifier():
         raise StubNameError(f"--class {arguments.class_name!r}: is no name of a class")
     database = load_file(arguments.device_db)
-    folder = Path(arguments.device_db).absolute().parent
+    folder = arguments.device_db.absolute().parent
     finder = drivers_of(find(folder), str(folder)).finder
     text = stub(database.raw, str(folder), finder, arguments.base, arguments.class_name)
     if arguments.output is None:
         print(text, end="")
     else:
-        write_whole(Path(arguments.output), text)
+        write_whole(arguments.output, text)
     return 0

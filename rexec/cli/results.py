@@ -36,13 +36,16 @@ def get_argparser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(
-        name: str, run: Callable[[argparse.Namespace], int], text: str, *examples: str
+        name: str, run: Callable[[argparse.Namespace], int], text: str, status: str, *examples: str
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
-            epilog="\n  ".join(["examples:", *(f"rexec results {name} {example}" for example in examples)]),
+            epilog="\n  ".join(
+                ["examples:", *(f"rexec results {name} {example}".strip() for example in examples)]
+            )
+            + f"\n\nExit status: {status}.",
         )
         command.set_defaults(run=run)
         return command
@@ -51,58 +54,91 @@ def get_argparser() -> argparse.ArgumentParser:
         "show",
         _show,
         "show what is in a result file, or one dataset of it",
+        "0 it is shown, 2 there is no such file or dataset",
         "results/*/*/000000042-Scan.h5",
         "results/*/*/000000042-Scan.h5 ramsey/signal",
     )
-    show.add_argument("file", type=Path, help="result file")
-    show.add_argument("dataset", nargs="?", help="print the value of this dataset")
+    show.add_argument("file", metavar="FILE", type=Path, help="result file")
+    show.add_argument("dataset", metavar="DATASET", nargs="?", help="print the value of this dataset")
     tail = add(
         "tail",
         _tail,
         "print the changes of a run while it goes on",
+        "0 the run ended, 2 no run goes on there, 130 Ctrl-C",
         "results/*/*/000000042-Scan.h5",
         "results/*/*/000000042-Scan.h5 -n 100 --no-follow",
     )
-    tail.add_argument("file", type=Path, help="result file (or journal) of a running run")
+    tail.add_argument("file", metavar="FILE", type=Path, help="result file (or journal) of a running run")
     tail.add_argument(
-        "-n", type=int, default=10, help="changes to print of those before now (default: %(default)s)"
+        "-n",
+        metavar="COUNT",
+        type=int,
+        default=10,
+        help="changes to print of those before now (default: %(default)s)",
     )
     tail.add_argument("--no-follow", action="store_true", help="end instead of waiting for more")
     diff = add(
         "diff",
         _diff,
         "name what changed between two runs: arguments, devices, code, versions",
+        "0 nothing changed, 1 something did, 2 a file cannot be read",
         "results/*/*/000000041-Scan.h5 results/*/*/000000042-Scan.h5",
     )
-    diff.add_argument("old", type=Path, help="result file of the earlier run")
-    diff.add_argument("new", type=Path, help="result file of the later run")
+    diff.add_argument("old", metavar="OLD", type=Path, help="result file of the earlier run")
+    diff.add_argument("new", metavar="NEW", type=Path, help="result file of the later run")
     draw = add(
         "plot",
         _plot,
         "draw datasets into a picture",
+        "0 it is drawn, 2 it cannot be",
         "results/*/*/000000042-Scan.h5",
         "results/*/*/000000042-Scan.h5 signal image -o two.svg",
         "results/*/*/000000042-Scan.h5 gain -x frequency",
     )
-    draw.add_argument("file", type=Path, help="result file")
-    draw.add_argument("datasets", nargs="*", help="default: the declared plot, else all numbers")
+    draw.add_argument("file", metavar="FILE", type=Path, help="result file")
+    draw.add_argument(
+        "datasets",
+        metavar="DATASET",
+        nargs="*",
+        help="what to draw (default: the plot that the experiment declared, else all numbers)",
+    )
     draw.add_argument(
         "-x",
         "--against",
         metavar="DATASET",
-        help="horizontal axis (default: the declared one, else the number)",
+        help="dataset of the horizontal axis (default: the declared one, else the number of the value)",
     )
-    draw.add_argument("-o", "--output", type=Path, help=".png, .svg or .pdf (default: beside the file, .png)")
+    draw.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="picture: .png, .svg or .pdf (default: beside the result file, .png)",
+    )
     recover = add(
         "recover",
         _recover,
         "make result files of the journals that killed runs left",
+        "0 all is recovered, or nothing was to be, 1 something is lost or failed, 2 there is no such folder",
         "",
         "results/2026-11-26",
     )
-    recover.add_argument("folder", type=Path, nargs="?", default=Path("results"), help="default: %(default)s")
-    check = add("verify", _verify, "compare result files with the checksums in them", "results/*/*/*.h5")
-    check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="result files")
+    recover.add_argument(
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        nargs="?",
+        default=Path("results"),
+        help="folder to look through (default: %(default)s)",
+    )
+    check = add(
+        "verify",
+        _verify,
+        "compare result files with the checksums in them",
+        "0 all are whole, 1 something differs, 2 a file cannot be read",
+        "results/*/*/*.h5",
+    )
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="result file")
     return parser
 
 
