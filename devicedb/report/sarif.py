@@ -16,7 +16,6 @@ def render(report: Report) -> str:
     codes = sorted(RULES)
     driver = {
         "name": "devicedb",
-        "informationUri": "https://pypi.org/project/artiq-rexec/",
         "rules": [_rule(code) for code in codes],
     }
     run = {

@@ -118,6 +118,6 @@ def main(argv: Sequence[str]) -> int:
             told = total
         if recorder.failure is not None:
             raise recorder.failure
-    kept = ", ".join(f"{count} of {name}" for name, count in recorder.calls.items())
+    kept = ", ".join(f"{count} call{'s' * (count != 1)} of {name}" for name, count in recorder.calls.items())
     print(f"kept {kept} in {time.monotonic() - began:.1f} s: {options.output}")
     return 0
