@@ -267,6 +267,12 @@ def _one_line(text: str) -> str:
 
 
 def _plot(options: argparse.Namespace) -> int:
+    others = [each for each in options.datasets if each.endswith(".h5") and Path(each).is_file()]
+    if others:  # the shell made several of a pattern
+        raise ResultsError(
+            f"one file is drawn at a time, but there are {1 + len(others)}: {options.file}, ... {others[-1]}. "
+            "Name one by its number, as in results/*/*/000000042-*.h5"
+        )
     target = options.output or options.file.with_suffix(".png")
     with Run(options.file) as run:
         drawn = plot(run, target, options.datasets or None, options.against)

@@ -43,3 +43,11 @@ def test_a_dataset_is_drawn_against_another(
     assert np.array_equal(panel.lines[0].get_xdata(), axis)
     with pytest.raises(results.ResultsError, match="no dataset 'nope'; it has"):
         main(["plot", str(path), "-x", "nope"])
+
+
+def test_a_pattern_that_fits_several_runs_is_not_taken_for_datasets(tmp_path: Path) -> None:
+    files = [str(tmp_path / f"00000000{number}-Scan.h5") for number in range(3)]
+    for file in files:
+        Path(file).touch()
+    with pytest.raises(results.ResultsError, match=r"one file is drawn at a time, but there are 3.*Name one"):
+        main(["plot", *files, "gain"])
