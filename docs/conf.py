@@ -1,9 +1,14 @@
 """Sphinx configuration: MyST pages by purpose (tutorial, how-to, explanation, reference)."""
 
 import itertools
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import sphinxarg.ext
+from docutils import nodes
+from pydantic import BaseModel, RootModel
+from sphinx.application import Sphinx
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 from rexec import __version__
 
@@ -27,6 +32,7 @@ myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 default_role = "literal"  # docstrings write names in single backticks
+smartquotes = False  # they make one dash of the two of `--up` in a help text
 suppress_warnings = ["myst.domains"]  # of sphinx-argparse, which has no references to resolve
 
 
@@ -55,3 +61,64 @@ def parse_parser(*arguments: Any, **keywords: Any) -> dict[str, Any]:
 
 
 sphinxarg.ext.parse_parser = parse_parser
+
+
+def whole_docstring(docstring: Any) -> tuple[str, list[str]]:
+    """Return the docstring of an attribute as prose; napoleon takes what stands before a colon for its type."""
+    return "", docstring._dedent(docstring._consume_to_end())  # noqa: SLF001
+
+
+GoogleDocstring._consume_inline_attribute = whole_docstring  # noqa: SLF001
+
+
+def annotation_text(annotation: Any) -> str:
+    """Return a type as it is read, without what pydantic checks beside it."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return annotation_text(parts[0])
+    if origin in (Union, UnionType):
+        return " | ".join(map(annotation_text, parts))
+    if origin is Literal:
+        return " | ".join(map(repr, parts))
+    if parts:
+        return f"{annotation_text(origin)}[{', '.join(map(annotation_text, parts))}]"
+    return "None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def is_model(thing: Any) -> bool:
+    """Return whether it is a model with fields."""
+    return isinstance(thing, type) and issubclass(thing, BaseModel) and not issubclass(thing, RootModel)
+
+
+def describe_fields(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Write the fields of a model below its docstring, from what they say of themselves."""
+    if not is_model(thing):
+        return
+    lines.append("")
+    for key, field in thing.model_fields.items():
+        default = (
+            "" if field.is_required() else f" Default: `{field.get_default(call_default_factory=True)!r}`."
+        )
+        lines.append(f":param {field.alias or key}: {field.description or ''}{default}")
+        lines.append(f":type {field.alias or key}: {annotation_text(field.annotation)}")
+
+
+def hide_fields(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Leave out the signature of a model: it is its fields, and those are written below."""
+    return ("", None) if is_model(thing) else (signature, returned)
+
+
+def set_dashes(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Write the dash between a parameter and its text as one; smart quotes would have done it."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is above."""
+    app.connect("doctree-resolved", set_dashes)
+    app.connect("autodoc-process-docstring", describe_fields)
+    app.connect("autodoc-process-signature", hide_fields)

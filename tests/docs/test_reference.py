@@ -1,13 +1,18 @@
-"""The reference leaves no command out."""
+"""The reference leaves no command out, and says what each key of an entry is."""
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from devicedb.cli.main import SUBCOMMANDS as DEVICEDB
 from rexec.cli.main import SUBCOMMANDS as REXEC
+from schemas import Controller, ControllerAuxTarget, LocalDevice, RunIdentity
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/reference/cli.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "reference/cli.md"
 
 
 @pytest.mark.parametrize(
@@ -18,3 +23,33 @@ def test_the_command_is_in_the_reference(command: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert f"### {command}\n" in text
     assert f":module: {program}.cli.{name}\n" in text
+
+
+@pytest.fixture(scope="module")
+def conf() -> ModuleType:
+    """Return the configuration of the documentation."""
+    pytest.importorskip("sphinxarg", reason="needs the extra docs")
+    spec = importlib.util.spec_from_file_location("docs_conf", DOCS / "conf.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("model", [Controller, ControllerAuxTarget, LocalDevice, RunIdentity])
+def test_the_fields_of_a_model_are_in_the_reference(conf: Any, model: Any) -> None:
+    lines = ["What it is."]
+    conf.describe_fields(None, "class", "", model, None, lines)
+    for key, field in model.model_fields.items():
+        (said,) = [each for each in lines if each.startswith(f":param {field.alias or key}: ")]
+        assert key == "type" or field.description in said
+    assert not [each for each in lines if "Annotated" in each or "FieldInfo" in each]
+    assert conf.hide_fields(None, "class", "", model, None, "(*, type: ...)", None) == ("", None)
+
+
+def test_types_are_written_as_they_are_read(conf: Any) -> None:
+    fields = Controller.model_fields
+    assert conf.annotation_text(fields["target_name"].annotation) == "str | None"
+    assert conf.annotation_text(fields["environment"].annotation) == "dict[str, str]"
+    assert conf.annotation_text(fields["type"].annotation) == "'controller'"
