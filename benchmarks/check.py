@@ -4,6 +4,7 @@ Run as `python benchmarks/check.py [ENTRIES...]` (default 1000 10000). Every tim
 best of three for start-up.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -70,4 +71,8 @@ def main(sizes: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(each) for each in sys.argv[1:]] or [1000, 10000])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("entries", nargs="*", type=int, default=[1000, 10000], help="default: 1000 10000")
+    main(parser.parse_args().entries)

@@ -67,4 +67,4 @@ def _is_broken(pipe: int) -> bool:
         return False
     poll = select.poll()
     poll.register(pipe, 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
+    return any(event & select.POLLERR for _, event in poll.poll(0))  # type: ignore[attr-defined, unused-ignore]

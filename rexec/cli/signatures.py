@@ -10,8 +10,8 @@ def signature(name: str, spec: Mapping[str, Any]) -> str:
 
     Args:
         name: Name of the method.
-        spec: The fields of `inspect.getfullargspec`, annotations as text, as `get_rpc_method_list` answers them
-            (../wire/PROTOCOL.md, pc_rpc, 4). `self` is left out.
+        spec: The fields of `inspect.getfullargspec`, annotations as text, as `get_rpc_method_list` answers them;
+            `self` is left out.
 
     """
     notes: Mapping[str, str] = spec.get("annotations") or {}

@@ -133,6 +133,6 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     """End git and what it has started, which may hold its output open."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined, unused-ignore]
     else:  # pragma: no cover - Windows
         process.kill()

@@ -23,7 +23,7 @@ _LIBRARIES: Final = ("numpy", "h5py", "lmdb", "artiq")
 def expid(
     file: Path, class_name: str, arguments: ArgumentManager, given: Mapping[str, Any], log_level: int
 ) -> dict[str, Any]:
-    """Return ARTIQ's description of a run; arguments hold the defaults that were used (HAZARDS D15)."""
+    """Return ARTIQ's description of a run; arguments hold the defaults that were used, which ARTIQ leaves out."""
     used = {key: _as_given(each.value) for key, each in arguments.used.items()}
     return {
         "file": str(file),

@@ -59,7 +59,7 @@ def sync_folder(folder: Path) -> None:
     """Make names that were created, renamed or removed in `folder` survive a loss of power."""
     if sys.platform == "win32":  # pragma: no cover - a folder cannot be opened there
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)  # type: ignore[unreachable, unused-ignore]
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -112,6 +112,6 @@ def write_whole(path: Path, data: bytes) -> None:
 def pread(descriptor: int, count: int, start: int) -> bytes:
     """Return at most so many bytes of an open file from an offset on."""
     if hasattr(os, "pread"):
-        return os.pread(descriptor, count, start)
+        return os.pread(descriptor, count, start)  # type: ignore[no-any-return, unused-ignore]
     os.lseek(descriptor, start, os.SEEK_SET)  # Windows has no pread; nobody else reads by this descriptor
     return os.read(descriptor, count)

@@ -38,7 +38,7 @@ def main(commands: "queue.SimpleQueue[bytes]", path: str, journal: str, replaces
 
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(5)
+    os.nice(5)  # type: ignore[attr-defined, unused-ignore]
     threading.Thread(target=_live, args=(parent,), daemon=True).start()
     try:
         folder = Folder(Path(path), Path(journal), replaces=replaces)

@@ -253,7 +253,7 @@ class Journal:
         if total < 65536 or not _WRITEV or len(parts) > _MAX_PARTS:
             parts = [b"".join(parts)]
         try:
-            written = os.writev(self._descriptor, parts) if _WRITEV else os.write(self._descriptor, parts[0])
+            written = os.writev(self._descriptor, parts) if _WRITEV else os.write(self._descriptor, parts[0])  # type: ignore[attr-defined, unused-ignore]
         except OSError as error:
             self._take_back(error)
         if written != total:

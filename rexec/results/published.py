@@ -149,7 +149,7 @@ except ImportError:  # pragma: no cover - Windows
 def _clone(old: int, new: int) -> bool:
     """Have one file share the blocks of another; return whether the file system can."""
     try:
-        fcntl.ioctl(new, _FICLONE, old)
+        fcntl.ioctl(new, _FICLONE, old)  # type: ignore[attr-defined, unused-ignore]
     except (NameError, OSError):
         return False
     return True
@@ -167,8 +167,8 @@ def _is_unused(path: Path) -> bool:
     try:
         if os.fstat(descriptor).st_nlink != 1:
             return False
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)  # type: ignore[attr-defined, unused-ignore]
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)  # type: ignore[attr-defined, unused-ignore]
     except OSError:
         return False
     finally:

@@ -16,7 +16,7 @@ GRACE: Final = 3.0
 def _send(group: int, number: int) -> bool:
     """Send a signal to a process group (0 only asks); return whether there is one."""
     try:
-        os.killpg(group, number)
+        os.killpg(group, number)  # type: ignore[attr-defined, unused-ignore]
     except (ProcessLookupError, PermissionError):
         return False
     return True
@@ -24,7 +24,7 @@ def _send(group: int, number: int) -> bool:
 
 def main() -> None:
     """Read the supervisor's words until it is gone, then end what it left."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # type: ignore[attr-defined, unused-ignore]
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
     for line in sys.stdin.buffer:
@@ -36,7 +36,7 @@ def main() -> None:
         time.sleep(0.05)
         groups = {group for group in groups if _send(group, 0)}
     for group in groups:
-        _send(group, signal.SIGKILL)
+        _send(group, signal.SIGKILL)  # type: ignore[attr-defined, unused-ignore]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def signal_group(process: "subprocess.Popen[bytes]", *, is_hard: bool) -> None:
         _signal_family(process.pid, is_hard=is_hard)
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):  # none is left, or only dead ones
-        os.killpg(process.pid, signal.SIGKILL if is_hard else signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGKILL if is_hard else signal.SIGTERM)  # type: ignore[attr-defined, unused-ignore]
 
 
 def _signal_family(pid: int, *, is_hard: bool) -> None:

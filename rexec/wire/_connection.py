@@ -73,7 +73,7 @@ class Connection:
         self._poll: Any = None
         if hasattr(select, "poll"):
             self._poll = select.poll()
-            self._poll.register(sock, select.POLLIN)
+            self._poll.register(sock, select.POLLIN)  # type: ignore[attr-defined, unused-ignore]
         # Of TLS, poll does not see what is decrypted already.
         is_plain = self._poll is not None and not isinstance(sock, ssl.SSLSocket)
         self._spin = Spin(self._poll) if is_plain else None

@@ -118,7 +118,7 @@ class Link:
             if not hasattr(select, "poll") or isinstance(self.sock, ssl.SSLSocket):
                 return None
             self._poll = select.poll()
-            self._poll.register(self.sock, select.POLLIN)
+            self._poll.register(self.sock, select.POLLIN)  # type: ignore[attr-defined, unused-ignore]
             self._spin = Spin(self._poll)
         came = self._spin.wait() or self._poll.poll(milliseconds)
         while came:
@@ -182,7 +182,7 @@ class Link:
         if not hasattr(select, "poll"):
             return bool(select.select([], [self.sock], [], patience)[1])
         poll = select.poll()
-        poll.register(self.sock, select.POLLOUT)
+        poll.register(self.sock, select.POLLOUT)  # type: ignore[attr-defined, unused-ignore]
         return bool(poll.poll(patience * 1000))
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ Run as `python -m tests.campaigns.devicedb_mutants [EVERY]`: EVERY = 1 (default)
 suite runs a sample. Exit status 1 where fewer than 99 % are found.
 """
 
+import argparse
 import sys
 import tempfile
 from collections import Counter
@@ -62,4 +63,10 @@ def main(step: int = 1) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:2])))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "every", nargs="?", type=int, default=1, help="1: all of them (default); 10: every tenth"
+    )
+    sys.exit(main(parser.parse_args().every))
