@@ -38,8 +38,9 @@ def get_argparser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Print the rules asked for; a list of all where none is."""
     arguments = get_argparser().parse_args(argv)
+    rules = [RULES[code] for code in sorted(RULES)]
     if arguments.markdown:
-        print(as_markdown(RULES.values()), end="")
+        print(as_markdown(rules), end="")
         return 0
     codes = [code.upper() for code in arguments.codes]
     for code in codes:
@@ -47,11 +48,9 @@ def main(argv: Sequence[str]) -> int:
             raise UnknownRuleError(
                 f"there is no rule {code}.{did_you_mean(code, RULES)} `devicedb explain` lists all"
             )
-    wanted = [
-        rule for rule in RULES.values() if arguments.all or (codes and rule.code.startswith(tuple(codes)))
-    ]
+    wanted = [rule for rule in rules if arguments.all or (codes and rule.code.startswith(tuple(codes)))]
     if wanted:
         print("\n".join(as_text(rule) for rule in wanted), end="")
     else:
-        print("".join(f"{rule.code}  {rule.severity:8} {rule.summary}\n" for rule in RULES.values()), end="")
+        print("".join(f"{rule.code}  {rule.severity:8} {rule.summary}\n" for rule in rules), end="")
     return 0

@@ -67,9 +67,7 @@ def driver_misspelt(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     Severity.INFO,
     "driver that this release of ARTIQ does not have",
     why="It may be an older or newer release's, or a fork's own. Its arguments are not checked.",
-    bad=_example(
-        _ttl('"spi_device": "spi0", "chip_select": 1', "dac", "AD9154", "artiq.coredevice.ad9154_spi")
-    ),
+    bad=_example(_ttl('"chip_select": 1', "dac", "AD9154", "artiq.coredevice.ad9154_spi")),
     good=GOOD,
     kinds=KINDS,
 )
