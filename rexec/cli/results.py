@@ -19,6 +19,7 @@ from rexec.results.plotting import plot
 from rexec.results.reader import JournalReader
 from rexec.results.reading import Run, StoredDataset
 from rexec.results.records import Kind, Record
+from rexec.results.verify import has_checksums
 
 MOST_READ: Final = 10_000_000
 """Numbers of a dataset that is read to tell its range."""
@@ -159,7 +160,11 @@ def _show(options: argparse.Namespace) -> int:
             console.print(str(run[options.dataset]))
             return 0
         identity = run.identity
-        console.print(f"run {run.rid} of {identity.get('class_name') or '?'}  {run.status}")
+        if run.rid is None:
+            console.print("does not say which run it is of (files of artiq_run do not)")
+        else:
+            title = identity.get("class_name") or (identity.get("expid") or {}).get("class_name") or "?"
+            console.print(f"run {run.rid} of {title}  {run.status}")
         if identity.get("simulated"):
             console.print(f"SIMULATED    {', '.join(identity['simulated'])}: these data were not measured")
         for name in ("start_time", "run_time"):
@@ -298,6 +303,7 @@ def _verify(options: argparse.Namespace) -> int:
         for problem in problems:
             print(f"{path}: {problem}")
         if not problems:
-            print(f"{path}: whole")
+            unknown = "can be read; it has no checksums that its values could be compared with"
+            print(f"{path}: {'whole' if has_checksums(path) else unknown}")
         status |= bool(problems)
     return int(status)

@@ -61,6 +61,12 @@ def _holds(dataset: h5py.Dataset, data: Any, value: Any) -> bool:
     )
 
 
+def has_checksums(path: Path) -> bool:
+    """Return whether a result file has checksums of its values: those of this toolkit have, ARTIQ's have none."""
+    with h5py.File(path, "r") as file:
+        return "rexec" in file
+
+
 def verify(path: Path) -> list[str]:
     """Return what is wrong with a result file by its own checksums; an empty list: nothing.
 

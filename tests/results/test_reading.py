@@ -59,6 +59,25 @@ def test_a_file_of_artiq_is_read(tmp_path: Path) -> None:
         assert run.archive["y"].value == 1.5
 
 
+@pytest.mark.parametrize("rid", [None, 4])
+def test_of_a_file_of_artiq_it_is_not_said_that_it_is_whole(
+    tmp_path: Path, rid: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "artiq.h5"
+    with h5py.File(path, "w") as file:
+        if rid is not None:  # a master's file; artiq_run writes the datasets alone
+            file["rid"], file["start_time"] = rid, 1.0
+            file["expid"] = '{"file": "x.py", "class_name": "Scan", "arguments": {}}'
+        file["datasets/x"] = [1, 2]
+    assert main(["show", str(path)]) == 0
+    headline = capsys.readouterr().out.splitlines()[0].strip()
+    assert headline == (
+        "does not say which run it is of (files of artiq_run do not)" if rid is None else "run 4 of Scan"
+    )
+    assert main(["verify", str(path)]) == 0
+    assert capsys.readouterr().out.startswith(f"{path}: can be read; it has no checksums")
+
+
 def test_what_is_no_result_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(results.ResultsError, match="there is no result file"):
         results.open(tmp_path / "none.h5")
