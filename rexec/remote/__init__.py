@@ -61,6 +61,10 @@ __all__ = [
 ]
 
 
+for _error in (CannotTravel, FleetError, JobExpired, RemoteClosed, RemoteFunctionError, StateLost):
+    _error.__module__ = __name__  # a traceback names it as it is imported
+
+
 class _Decorator(types.ModuleType):
     """The package, which can be called: a function is marked by `@rexec.remote`."""
 

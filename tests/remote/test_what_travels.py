@@ -9,6 +9,7 @@ import linecache
 import pickle
 import sys
 import threading
+import traceback
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -293,3 +294,18 @@ def test_an_error_with_bytes_in_it_comes_back_as_it_was(remote: Remote) -> None:
     with pytest.raises(UnicodeDecodeError, match="can't decode byte 0xff in position 0") as caught:
         remote.function(decodes)()
     assert caught.value.object == b"\xff"
+
+
+ERRORS = [
+    error
+    for error in (getattr(rexec.remote, name) for name in rexec.remote.__all__)
+    if isinstance(error, type) and issubclass(error, Exception)
+]
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_a_traceback_names_an_error_as_it_is_imported(kind: type[Exception]) -> None:
+    failed = rexec.remote.FleetResults[int]({}, {"left": ValueError("x")})
+    error = kind(failed) if kind is rexec.remote.FleetError else kind("text")
+    assert traceback.format_exception_only(error)[0].startswith(f"rexec.remote.{kind.__name__}: ")
+    assert type(pickle.loads(pickle.dumps(error))) is kind
