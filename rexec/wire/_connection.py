@@ -70,13 +70,13 @@ class Connection:
         self.where = where
         self.reader = FrameReader()
         self._timeout: float | None = sock.gettimeout()
+        self._secured = isinstance(sock, ssl.SSLSocket)
         self._poll: Any = None
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(sock, select.POLLIN)  # type: ignore[attr-defined, unused-ignore]
         # Of TLS, poll does not see what is decrypted already.
-        is_plain = self._poll is not None and not isinstance(sock, ssl.SSLSocket)
-        self._spin = Spin(self._poll) if is_plain else None
+        self._spin = Spin(self._poll) if self._poll is not None and not self._secured else None
 
     def local_host(self) -> str:
         """Return the address of this end."""
@@ -86,17 +86,17 @@ class Connection:
         """Whether nothing has come since the last answer: no bytes that nobody asked for, no end of stream."""
         if not self.reader.idle:
             return False
-        if isinstance(self.sock, ssl.SSLSocket):
-            return self._quiet_tls(self.sock)
+        if self._secured:
+            return self._quiet_tls()
         if self._poll is not None:
             return not self._poll.poll(0)
         return not select.select([self.sock], [], [], 0)[0]
 
-    def _quiet_tls(self, sock: ssl.SSLSocket) -> bool:
+    def _quiet_tls(self) -> bool:
         """Whether TLS itself (its session tickets) is all that may have come."""
         self.set_timeout(0.0)
         try:
-            sock.recv(1)
+            self.sock.recv(1)
         except ssl.SSLWantReadError:
             return True
         except OSError:
@@ -124,8 +124,9 @@ class Connection:
 
         """
         try:
-            self.send(pieces, silence, deadline)
-            return self.receive(silence, deadline)
+            self.set_timeout(silence)
+            self._send(pieces, silence, deadline)
+            return self._receive(silence, deadline)
         except TimeoutError as error:
             raise CallTimeout(f"{self.where} did not answer in time") from error
         except OSError as error:
@@ -133,23 +134,20 @@ class Connection:
                 raise
             raise ConnectionBroken(f"connection to {self.where} lost: {reason_of(error)}") from error
 
-    def send(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> None:
-        """Send pieces one after another, uncopied.
-
-        Raises:
-            OSError: As the socket's.
-
-        """
+    def _send(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> None:
+        """Send pieces one after another, uncopied."""
         if len(pieces) == 1:  # the usual case, most often sent in one go
-            self._bound(silence, deadline)
+            if deadline is not None:
+                self._bound(silence, deadline)
             sent = self.sock.send(pieces[0])
             if sent == len(pieces[0]):
                 return
             pieces = [memoryview(pieces[0])[sent:]]
         rest = deque([memoryview(piece) for piece in pieces if len(piece)])
         while rest:
-            self._bound(silence, deadline)
-            if len(rest) == 1 or isinstance(self.sock, ssl.SSLSocket) or not hasattr(self.sock, "sendmsg"):
+            if deadline is not None:
+                self._bound(silence, deadline)
+            if len(rest) == 1 or self._secured or not hasattr(self.sock, "sendmsg"):
                 sent = self.sock.send(rest[0])
             else:
                 sent = self.sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
@@ -158,17 +156,12 @@ class Connection:
             if sent:
                 rest[0] = rest[0][sent:]
 
-    def receive(self, silence: float | None, deadline: float | None) -> Frame:
-        """Return the next message.
-
-        Raises:
-            OSError: As the socket's, or ConnectionBroken at the end of the stream.
-            WireError: What came is no message.
-
-        """
+    def _receive(self, silence: float | None, deadline: float | None) -> Frame:
+        """Return the next message."""
         reader = self.reader
         while (frame := reader.take()) is None:
-            self._bound(silence, deadline)
+            if deadline is not None:
+                self._bound(silence, deadline)
             if self._spin is not None:
                 self._spin.wait()
             count = self.sock.recv_into(reader.space())
@@ -177,10 +170,8 @@ class Connection:
             reader.received(count)
         return frame
 
-    def _bound(self, silence: float | None, deadline: float | None) -> None:
-        if deadline is None:
-            self.set_timeout(silence)
-            return
+    def _bound(self, silence: float | None, deadline: float) -> None:
+        """Bound the next wait by what is left."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError

@@ -56,6 +56,7 @@ class FrameReader:
         """Whether lines may announce raw buffers (set once the feature is negotiated)."""
         # A connection that only waits, or exchanges small messages, holds no more than this.
         self._data = bytearray(_SMALL)
+        self._whole = memoryview(self._data)
         self._start = 0
         self._end = 0
         self._searched = 0
@@ -75,7 +76,7 @@ class FrameReader:
             return self._waiting[-1][:]
         if self._end == len(self._data):
             self._make_room()
-        return memoryview(self._data)[self._end :]
+        return self._whole[self._end :]
 
     def received(self, count: int) -> None:
         """Account for bytes put into `space()`."""
@@ -96,6 +97,8 @@ class FrameReader:
         """
         if self._frame is not None:
             return self._complete()
+        if self._searched == self._end:
+            return None
         at = self._data.find(b"\n", self._searched, self._end)
         size = len(self._line) + (self._end if at < 0 else at) - self._start
         if self.limit is not None and size > self.limit:
@@ -111,15 +114,14 @@ class FrameReader:
         self._announced(line)
         return self._complete()
 
-    def _cut(self, at: int) -> bytes | bytearray:
+    def _cut(self, at: int) -> bytearray:
         """Return the line that ends at a place, and move on."""
-        part = memoryview(self._data)[self._start : at]
         if self._line:
-            line: bytes | bytearray = self._line
-            self._keep(part)
+            line = self._line
+            self._keep(self._whole[self._start : at])
             self._line = bytearray()
         else:
-            line = bytes(part)
+            line = self._data[self._start : at]
         self._start = self._searched = at + 1
         if self._start == self._end:
             self._start = self._end = self._searched = 0
@@ -127,10 +129,11 @@ class FrameReader:
 
     def _make_room(self) -> None:
         """Move what is here of an unfinished line out of the way."""
-        self._keep(memoryview(self._data)[self._start : self._end])
+        self._keep(self._whole[self._start : self._end])
         self._start = self._end = self._searched = 0
         if len(self._data) < _LARGE:
             self._data = bytearray(_LARGE)
+            self._whole = memoryview(self._data)
 
     def _keep(self, part: memoryview) -> None:
         try:
@@ -138,7 +141,7 @@ class FrameReader:
         except MemoryError as error:
             raise MessageTooLong(f"no memory for a line of more than {len(self._line)} bytes") from error
 
-    def _announced(self, line: bytes | bytearray) -> None:
+    def _announced(self, line: bytearray) -> None:
         match = _SIZES.match(line, 0, _MAX_SIZES)
         if match is None:
             raise FormatError(f"not an announcement of raw buffers: {bytes(line[:40])!r}")
@@ -152,7 +155,7 @@ class FrameReader:
         self._frame = Frame(line[match.end() :], buffers)
         for buffer in buffers:
             count = min(len(buffer), self._end - self._start)
-            buffer[:count] = memoryview(self._data)[self._start : self._start + count]
+            buffer[:count] = self._whole[self._start : self._start + count]
             self._start += count
             if count < len(buffer):
                 self._waiting.insert(0, buffer[count:])

@@ -19,6 +19,8 @@ from rexec.wire._spin import Spin
 _PIECES_AT_ONCE: Final = 512
 _RECEPTIONS_AT_ONCE: Final = 16
 _PATIENCE: Final = 0.05
+_NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What a socket raises that has nothing to give, or takes nothing, at the moment."""
 READ: Final = 1
 WRITE: Final = 2
 
@@ -39,7 +41,8 @@ class Link:
         self.peer = peer
         self.reader = FrameReader(limit)
         self.deadline: float | None = deadline
-        self.stage = "tls" if isinstance(sock, ssl.SSLSocket) else "banner"
+        self._secured = isinstance(sock, ssl.SSLSocket)
+        self.stage = "tls" if self._secured else "banner"
         self.codec = Codec()
         self.target: Any = None
         self.target_name = ""
@@ -85,18 +88,19 @@ class Link:
             WireError: What arrived is no message.
 
         """
-        tls = isinstance(self.sock, ssl.SSLSocket)
         left = _RECEPTIONS_AT_ONCE
         while (frame := self.reader.take()) is None and left:
             space = self.reader.space()
             try:
                 count = self.sock.recv_into(space)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except _NOT_NOW:
                 return None
             if count == 0:
                 raise EOFError
             self.reader.received(count)
-            if not tls:  # of TLS the selector does not see what is decrypted already: all of it is taken
+            if (
+                not self._secured
+            ):  # of TLS the selector does not see what is decrypted already: all of it is taken
                 # Others have their turn. Less than there was space for: that was all, asking again would only tell so.
                 left = left - 1 if count == len(space) else 0
         return frame
@@ -115,7 +119,7 @@ class Link:
 
         """
         if self._spin is None:
-            if not hasattr(select, "poll") or isinstance(self.sock, ssl.SSLSocket):
+            if not hasattr(select, "poll") or self._secured:
                 return None
             self._poll = select.poll()
             self._poll.register(self.sock, select.POLLIN)  # type: ignore[attr-defined, unused-ignore]
@@ -141,6 +145,14 @@ class Link:
             OSError: The connection is broken.
 
         """
+        if len(pieces) == 1:  # the usual case, most often taken whole
+            try:
+                sent = self.sock.send(pieces[0])
+            except _NOT_NOW:
+                sent = 0
+            if sent == len(pieces[0]):
+                return True
+            pieces = [memoryview(pieces[0])[sent:]]
         rest = collections.deque([memoryview(piece) for piece in pieces if len(piece)])
         while rest:
             if not self._step(rest) and not self._wait_writable(patience):
@@ -162,13 +174,11 @@ class Link:
 
     def _step(self, rest: collections.deque[memoryview]) -> bool:
         try:
-            if isinstance(self.sock, ssl.SSLSocket) or not hasattr(self.sock, "sendmsg"):
-                sent = self.sock.send(rest[0])
-            elif len(rest) == 1:
+            if len(rest) == 1 or self._secured or not hasattr(self.sock, "sendmsg"):
                 sent = self.sock.send(rest[0])
             else:
                 sent = self.sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
-        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        except _NOT_NOW:
             return False
         while rest and sent >= len(rest[0]):
             sent -= len(rest.popleft())

@@ -9,7 +9,7 @@ from rexec.wire import pyon_v1
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
 from rexec.wire._pyon_decode import decode_line
-from rexec.wire._pyon_encode import encode_base64, encode_raw, encode_text
+from rexec.wire._pyon_encode import PLAIN, Base64Line, RawLine, encode_text, guarded
 from rexec.wire._pyon_v1_parser import parse
 from rexec.wire.errors import FormatError, IncompatibleServer, MessageTooLong
 from rexec.wire.packed_exceptions import exception_from, pack_exception
@@ -68,11 +68,29 @@ class Codec:
             ValueError: It is nested too deeply.
 
         """
-        if self.raw:
-            return encode_raw(x, root)
-        if self.v2:
-            return encode_base64(x, root)
-        return [*pyon_v1.encode_pieces(x, root), b"\n"]
+        if not self.v2:
+            return [*pyon_v1.encode_pieces(x, root), b"\n"]
+        line = RawLine() if self.raw else Base64Line()
+        return line.pieces(guarded(line, x, root))
+
+    def encode_fields(self, fields: dict[str, Any], values: dict[str, Any]) -> list[Buffer]:
+        """Return the message that is a dict: `encode` for the usual case, in which most of it is known to be plain.
+
+        Args:
+            fields: Texts and numbers, as JSON has them; changed here.
+            values: Any values, by the names that they have in the dict and in errors.
+
+        Raises:
+            TypeError: A part of a value has no encoding.
+            ValueError: It is nested too deeply.
+
+        """
+        if not self.v2:
+            return [*pyon_v1.encode_fields(fields | values), b"\n"]
+        line = RawLine() if self.raw else Base64Line()
+        for name, x in values.items():
+            fields[name] = x if type(x) in PLAIN else guarded(line, x, name)
+        return line.pieces(fields)
 
     def decode(self, frame: Frame) -> Any:
         """Return the value of a message.
@@ -193,14 +211,20 @@ def call_request(
         ValueError: An argument is nested too deeply.
 
     """
-    request: dict[str, Any] = {"action": "call", "name": name, "args": tuple(args), "kwargs": kwargs}
-    if codec.call_ids:
-        request["id"] = number
+    fields: dict[str, Any] = {"action": "call", "name": name}
+    values: dict[str, Any] = {}
+    if codec.call_ids:  # one of ours, which takes a list, and needs not be told of what is empty
+        fields["id"] = number
+        if args:
+            values["args"] = list(args)
+        if kwargs:
+            values["kwargs"] = kwargs
+    else:
+        values = {"args": tuple(args), "kwargs": kwargs}
     try:
-        return codec.encode(request, "request")
+        return codec.encode_fields(fields, values)
     except TypeError as error:
-        path = str(error).replace("request['args']", "args", 1).replace("request['kwargs']", "kwargs", 1)
-        raise TypeError(f"argument of {name}(): {path}") from None
+        raise TypeError(f"argument of {name}(): {error}") from None
 
 
 def check_length(pieces: Sequence[Buffer], greeting: Greeting, what: str) -> None:
@@ -251,13 +275,10 @@ def answer_message(codec: Codec, ret: Any, number: Any) -> list[Buffer]:
         ValueError: The value is nested too deeply.
 
     """
-    answer: dict[str, Any] = {"status": "ok", "ret": ret}
-    if codec.call_ids:
-        answer["id"] = number
-    try:
-        return codec.encode(answer, "answer")
-    except TypeError as error:
-        raise TypeError(str(error).replace("answer['ret']", "ret", 1)) from None
+    # The number is the client's: it may be anything.
+    return codec.encode_fields(
+        {"status": "ok"}, {"ret": ret, "id": number} if codec.call_ids else {"ret": ret}
+    )
 
 
 def failure_message(codec: Codec, error: BaseException, number: Any, skip: int) -> list[Buffer]:

@@ -1,6 +1,6 @@
 """From a value to PYON v2: first to what JSON has (`Simplifier`), then to text, large buffers kept apart.
 
-A large array is not copied into the text: `encode_parts` returns a list of pieces to be sent one after another.
+A large array is not copied into the text: a `Line` becomes a list of pieces to be sent one after another.
 """
 
 import json
@@ -26,7 +26,8 @@ INLINE_LIMIT: Final = 2048
 
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=True)
 _PRETTY: Final = json.JSONEncoder(indent=4, ensure_ascii=True, allow_nan=True)
-_PLAIN: Final = frozenset({int, str, bool, type(None)})
+PLAIN: Final = frozenset({int, str, bool, type(None)})
+"""Types whose values JSON has as they are."""
 
 
 class Refused(TypeError):
@@ -34,22 +35,15 @@ class Refused(TypeError):
 
 
 class Simplifier:
-    """Turns values into what JSON has.
+    """Turns values into what JSON has, all buffers in base64."""
 
-    Args:
-        keep: Takes a large buffer and returns what stands for it in the text; None to put all into the text.
-
-    """
-
-    def __init__(self, keep: Callable[[memoryview], Any] | None = None) -> None:
-        self._keep = keep
-        self.exotic = False
-        """Whether a value was met that orjson writes differently (NaN, infinities)."""
+    exotic = False
+    """Whether a value was met that orjson writes differently (NaN, infinities)."""
 
     def simplify(self, x: Any, depth: int = 0) -> Any:
         """Return the value in terms of None, bool, int, float, str, list and dict with str keys."""
         kind = type(x)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return x
         if kind is float:
             if not math.isfinite(x):
@@ -71,28 +65,30 @@ class Simplifier:
         return self._rare(x, depth)
 
     def _items(self, x: Sequence[Any], depth: int) -> list[Any]:
+        if not x:
+            return []
         kinds = set(map(type, x))
-        if kinds <= _PLAIN:
+        if kinds <= PLAIN:
             return list(x)
         if kinds == {float}:
             if not self.exotic and not all(map(math.isfinite, x)):
                 self.exotic = True
             return list(x)
-        return [y if type(y) in _PLAIN else self.simplify(y, depth + 1) for y in x]
+        return [y if type(y) in PLAIN else self.simplify(y, depth + 1) for y in x]
 
     def _dict(self, x: dict[Any, Any], depth: int) -> Any:
-        if not x or set(map(type, x)) == {str}:
+        if not x:
+            return {}
+        if set(map(type, x)) == {str}:
             if "__jsonclass__" in x:
                 raise Refused("a dict with the key '__jsonclass__' is not PYON encodable")
-            return {key: y if type(y) in _PLAIN else self.simplify(y, depth + 1) for key, y in x.items()}
+            return {key: y if type(y) in PLAIN else self.simplify(y, depth + 1) for key, y in x.items()}
         if all(isinstance(key, str) and not isinstance(key, np.generic) for key in x):
             return self._dict({str.__str__(key): y for key, y in x.items()}, depth)
         pairs = [[self.simplify(key, depth + 1), self.simplify(y, depth + 1)] for key, y in x.items()]
         return _tag("dict", [pairs])
 
     def _buffer(self, data: memoryview) -> Any:
-        if self._keep is not None and data.nbytes > INLINE_LIMIT:
-            return self._keep(data)
         return pybase64.b64encode_as_string(data)
 
     def _rare(self, x: Any, depth: int) -> Any:
@@ -155,57 +151,84 @@ def encode_text(x: Any, *, pretty: bool = False, root: str = "value") -> str:
         raise ValueError(f"{root} cannot be written as JSON: {error}") from error
 
 
-def encode_base64(x: Any, root: str) -> list[Buffer]:
-    """Return a line (with its end) as pieces, large buffers in base64: what any peer of PYON v2 understands."""
-    kept: list[memoryview] = []
-    nonce = ""
+class Line(Simplifier):
+    """A message in the making: what is simplified by it, then its pieces. Large buffers are kept apart meanwhile."""
 
-    def keep(data: memoryview) -> str:
-        nonlocal nonce
-        nonce = nonce or secrets.token_hex(16)
-        kept.append(data)
-        return f"{nonce}-{len(kept) - 1}-"
+    _kept: list[memoryview] | None = None
 
-    simplifier = Simplifier(keep)
-    text = _written(simplifier, guarded(simplifier, x, root), root)
-    if not kept:
-        return [text + b"\n"]
-    pieces: list[Buffer] = []
-    end = 0
-    # A set or dict keeps its order, and JSON text has the order of the walk: the n-th mark is buffer n.
-    for mark in re.finditer(nonce.encode() + rb"-([0-9]+)-", text):
-        pieces.append(text[end : mark.start()])
-        pieces.append(pybase64.b64encode(kept[int(mark[1])]))
-        end = mark.end()
-    pieces.append(text[end:] + b"\n")
-    return pieces
+    def _buffer(self, data: memoryview) -> Any:
+        if data.nbytes > INLINE_LIMIT:
+            self._kept = self._kept or []
+            self._kept.append(data)
+            return self._mark(len(self._kept) - 1)
+        return super()._buffer(data)
 
+    def pieces(self, simple: Any) -> list[Buffer]:
+        """Return a line (with its end) as pieces, and what follows it.
 
-def encode_raw(x: Any, root: str) -> list[Buffer]:
-    """Return a line (with its end) and the raw buffers behind it (docs/explanation/wire.md)."""
-    kept: list[memoryview] = []
+        Args:
+            simple: The message, what is not plain in it simplified by this object.
 
-    def keep(data: memoryview) -> int:
-        kept.append(data)
-        return len(kept) - 1
+        Raises:
+            ValueError: It cannot be written as JSON.
 
-    simplifier = Simplifier(keep)
-    text = _written(simplifier, guarded(simplifier, x, root), root)
-    if not kept:
-        return [text + b"\n"]
-    sizes = ",".join(str(data.nbytes) for data in kept)
-    return [b"#" + sizes.encode() + b" " + text + b"\n", *kept]
+        """
+        try:
+            text = to_json(simple, self.exotic)
+        except (RecursionError, ValueError) as error:
+            raise ValueError(f"the message cannot be written as JSON: {error}") from error
+        return self._assembled(text, self._kept) if self._kept else [text + b"\n"]
+
+    def _mark(self, index: int) -> Any:
+        """Return what stands for a kept buffer in the text."""
+        raise NotImplementedError
+
+    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Buffer]:
+        """Return text and kept buffers as the pieces of a message."""
+        raise NotImplementedError
 
 
-def _written(simplifier: Simplifier, simple: Any, root: str) -> bytes:
-    try:
-        return to_json(simple, simplifier.exotic)
-    except (RecursionError, ValueError) as error:
-        raise ValueError(f"{root} cannot be written as JSON: {error}") from error
+class Base64Line(Line):
+    """Large buffers go into the text in base64: what any peer of PYON v2 understands."""
+
+    _nonce = ""
+
+    def _mark(self, index: int) -> str:
+        self._nonce = self._nonce or secrets.token_hex(16)
+        return f"{self._nonce}-{index}-"
+
+    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Buffer]:
+        pieces: list[Buffer] = []
+        end = 0
+        # A set or dict keeps its order, and JSON text has the order of the walk: the n-th mark is buffer n.
+        for mark in re.finditer(self._nonce.encode() + rb"-([0-9]+)-", text):
+            pieces.append(text[end : mark.start()])
+            pieces.append(pybase64.b64encode(kept[int(mark[1])]))
+            end = mark.end()
+        pieces.append(text[end:] + b"\n")
+        return pieces
+
+
+class RawLine(Line):
+    """Large buffers follow the line raw (docs/explanation/wire.md)."""
+
+    def _mark(self, index: int) -> int:
+        return index
+
+    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Buffer]:
+        sizes = ",".join(str(data.nbytes) for data in kept)
+        return [b"#" + sizes.encode() + b" " + text + b"\n", *kept]
 
 
 def guarded(simplifier: Simplifier, x: Any, root: str) -> Any:
-    """Simplify, and say where in the value a refused part is."""
+    """Simplify, and say where in the value a refused part is.
+
+    Args:
+        simplifier: Does it.
+        x: The value.
+        root: What the value is called in errors.
+
+    """
     try:
         return simplifier.simplify(x)
     except RecursionError:

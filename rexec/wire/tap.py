@@ -8,10 +8,11 @@ from typing import Any
 
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._protocol import BANNER, Codec, Greeting, parse_greeting, parse_methods
-from rexec.wire._pyon_encode import encode_raw
 from rexec.wire.errors import FormatError, WireError
 
 __all__ = ["Exchange", "Tap", "dump_raw", "load_raw"]
+
+_RAW = Codec(v2=True, raw=True)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def dump_raw(value: Any) -> bytes:
         TypeError: A part of the value has no encoding.
 
     """
-    return b"".join(bytes(piece) for piece in encode_raw(value, "record"))
+    return b"".join(bytes(piece) for piece in _RAW.encode(value, "record"))
 
 
 def load_raw(data: bytes) -> Any:
@@ -154,4 +155,4 @@ def load_raw(data: bytes) -> Any:
     frames = list(_frames(reader, data))
     if len(frames) != 1 or not reader.idle:
         raise ValueError("it is not one whole message")
-    return Codec(v2=True, raw=True).decode(frames[0])
+    return _RAW.decode(frames[0])

@@ -76,7 +76,7 @@ def targets() -> dict[str, Callable[[bytes], None]]:
 def seeds(folder: Path) -> None:
     """Write first inputs: what a real peer wrote of many values, and the same with raw buffers."""
     from rexec.wire import pyon
-    from rexec.wire._pyon_encode import encode_raw
+    from rexec.wire._protocol import Codec
 
     for number, vector in enumerate(json.loads(VECTORS.read_text(encoding="utf-8"))["vectors"]):
         for version in ("v2", "v1"):
@@ -84,7 +84,7 @@ def seeds(folder: Path) -> None:
                 (folder / f"{number}-{version}").write_text(vector[version], encoding="utf-8")
         if "v2" in vector:
             answer = {"id": 1, "ret": [pyon.decode(vector["v2"]), bytes(3000)]}
-            message = b"".join(map(bytes, encode_raw(answer, "answer")))
+            message = b"".join(map(bytes, Codec(v2=True, raw=True).encode(answer)))
             (folder / f"{number}-raw").write_bytes(b"\3" + message)
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rexec.wire import pyon, pyon_v1
-from rexec.wire._framing import FrameReader
+from rexec.wire._framing import Frame, FrameReader
+from rexec.wire._protocol import Codec
 from rexec.wire._pyon_decode import decode_line
-from rexec.wire._pyon_encode import encode_base64, encode_raw
 from rexec.wire.errors import WireError
 
 KEYS = st.text(max_size=5).filter(lambda key: key != "__jsonclass__")
@@ -77,8 +77,9 @@ def test_what_is_written_is_read_back(value: Any) -> None:
 @given(st.lists(st.one_of(VALUES, st.binary(min_size=2000, max_size=3000)), max_size=4), st.data())
 @settings(max_examples=60, deadline=None)
 def test_messages_survive_any_division_of_the_stream(values: list[Any], data: st.DataObject) -> None:
-    for encode, raw in ((encode_base64, False), (encode_raw, True)):
-        stream = b"".join(bytes(piece) for value in values for piece in encode(value, "value"))
+    for raw in (False, True):
+        codec = Codec(v2=True, raw=raw)
+        stream = b"".join(bytes(piece) for value in values for piece in codec.encode(value))
         reader = FrameReader()
         reader.raw = raw
         found = []
@@ -92,9 +93,19 @@ def test_messages_survive_any_division_of_the_stream(values: list[Any], data: st
             reader.received(len(part))
             position += len(part)
             while (frame := reader.take()) is not None:
-                found.append(decode_line(frame.line, frame.buffers))
+                found.append(codec.decode(frame))
         assert reader.idle
         assert same(found, values)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_a_message_of_fields_reads_as_the_same_dict(values: dict[str, Any]) -> None:
+    for codec in (Codec(), Codec(v2=True), Codec(v2=True, raw=True)):
+        whole = codec.encode({"status": "ok"} | values)
+        fields = codec.encode_fields({"status": "ok"}, values)
+        one, other = (codec.decode(Frame(b"".join(map(bytes, each))[:-1], [])) for each in (whole, fields))
+        assert same(one, other)
 
 
 TOKENS = st.sampled_from(
