@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._protocol import (
@@ -192,14 +192,14 @@ class Client:
         if session is not None:
             session.close()
 
-    def __refuse_if_closed(self) -> None:
-        if self.__closed:
-            self.__drop()
-            raise ConnectionFailed(f"the client of {self.__where()} is closed")
+    def __refuse(self) -> NoReturn:
+        self.__drop()
+        raise ConnectionFailed(f"the client of {self.__where()} is closed")
 
     def __usable(self, deadline: float | None) -> Session:
         """Return a session that can be used: the present one, else a new one."""
-        self.__refuse_if_closed()
+        if self.__closed:
+            self.__refuse()
         session = self.__session
         if session is not None:
             if session.quiet():
@@ -208,7 +208,8 @@ class Client:
             self.__drop()
         session = self.__reconnect(deadline)
         self.__greeted = self.__session = session
-        self.__refuse_if_closed()  # by another thread meanwhile, which may have seen the old session only
+        if self.__closed:  # by another thread meanwhile, which may have seen the old session only
+            self.__refuse()
         self.__connections += 1
         if self.__on_connect is not None:
             try:
@@ -259,9 +260,9 @@ class Client:
         raise error
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__") or "_Client__greeted" not in self.__dict__:
+        greeted = self.__dict__.get("_Client__greeted")  # asked for itself where the constructor has failed
+        if greeted is None or name.startswith("__"):
             raise AttributeError(name)
-        greeted = self.__greeted
         if name not in greeted.methods:
             raise no_such_method(greeted.where, name, greeted.methods)
 

@@ -100,9 +100,10 @@ class FrameReader:
         if self._searched == self._end:
             return None
         at = self._data.find(b"\n", self._searched, self._end)
-        size = len(self._line) + (self._end if at < 0 else at) - self._start
-        if self.limit is not None and size > self.limit:
-            raise MessageTooLong(f"a line of more than {self.limit} bytes")
+        if self.limit is not None:
+            size = len(self._line) + (self._end if at < 0 else at) - self._start
+            if size > self.limit:
+                raise MessageTooLong(f"a line of more than {self.limit} bytes")
         if at < 0:
             self._searched = self._end
             return None

@@ -1,6 +1,7 @@
 """What is said on a pc_rpc connection, as pure functions: greeting, choice of target, requests, answers."""
 
 import builtins
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +10,7 @@ from rexec.wire import pyon_v1
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
 from rexec.wire._pyon_decode import decode_line
-from rexec.wire._pyon_encode import PLAIN, Base64Line, RawLine, encode_text, guarded
+from rexec.wire._pyon_encode import Base64Line, RawLine, encode_text, to_json
 from rexec.wire._pyon_v1_parser import parse
 from rexec.wire.errors import FormatError, IncompatibleServer, MessageTooLong
 from rexec.wire.packed_exceptions import exception_from, pack_exception
@@ -71,14 +72,14 @@ class Codec:
         if not self.v2:
             return [*pyon_v1.encode_pieces(x, root), b"\n"]
         line = RawLine() if self.raw else Base64Line()
-        return line.pieces(guarded(line, x, root))
+        return line.pieces(line.json(x, root) + b"\n")
 
-    def encode_fields(self, fields: dict[str, Any], values: dict[str, Any]) -> list[Buffer]:
-        """Return the message that is a dict: `encode` for the usual case, in which most of it is known to be plain.
+    def encode_fields(self, head: bytes, values: dict[str, Any]) -> list[Buffer]:
+        """Return a message that is a dict, of which the begin is written already.
 
         Args:
-            fields: Texts and numbers, as JSON has them; changed here.
-            values: Any values, by the names that they have in the dict and in errors.
+            head: The JSON text of its first fields, from the opening brace on; both versions read it.
+            values: Its other fields; in errors they are called as in the dict.
 
         Raises:
             TypeError: A part of a value has no encoding.
@@ -86,11 +87,16 @@ class Codec:
 
         """
         if not self.v2:
-            return [*pyon_v1.encode_fields(fields | values), b"\n"]
+            pieces: list[Buffer] = [head]
+            for name, x in values.items():
+                pieces += [b',"%b":' % name.encode(), *pyon_v1.encode_pieces(x, name)]
+            return [*pieces, b"}\n"]
         line = RawLine() if self.raw else Base64Line()
+        text = [head]
         for name, x in values.items():
-            fields[name] = x if type(x) in PLAIN else guarded(line, x, name)
-        return line.pieces(fields)
+            text += (b',"', name.encode(), b'":', line.json(x, name))
+        text.append(b"}\n")
+        return line.pieces(b"".join(text))
 
     def decode(self, frame: Frame) -> Any:
         """Return the value of a message.
@@ -211,10 +217,10 @@ def call_request(
         ValueError: An argument is nested too deeply.
 
     """
-    fields: dict[str, Any] = {"action": "call", "name": name}
+    head = _call_head(name)
     values: dict[str, Any] = {}
     if codec.call_ids:  # one of ours, which takes a list, and needs not be told of what is empty
-        fields["id"] = number
+        head = b'%b,"id":%d' % (head, number)
         if args:
             values["args"] = list(args)
         if kwargs:
@@ -222,9 +228,14 @@ def call_request(
     else:
         values = {"args": tuple(args), "kwargs": kwargs}
     try:
-        return codec.encode_fields(fields, values)
+        return codec.encode_fields(head, values)
     except TypeError as error:
         raise TypeError(f"argument of {name}(): {error}") from None
+
+
+@functools.lru_cache(1024)
+def _call_head(name: str) -> bytes:
+    return b'{"action":"call","name":%b' % to_json(name)
 
 
 def check_length(pieces: Sequence[Buffer], greeting: Greeting, what: str) -> None:
@@ -246,10 +257,7 @@ def check_length(pieces: Sequence[Buffer], greeting: Greeting, what: str) -> Non
 
 def method_list_request(codec: Codec, number: int) -> list[Buffer]:
     """Return the message that asks for signatures and docstrings."""
-    request: dict[str, Any] = {"action": "get_rpc_method_list"}
-    if codec.call_ids:
-        request["id"] = number
-    return codec.encode(request)
+    return codec.encode_fields(b'{"action":"get_rpc_method_list"' + _numbered(codec, number), {})
 
 
 def decode_request(codec: Codec, frame: Frame) -> Any:
@@ -275,10 +283,15 @@ def answer_message(codec: Codec, ret: Any, number: Any) -> list[Buffer]:
         ValueError: The value is nested too deeply.
 
     """
-    # The number is the client's: it may be anything.
-    return codec.encode_fields(
-        {"status": "ok"}, {"ret": ret, "id": number} if codec.call_ids else {"ret": ret}
-    )
+    return codec.encode_fields(b'{"status":"ok"' + _numbered(codec, number), {"ret": ret})
+
+
+def _numbered(codec: Codec, number: Any) -> bytes:
+    """Return the field with the number of an answer, as more of the text before it."""
+    if not codec.call_ids:
+        return b""
+    # A client that has numbered its request otherwise than by an integer gets an answer that fits no request.
+    return b',"id":%d' % number if type(number) is int else b',"id":null'
 
 
 def failure_message(codec: Codec, error: BaseException, number: Any, skip: int) -> list[Buffer]:
@@ -292,10 +305,8 @@ def failure_message(codec: Codec, error: BaseException, number: Any, skip: int) 
 
     """
     packed = pack_exception(error, extended=codec.ours, skip=skip)
-    answer: dict[str, Any] = {"status": "failed", "exception": packed}
-    if codec.call_ids:
-        answer["id"] = number
-    return codec.encode(answer)
+    head = b'{"status":"failed"' + _numbered(codec, number)
+    return codec.encode_fields(head, {"exception": packed})
 
 
 def bare_method_list(names: frozenset[str]) -> dict[str, Any]:

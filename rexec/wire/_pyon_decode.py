@@ -36,14 +36,22 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
         ValueError: It is not PYON, or nested too deeply.
 
     """
-    text: Any = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
-    if isinstance(text, memoryview):
-        text = bytes(text)
+    text: Any = line
+    if isinstance(line, str):
+        text = line.encode("utf-8", "surrogatepass")
+    elif isinstance(line, memoryview):
+        text = bytes(line)
     cut_out = buffers is None and len(text) > _LARGE_LINE
     if cut_out:
         text, buffers = _extract(text)
     try:
-        simple = _json(text)
+        if _LONG_NUMBER.search(text) is None:
+            try:
+                simple = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                simple = _python_json(text)  # it may still be JSON in Python's dialect
+        else:
+            simple = _python_json(text)
         # No tag, spelled out or by escapes: the value is what JSON says.
         if not buffers and text.find(b"__jsonclass__") < 0 and text.find(b"\\u") < 0:
             return simple
@@ -55,12 +63,7 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
     return value
 
 
-def _json(text: Any) -> Any:
-    if _LONG_NUMBER.search(text) is None:
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            pass  # it may still be JSON in Python's dialect
+def _python_json(text: Any) -> Any:
     try:
         return json.loads(str(text, "utf-8"))
     except ValueError as error:

@@ -125,7 +125,7 @@ def _tag(name: str, arguments: list[Any]) -> dict[str, Any]:
     return {"__jsonclass__": [name, arguments]}
 
 
-def to_json(simple: Any, exotic: bool) -> bytes:
+def to_json(simple: Any, exotic: bool = False) -> bytes:
     """Return JSON text as Python's own encoder would write it, by a faster one where that is the same.
 
     orjson differs in NaN and infinities (`exotic`), integers over 64 bits and lone surrogates (it raises), and
@@ -158,26 +158,38 @@ class Line(Simplifier):
 
     def _buffer(self, data: memoryview) -> Any:
         if data.nbytes > INLINE_LIMIT:
-            self._kept = self._kept or []
+            if self._kept is None:
+                self._kept = []
             self._kept.append(data)
             return self._mark(len(self._kept) - 1)
         return super()._buffer(data)
 
-    def pieces(self, simple: Any) -> list[Buffer]:
-        """Return a line (with its end) as pieces, and what follows it.
+    def json(self, x: Any, root: str) -> bytes:
+        """Return the JSON text of a value.
 
         Args:
-            simple: The message, what is not plain in it simplified by this object.
+            x: The value.
+            root: What it is called in errors.
 
         Raises:
-            ValueError: It cannot be written as JSON.
+            TypeError: A part of it has no encoding.
+            ValueError: It is nested too deeply, or cannot be written as JSON.
 
         """
+        simple = x if type(x) in PLAIN else guarded(self, x, root)
         try:
-            text = to_json(simple, self.exotic)
+            return to_json(simple, self.exotic)
         except (RecursionError, ValueError) as error:
-            raise ValueError(f"the message cannot be written as JSON: {error}") from error
-        return self._assembled(text, self._kept) if self._kept else [text + b"\n"]
+            raise ValueError(f"{root} cannot be written as JSON: {error}") from error
+
+    def pieces(self, text: bytes) -> list[Buffer]:
+        """Return a line as pieces, and what follows it.
+
+        Args:
+            text: The message with its line end, made of what `json` returned.
+
+        """
+        return [text] if self._kept is None else self._assembled(text, self._kept)
 
     def _mark(self, index: int) -> Any:
         """Return what stands for a kept buffer in the text."""
@@ -205,7 +217,7 @@ class Base64Line(Line):
             pieces.append(text[end : mark.start()])
             pieces.append(pybase64.b64encode(kept[int(mark[1])]))
             end = mark.end()
-        pieces.append(text[end:] + b"\n")
+        pieces.append(text[end:])
         return pieces
 
 
@@ -217,7 +229,7 @@ class RawLine(Line):
 
     def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Buffer]:
         sizes = ",".join(str(data.nbytes) for data in kept)
-        return [b"#" + sizes.encode() + b" " + text + b"\n", *kept]
+        return [b"#" + sizes.encode() + b" " + text, *kept]
 
 
 def guarded(simplifier: Simplifier, x: Any, root: str) -> Any:

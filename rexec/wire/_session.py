@@ -33,6 +33,8 @@ class Session(Conversation):
         super().__init__(connection.where, features)
         self._connection = connection
         self._handshake_timeout = handshake_timeout
+        self.quiet = connection.quiet
+        """Whether the connection can be used for a call."""
         self.greeted(self._handshake(BANNER, GREETING))
 
     def select(self, wanted: TargetName) -> None:
@@ -63,10 +65,6 @@ class Session(Conversation):
             raise self.silent(what, self._handshake_timeout) from error
         except (ConnectionBroken, FormatError, MessageTooLong) as error:
             raise self.refused(what, error) from error
-
-    def quiet(self) -> bool:
-        """Whether the connection can be used for a call."""
-        return self._connection.quiet()
 
     def exchange(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> Any:
         """Send a request and return its result.

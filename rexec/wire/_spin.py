@@ -11,9 +11,6 @@ from typing import Any, Final
 _SPIN: Final = 200e-6
 """Longest wait, in seconds: about what it costs to sleep and to be woken."""
 
-_INTERRUPTED: Final = 50e-6
-"""A step takes a few microseconds; where one takes this long, the processor was elsewhere."""
-
 _RAREST: Final = 256
 """Waits that are slept through, at the most, before waking is tried again."""
 
@@ -39,13 +36,11 @@ class Spin:
         if self._left:
             self._left -= 1
             return False
-        now = time.perf_counter()
-        until = now + _SPIN
+        until = time.perf_counter() + _SPIN
         while not self._poll.poll(0):
             if _yield is not None:
                 _yield()  # the one who is waited for may need this very processor
-            before, now = now, time.perf_counter()
-            if now > until or now - before > _INTERRUPTED:
+            if time.perf_counter() > until:
                 self._pause = min(2 * self._pause, _RAREST)
                 self._left = self._pause
                 return bool(self._poll.poll(0))

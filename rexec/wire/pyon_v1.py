@@ -78,21 +78,6 @@ def encode_pieces(x: Any, root: str, *, pretty: bool = False) -> list[Buffer]:
     return writer.pieces
 
 
-def encode_fields(fields: dict[str, Any]) -> list[Buffer]:
-    """Return the text of a dict as pieces; in errors its values are called as they are in it.
-
-    Args:
-        fields: The dict.
-
-    """
-    pieces: list[Buffer] = []
-    for name, x in fields.items():
-        pieces.append(b", " if pieces else b"{")
-        pieces.append(json_string(name).encode() + b": ")
-        pieces += encode_pieces(x, name)
-    return [*pieces, b"}"]
-
-
 class _Writer:
     def __init__(self, *, pretty: bool) -> None:
         self.pieces: list[Buffer] = []

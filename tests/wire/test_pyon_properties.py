@@ -98,12 +98,12 @@ def test_messages_survive_any_division_of_the_stream(values: list[Any], data: st
         assert same(found, values)
 
 
-@given(st.dictionaries(KEYS, VALUES, max_size=3))
+@given(st.dictionaries(st.sampled_from(["ret", "args", "kwargs"]), VALUES))
 @settings(max_examples=60, deadline=None)
 def test_a_message_of_fields_reads_as_the_same_dict(values: dict[str, Any]) -> None:
     for codec in (Codec(), Codec(v2=True), Codec(v2=True, raw=True)):
         whole = codec.encode({"status": "ok"} | values)
-        fields = codec.encode_fields({"status": "ok"}, values)
+        fields = codec.encode_fields(b'{"status":"ok"', values)
         one, other = (codec.decode(Frame(b"".join(map(bytes, each))[:-1], [])) for each in (whole, fields))
         assert same(one, other)
 
