@@ -1,9 +1,10 @@
 """The blocking pc_rpc client."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn, Self
+from typing import Any, Final, Self
 
 from rexec.wire._arrays import Buffer
 from rexec.wire._protocol import (
@@ -74,13 +75,20 @@ class Client:
         self.__lock = threading.RLock()
         self.__closed = False
         self.__connections = 1
-        self.__greeted: Session = self.__open(target_name)
-        self.__session: Session | None = self.__greeted
+        self.__own_class: Any = type(self)
+        self.__session: Session | None = None
+        self.__begin(self.__open(target_name))
 
     def __open(self, target: TargetName) -> Session:
         return open_session(
             self.__host, self.__port, target, self.__ssl_config, self.__handshake_timeout, self.__features
         )
+
+    def __begin(self, session: Session) -> None:
+        """Go on with a session, and have the methods of its target."""
+        self.__greeted: Session = session
+        self.__session = session
+        self.__class__ = self.__with_methods(self.__own_class, session.methods)
 
     def select_rpc_target(self, target_name: TargetName) -> None:
         """Choose the target, once, where the constructor was given None.
@@ -97,9 +105,11 @@ class Client:
             session = self.__session
             if session is None or not session.quiet():
                 self.__drop()
-                session = self.__greeted = self.__session = self.__open(None)
+                session = self.__open(None)
+                self.__begin(session)
             try:
                 session.select(target_name)
+                self.__begin(session)
             except WireError:
                 if session.target is None and choose_is_wrong(session, target_name, self.__where()):
                     raise
@@ -140,7 +150,7 @@ class Client:
 
         """
         try:
-            result: dict[str, Any] = self.__request(lambda session: session.encode_method_list(), None)
+            result: dict[str, Any] = self.__request(None, Session.encode_method_list)
         except AttributeError:
             return bare_method_list(self.__greeted.methods)
         return result
@@ -169,8 +179,7 @@ class Client:
             Exception: What the method raised.
 
         """
-        keywords = dict(kwargs or {})
-        return self.__request(lambda session: session.encode_call(name, args, keywords), timeout)
+        return self.__request(timeout, Session.encode_call, name, args, dict(kwargs or {}))
 
     @property
     def rpc_connections(self) -> int:
@@ -192,24 +201,22 @@ class Client:
         if session is not None:
             session.close()
 
-    def __refuse(self) -> NoReturn:
-        self.__drop()
-        raise ConnectionFailed(f"the client of {self.__where()} is closed")
+    def __refuse_if_closed(self) -> None:
+        if self.__closed:
+            self.__drop()
+            raise ConnectionFailed(f"the client of {self.__where()} is closed")
 
     def __usable(self, deadline: float | None) -> Session:
         """Return a session that can be used: the present one, else a new one."""
-        if self.__closed:
-            self.__refuse()
         session = self.__session
-        if session is not None:
-            if session.quiet():
-                return session
-            # The server has ended, or has sent what nobody asked for: nothing on this connection can be trusted.
-            self.__drop()
+        if session is not None and not self.__closed and session.quiet():
+            return session
+        # The server has ended, or has sent what nobody asked for: nothing on this connection can be trusted.
+        self.__drop()
+        self.__refuse_if_closed()
         session = self.__reconnect(deadline)
-        self.__greeted = self.__session = session
-        if self.__closed:  # by another thread meanwhile, which may have seen the old session only
-            self.__refuse()
+        self.__begin(session)
+        self.__refuse_if_closed()  # by another thread meanwhile, which may have seen the old session only
         self.__connections += 1
         if self.__on_connect is not None:
             try:
@@ -235,16 +242,17 @@ class Client:
             time.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
-    def __request(self, encode: Callable[[Session], list[Buffer]], timeout: float | None) -> Any:
+    def __request(self, timeout: float | None, encode: Callable[..., list[Buffer]], *what: Any) -> Any:
+        """Send what `encode(session, *what)` returns, and return its result."""
         seconds = self.__call_timeout if timeout is None else timeout
         deadline = None if seconds is None else time.monotonic() + seconds
-        if not self.__lock.acquire(timeout=-1 if seconds is None else max(seconds, 0.0)):
+        if not self.__lock.acquire(True, -1 if seconds is None else max(seconds, 0.0)):
             raise CallTimeout(
                 f"{self.__where()} is busy with a call of another thread for over {seconds:g} s"
             )
         try:
             session = self.__usable(deadline)
-            pieces = encode(session)
+            pieces = encode(session, *what)
             try:
                 return session.exchange(pieces, self.__silence, deadline)
             except RemoteFailure as failure:
@@ -263,14 +271,24 @@ class Client:
         greeted = self.__dict__.get("_Client__greeted")  # asked for itself where the constructor has failed
         if greeted is None or name.startswith("__"):
             raise AttributeError(name)
-        if name not in greeted.methods:
-            raise no_such_method(greeted.where, name, greeted.methods)
+        raise no_such_method(greeted.where, name, greeted.methods)
 
-        def proxy(*args: Any, **kwargs: Any) -> Any:
-            return self.__request(lambda session: session.encode_call(name, args, kwargs), None)
+    @staticmethod
+    @functools.lru_cache(128)
+    def __with_methods(base: Any, names: frozenset[str]) -> Any:
+        """Return the class of the clients of a target with these methods.
 
-        proxy.__name__ = proxy.__qualname__ = name
-        return proxy
+        So they are found as fast as any method, where `__getattr__` costs much of a small call; `dir` lists them.
+        """
+
+        def method(name: str) -> Callable[..., Any]:
+            def call(self: Client, *args: Any, **kwargs: Any) -> Any:
+                return self.__request(None, Session.encode_call, name, args, kwargs)
+
+            call.__name__ = call.__qualname__ = name
+            return call
+
+        return type(base.__name__, (base,), {name: method(name) for name in names if not hasattr(base, name)})
 
     def __enter__(self) -> Self:
         return self

@@ -84,17 +84,15 @@ class Connection:
 
     def quiet(self) -> bool:
         """Whether nothing has come since the last answer: no bytes that nobody asked for, no end of stream."""
-        if not self.reader.idle:
-            return False
         if self._secured:
-            return self._quiet_tls()
+            return self.reader.idle and self._quiet_tls()
         if self._poll is not None:
-            return not self._poll.poll(0)
-        return not select.select([self.sock], [], [], 0)[0]
+            return self.reader.idle and not self._poll.poll(0)
+        return self.reader.idle and not select.select([self.sock], [], [], 0)[0]
 
     def _quiet_tls(self) -> bool:
         """Whether TLS itself (its session tickets) is all that may have come."""
-        self.set_timeout(0.0)
+        self._set_timeout(0.0)
         try:
             self.sock.recv(1)
         except ssl.SSLWantReadError:
@@ -103,11 +101,9 @@ class Connection:
             return False
         return False
 
-    def set_timeout(self, seconds: float | None) -> None:
-        """Bound the next wait."""
-        if seconds != self._timeout:
-            self.sock.settimeout(seconds)
-            self._timeout = seconds
+    def _set_timeout(self, seconds: float | None) -> None:
+        self.sock.settimeout(seconds)
+        self._timeout = seconds
 
     def exchange(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> Frame:
         """Send a message and return the one that answers it.
@@ -124,7 +120,8 @@ class Connection:
 
         """
         try:
-            self.set_timeout(silence)
+            if silence != self._timeout:
+                self._set_timeout(silence)
             self._send(pieces, silence, deadline)
             return self._receive(silence, deadline)
         except TimeoutError as error:
@@ -159,7 +156,7 @@ class Connection:
     def _receive(self, silence: float | None, deadline: float | None) -> Frame:
         """Return the next message."""
         reader = self.reader
-        while (frame := reader.take()) is None:
+        while True:  # nothing of the answer is here yet: the connection was quiet
             if deadline is not None:
                 self._bound(silence, deadline)
             if self._spin is not None:
@@ -168,14 +165,16 @@ class Connection:
             if count == 0:
                 raise ConnectionBroken(f"{self.where} closed the connection")
             reader.received(count)
-        return frame
+            frame = reader.take()
+            if frame is not None:
+                return frame
 
     def _bound(self, silence: float | None, deadline: float) -> None:
         """Bound the next wait by what is left."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self.set_timeout(left if silence is None else min(left, silence))
+        self._set_timeout(left if silence is None else min(left, silence))
 
     def close(self) -> None:
         """Close the socket; a thread that waits on it is woken."""

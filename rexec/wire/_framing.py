@@ -97,36 +97,37 @@ class FrameReader:
         """
         if self._frame is not None:
             return self._complete()
-        if self._searched == self._end:
+        end = self._end
+        if self._searched == end:
             return None
-        at = self._data.find(b"\n", self._searched, self._end)
+        at = self._data.find(b"\n", self._searched, end)
         if self.limit is not None:
-            size = len(self._line) + (self._end if at < 0 else at) - self._start
+            size = len(self._line) + (end if at < 0 else at) - self._start
             if size > self.limit:
                 raise MessageTooLong(f"a line of more than {self.limit} bytes")
         if at < 0:
-            self._searched = self._end
+            self._searched = end
             return None
-        line = self._cut(at)
+        line = self._rest_of_line(at) if self._line else self._data[self._start : at]
+        self._moved_to(at + 1)
         if not self.raw:
             return Frame(line)
-        if line[:1] != b"#":
+        if not line.startswith(b"#"):
             return Frame(line, [])
         self._announced(line)
         return self._complete()
 
-    def _cut(self, at: int) -> bytearray:
-        """Return the line that ends at a place, and move on."""
-        if self._line:
-            line = self._line
-            self._keep(self._whole[self._start : at])
-            self._line = bytearray()
-        else:
-            line = self._data[self._start : at]
-        self._start = self._searched = at + 1
-        if self._start == self._end:
-            self._start = self._end = self._searched = 0
+    def _rest_of_line(self, at: int) -> bytearray:
+        """Return the line that began before what is in `_data`, and ends at a place there."""
+        line = self._line
+        self._keep(self._whole[self._start : at])
+        self._line = bytearray()
         return line
+
+    def _moved_to(self, place: int) -> None:
+        if place == self._end:
+            place = self._end = 0
+        self._start = self._searched = place
 
     def _make_room(self) -> None:
         """Move what is here of an unfinished line out of the way."""
@@ -160,9 +161,7 @@ class FrameReader:
             self._start += count
             if count < len(buffer):
                 self._waiting.insert(0, buffer[count:])
-        self._searched = self._start
-        if self._start == self._end:
-            self._start = self._end = self._searched = 0
+        self._moved_to(self._start)
 
     def _complete(self) -> Frame | None:
         if self._waiting:

@@ -10,7 +10,7 @@ from rexec.wire import pyon_v1
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
 from rexec.wire._pyon_decode import decode_line
-from rexec.wire._pyon_encode import Base64Line, RawLine, encode_text, to_json
+from rexec.wire._pyon_encode import PLAIN, Base64Line, RawLine, encode_text, to_json
 from rexec.wire._pyon_v1_parser import parse
 from rexec.wire.errors import FormatError, IncompatibleServer, MessageTooLong
 from rexec.wire.packed_exceptions import exception_from, pack_exception
@@ -94,7 +94,7 @@ class Codec:
         line = RawLine() if self.raw else Base64Line()
         text = [head]
         for name, x in values.items():
-            text += (b',"', name.encode(), b'":', line.json(x, name))
+            text += (b',"', name.encode(), b'":', to_json(x) if type(x) in PLAIN else line.json(x, name))
         text.append(b"}\n")
         return line.pieces(b"".join(text))
 

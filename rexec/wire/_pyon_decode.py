@@ -11,7 +11,7 @@ import orjson
 
 from rexec.wire import _pyon_types
 from rexec.wire._arrays import Buffer, array_from, bytes_from_base64, from_base64, scalar_from
-from rexec.wire._pyon_encode import MAX_DEPTH
+from rexec.wire._pyon_encode import MAX_DEPTH, PLAIN
 
 # orjson reads integers over 64 bits as floats: any run of 19 digits is left to Python's own decoder.
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
@@ -45,12 +45,19 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
     if cut_out:
         text, buffers = _extract(text)
     try:
-        if _LONG_NUMBER.search(text) is None:
-            try:
-                simple = orjson.loads(text)
-            except orjson.JSONDecodeError:
-                simple = _python_json(text)  # it may still be JSON in Python's dialect
-        else:
+        try:
+            simple = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            simple = _python_json(text)  # it may still be JSON in Python's dialect
+        if not buffers:
+            # The usual small message, seen at a glance: no containers, and no float that orjson has made of an integer.
+            if (
+                type(simple) is dict
+                and PLAIN.issuperset(map(type, simple.values()))
+                and "__jsonclass__" not in simple
+            ):
+                return simple
+        if _LONG_NUMBER.search(text) is not None:
             simple = _python_json(text)
         # No tag, spelled out or by escapes: the value is what JSON says.
         if not buffers and text.find(b"__jsonclass__") < 0 and text.find(b"\\u") < 0:

@@ -176,7 +176,7 @@ class Line(Simplifier):
             ValueError: It is nested too deeply, or cannot be written as JSON.
 
         """
-        simple = x if type(x) in PLAIN else guarded(self, x, root)
+        simple = guarded(self, x, root)
         try:
             return to_json(simple, self.exotic)
         except (RecursionError, ValueError) as error:

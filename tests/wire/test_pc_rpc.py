@@ -213,6 +213,37 @@ def test_the_next_call_reconnects_and_tells() -> None:
             assert told == [client]
 
 
+def test_a_client_has_the_methods_of_the_target_it_is_connected_to() -> None:
+    class First:
+        def acquire(self, seconds: float) -> str:
+            time.sleep(seconds)
+            return "a frame"
+
+        def rpc_call(self) -> str:
+            return "the client has one of its own"
+
+    class Then:
+        def new(self, *, number: int) -> int:
+            return number
+
+    targets = iter([First(), Then()])
+    with running({"drv": lambda: next(targets)}) as server, Client(LOCAL, server.port) as client:
+        assert isinstance(client, Client)
+        assert "acquire" in dir(client)
+        assert client.acquire(0) == "a frame"
+        assert client.rpc_call("rpc_call") == "the client has one of its own"
+        with pytest.raises(AttributeError, match=r"no method 'acquir'. Did you mean 'acquire'\?"):
+            client.acquir()
+        with pytest.raises(errors.CallTimeout):
+            client.rpc_call("acquire", (0.3,), timeout=0.05)  # whose connection is given up
+        with pytest.raises(AttributeError, match="'Then' object has no attribute 'acquire'"):
+            client.acquire(0)
+        assert client.new(number=3) == 3
+        assert "acquire" not in dir(client)
+        with pytest.raises(AttributeError, match="no method 'acquire'"):
+            client.acquire(0)
+
+
 def test_a_thread_that_closes_the_client_ends_the_call_of_another() -> None:
     drv = Drv()
     with running({"drv": drv}) as server:
