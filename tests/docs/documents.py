@@ -142,6 +142,8 @@ def transcript(text: str) -> list[tuple[str, list[str], int]]:
     for line in text.splitlines():
         if line.startswith("$ "):
             command, _, status = line[2:].partition("  # exit ")
+            # Here each command has a shell of its own, a reader has one for all of them.
+            assert not command.startswith("cd "), f"`{command}` takes the reader along: write (cd ...)"
             found.append((command, [], int(status or 0)))
         elif found and found[-1][0].endswith("\\"):
             command, expected, code = found.pop()

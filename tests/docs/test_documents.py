@@ -57,6 +57,12 @@ def test_a_transcript_is_split_into_commands_output_and_status() -> None:
     ]
 
 
+def test_a_command_that_would_change_the_readers_folder_is_refused() -> None:
+    assert transcript("$ (cd lab && ls)\n") == [("(cd lab && ls)", [], 0)]
+    with pytest.raises(AssertionError, match="takes the reader along"):
+        transcript("$ cd lab && ls\n")
+
+
 def test_output_that_differs_from_the_document_fails(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text("```console\n$ printf 'a 12\\nb\\nc\\n'\na ...\n...\nc\n```\n")
