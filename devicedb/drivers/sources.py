@@ -115,6 +115,6 @@ def python_files(folder: Path) -> Iterable[Path]:
             for name in folders
             if not name.startswith(".")
             and name != "__pycache__"
-            and not Path(where, name, "pyvenv.cfg").exists()
+            and not os.path.exists(os.path.join(where, name, "pyvenv.cfg"))  # False where it may not be read
         )
         yield from (Path(where, name) for name in sorted(files) if name.endswith(".py"))

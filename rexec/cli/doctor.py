@@ -93,6 +93,9 @@ def main(argv: Sequence[str]) -> int:
 
 def print_table(findings: Sequence[Finding]) -> None:
     """Print findings as a table; where the terminal is too narrow for it, each finding below its device."""
+    if not findings:
+        print("there is nothing to ask: no controller is in the device database")
+        return
     console = Console()
     rows = [_cells(each) for each in findings]
     widths = [max(map(cell_len, column)) for column in zip(_HEADINGS, *rows, strict=True)]

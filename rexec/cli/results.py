@@ -1,6 +1,7 @@
 """`rexec results`: look at result files, compare them, draw them, and make good what a crash has left."""
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -299,11 +300,16 @@ def _recover(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     status = 0
     for path in options.files:
-        problems = verify(path)
+        try:
+            problems = verify(path)
+        except ResultsError as error:
+            print(f"rexec results verify: error: {error}", file=sys.stderr)
+            status = 2
+            continue
         for problem in problems:
             print(f"{path}: {problem}")
         if not problems:
             unknown = "can be read; it has no checksums that its values could be compared with"
             print(f"{path}: {'whole' if has_checksums(path) else unknown}")
-        status |= bool(problems)
-    return int(status)
+        status = max(status, int(bool(problems)))
+    return status

@@ -99,6 +99,8 @@ def load_checks(path: Path) -> dict[str, Check]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        if not path.is_file():
+            raise CheckFileError(f"{path}: there is no such file") from error
         raise CheckFileError(f"{path}: importing it raised {type(error).__name__}: {error}") from error
     found = {
         name: each for name, each in vars(module).items() if name.startswith("check_") and callable(each)

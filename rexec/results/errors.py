@@ -1,5 +1,7 @@
 """What can go wrong with results in a way that a user can act on."""
 
+import os
+
 
 class ResultsError(Exception):
     """Raised when results cannot be written or read; its text is the whole message."""
@@ -15,3 +17,8 @@ class JournalDamaged(ResultsError):
 
 class ResultsMismatch(ResultsError):
     """Raised when a file that was just written does not hold what the journal holds."""
+
+
+def reason(error: OSError) -> str:
+    """Return why a file cannot be used, in the system's words, or in one line of the HDF5 library's."""
+    return os.strerror(error.errno) if error.errno else " ".join(str(error).split())

@@ -6,7 +6,6 @@ ROOT/results/YYYY-MM-DD/HH/000000042-Class.h5     a run, named after the local t
 """
 
 import logging
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rexec.results._files import locked, write_whole
-from rexec.results.errors import ResultsError, ResultsNotWritable
+from rexec.results.errors import ResultsError, ResultsNotWritable, reason
 
 _log = logging.getLogger(__name__)
 
@@ -86,9 +85,8 @@ def _writable(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
         raise ResultsNotWritable(
-            f"cannot number a run in {root}: {reason}; run in a folder that you may write, "
+            f"cannot number a run in {root}: {reason(error)}; run in a folder that you may write, "
             "or name the result file yourself"
         ) from error
 

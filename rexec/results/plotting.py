@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from rexec.results.errors import ResultsError
+from rexec.results.errors import ResultsError, reason
 from rexec.results.stored import ResultFile, StoredDataset
 
 Shape = Literal["line", "image", "histogram", "number"]
@@ -88,7 +88,8 @@ def plot(
     try:
         figure.savefig(target)
     except (OSError, ValueError) as error:
-        raise ResultsError(f"cannot write the picture {target}: {error}") from error
+        why = reason(error) if isinstance(error, OSError) else error
+        raise ResultsError(f"cannot write the picture {target}: {why}") from error
     return shown
 
 

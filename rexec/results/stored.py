@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 import h5py
 
-from rexec.results.errors import ResultsError
+from rexec.results.errors import ResultsError, reason
 from rexec.results.nexus import declared_plot
 from rexec.results.values import metadata_of, pyon_of, value_of
 from rexec.wire import pyon
@@ -96,8 +96,8 @@ class ResultFile(Mapping[str, Any]):
             raise ResultsError(f"there is no result file {path}") from error
         except OSError as error:
             raise ResultsError(
-                f"cannot open {path}: {error}; it is no HDF5 file, or damaged. Where its journal is still beside "
-                f"it, `rexec results recover {path.parent}` makes it anew"
+                f"cannot open {path}: {reason(error)}; it is no HDF5 file, or damaged. Where its journal is still "
+                f"beside it, `rexec results recover {path.parent}` makes it anew"
             ) from error
         self.datasets: Final[Mapping[str, StoredDataset]] = _stored(self._file, "datasets")
         self.archive: Final[Mapping[str, StoredDataset]] = _stored(self._file, "archive")

@@ -9,7 +9,7 @@ import numpy as np
 
 from rexec.results._codec import encode
 from rexec.results.checksums import checksum
-from rexec.results.errors import ResultsError, ResultsMismatch
+from rexec.results.errors import ResultsError, ResultsMismatch, reason
 from rexec.results.fold import Item, RunState
 from rexec.results.names import hdf5_names
 from rexec.results.storage import form_in_file
@@ -94,5 +94,5 @@ def verify(path: Path) -> list[str]:
         with h5py.File(path, "r") as file:
             file.visititems(look)
     except OSError as error:
-        raise ResultsError(f"cannot open {path}: {error}; it is no HDF5 file, or damaged") from error
+        raise ResultsError(f"cannot open {path}: {reason(error)}; it is no HDF5 file, or damaged") from error
     return problems

@@ -11,6 +11,7 @@ from devicedb.drivers.methods import DriverFacts, Method, facts_of_class
 from devicedb.drivers.servers import offers_option, program_source, served_names, target_class
 from devicedb.drivers.sources import Source, SourceFinder
 from devicedb.drivers.usage import scan
+from rexec.simulate.errors import SimulationError
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,8 @@ def _called(database: DeviceDatabase, experiments: Iterable[Path]) -> dict[str, 
     """Methods that experiments call, by the entry that the device stands for."""
     found: dict[str, dict[str, Method]] = {}
     for path in experiments:
+        if not path.exists():
+            raise SimulationError(f"there are no experiments at {path}")
         for call in scan(path).calls:
             try:
                 entry = database.resolve(call.device).entry_name
