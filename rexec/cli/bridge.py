@@ -36,9 +36,9 @@ def get_argparser() -> argparse.ArgumentParser:
         "each day\n"
         "  rexec bridge record --master localhost --include 'lab.*' --exclude '*.image'\n"
         "  rexec bridge --master localhost --split 'ndscan.rid_*.'    one file a run of ndscan, beside the rest\n\n"
-        "Ctrl-C or SIGTERM finishes and verifies the files, and ends with status 0; a second one leaves the journals "
-        "at once.\n`rexec results recover FOLDER` makes files of journals that were left; the next start does it, too. "
-        "Exit status 2:\nit could not begin.",
+        "Ctrl-C or SIGTERM finishes and verifies the files; a second one leaves the journals at once. "
+        "`rexec results\nrecover FOLDER` makes files of journals that were left; the next start does it, too.\n\n"
+        "Exit status: 0 it was ended, 2 it could not begin, 130 it was ended twice and left journals.",
     )
     parser.add_argument(
         "mode",

@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import re
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +41,28 @@ def test_a_command_says_what_it_is_for_and_explains_each_argument(name: str) -> 
 def test_a_command_shows_how_it_is_used(name: str) -> None:
     text = PARSERS[name].epilog or ""
     assert f"  {name}" in text, f"{name} --help has no example"
+
+
+@pytest.mark.parametrize("name", [name for name in PARSERS if name != "rexec results"])
+def test_a_command_says_how_it_ends(name: str) -> None:
+    assert "Exit status: 0 " in (PARSERS[name].epilog or "").replace("\n", " "), name
+
+
+def examples() -> list[str]:
+    """Return the commands that the epilogs show, without the words beside them."""
+    lines = [line for parser in PARSERS.values() for line in (parser.epilog or "").splitlines()]
+    shown = [line.strip() for line in lines if line.startswith(("  rexec ", "  devicedb ", "  echo "))]
+    return sorted({re.split(r" {2,}| > ", line.rpartition(" | ")[2])[0] for line in shown})
+
+
+@pytest.mark.parametrize("example", examples())
+def test_examples_are_understood(example: str) -> None:
+    words = shlex.split(example)
+    name = max((name for name in PARSERS if words[: len(name.split())] == name.split()), key=len)
+    parser, rest = PARSERS[name], words[len(name.split()) :]
+    # The commands of `rexec results` are parsers below one, which argparse cannot mix with other words.
+    parse = parser.parse_args if name.startswith("rexec results") else parser.parse_intermixed_args
+    parse(rest)  # ends the program where it does not understand
 
 
 @pytest.mark.parametrize("name", PARSERS)
