@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rexec.bridge.errors import BridgeError
-from rexec.wire.errors import ConnectionFailed
+from rexec.wire.errors import ConnectionFailed, shown_address
 from rexec.wire.sync_struct import Mod, Subscriber
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -47,7 +47,7 @@ class Follower:
         changed: Callable[[dict[str, Any], Mod], None],
         lost: Callable[[str], None],
     ) -> None:
-        self.name: Final = f"{host}:{port}"
+        self.name: Final = shown_address(host, port)
         self._address: Final = (host, port, ssl_config)
         self._pictured: Final = pictured
         self._changed: Final = changed

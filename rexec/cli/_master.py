@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rexec.datasets import DatasetDB
 from rexec.devices import MasterUnreachable
-from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, WireError
+from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, WireError, shown_address
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -46,7 +46,7 @@ class MasterDatasets:
     def __init__(
         self, host: str, port: int = 3251, timeout: float = 10.0, ssl_config: SimpleSSLConfig | None = None
     ) -> None:
-        self._where: Final = f"the master at {host}:{port}"
+        self._where: Final = f"the master at {shown_address(host, port)}"
         what = f"datasets of {self._where}"
         try:
             # One attempt to connect again at a time: when the next one is due is decided here.

@@ -1,11 +1,16 @@
 """What signals do to a command that serves until it is told to end."""
 
+import _thread
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
+
+_SAME: Final = 0.5
+"""Seconds in which two signals are one: `timeout` sends to the program and to its group, a terminal may, too."""
 
 ENDING: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
 """Names of the signals that end a program, of those that the system has."""
@@ -34,14 +39,31 @@ def on_signals(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
         yield
 
 
+def interrupt() -> None:
+    """End the program as Ctrl-C does where nothing is set on signals."""
+    raise KeyboardInterrupt
+
+
 @contextmanager
-def set_on_signals(event: threading.Event) -> Iterator[None]:
-    """Have the signals that end a program, and the loss of its terminal, set an event; the next one interrupts."""
+def set_on_signals(event: threading.Event, again: Callable[[], None] = interrupt) -> Iterator[None]:
+    """Have the signals that end a program, and the loss of its terminal, set an event.
+
+    Args:
+        event: To be set.
+        again: What a later signal does.
+
+    """
+    first: float | None = None
 
     def handle(number: int, frame: Any) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
+        nonlocal first
+        now = time.monotonic()
+        if first is None:
+            first = now
+            # Not from here: the main thread may be about to wait for the event, and hold its lock.
+            _thread.start_new_thread(event.set, ())
+        elif now - first > _SAME:
+            again()
 
     with _handlers(dict.fromkeys((*ENDING, "SIGHUP"), handle)):
         yield

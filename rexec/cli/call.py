@@ -25,9 +25,10 @@ def get_argparser() -> argparse.ArgumentParser:
         f"{WHERE_HELP}",
         epilog=f"{LITERALS_HELP}\nA text has quotes of its own inside those of the shell; @FILE.npy is short for "
         'load("FILE.npy").\n\nexamples:\n  rexec call camera ping\n'
-        "  rexec call ::1 6283 set_roi 10 20 width=64\n"
-        "  rexec call ::1 6283 set_mode \"'fast'\" -t camera\n"
-        "  rexec call camera set_background @dark.npy --timeout 60\n\n"
+        "  rexec call ::1 3290 set_exposure 0.01 -t camera\n"
+        "  rexec call camera set_exposure seconds=2e-3 --timeout 5\n"
+        "  rexec call ::1 3251 -t dataset_db get \"'brightest'\"\n"
+        "  rexec call ::1 3251 -t dataset_db set \"'dark'\" @dark.npy True\n\n"
         "Exit status: 0 it returned (None prints nothing), 1 the method raised an error or could not be called with\n"
         "these values, 2 bad input or no connection, 130 interrupted (the method may still run on the server).",
     )

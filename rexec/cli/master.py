@@ -15,6 +15,7 @@ from rexec.cli._signals import ENDING, on_signals
 from rexec.common_args import bind_address_from_args, simple_network_args, verbosity_args
 from rexec.datasets import DatasetDB
 from rexec.master import DeviceFile, Master, Ports
+from rexec.wire.errors import shown_address
 
 logger = logging.getLogger(__name__)
 
@@ -120,15 +121,10 @@ async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
             print(f"{count} datasets, {persistent} of them persistent: {datasets.path}")
             print(f"{len(devices.database)} devices: {options.device_db}")
             for part, addresses in master.addresses.items():
-                print(f"{part}: {', '.join(shown(*address) for address in addresses)}")
+                print(f"{part}: {', '.join(shown_address(*address) for address in addresses)}")
             print("rexec master is now ready.", flush=True)
             await master.wait_terminate()
     finally:
         for task in list(tasks):
             task.cancel()
         await master.stop()
-
-
-def shown(address: str, port: int) -> str:
-    """Return an address as people write it."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

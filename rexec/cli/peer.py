@@ -7,6 +7,7 @@ from typing import Final
 
 import devicedb
 from rexec.cli._options import add_device_db, positive, tls_files
+from rexec.wire.errors import shown_address
 from rexec.wire.pc_rpc import AutoTarget, Client
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -30,7 +31,7 @@ class Peer:
     @property
     def label(self) -> str:
         """How messages name the peer."""
-        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        address = shown_address(self.host, self.port)
         return f"{self.device} ({address})" if self.device else address
 
     def with_target(self, target: str | None) -> "Peer":

@@ -19,6 +19,7 @@ from rexec.simulate.database import through_proxies, write_database
 from rexec.simulate.offers import ask
 from rexec.simulate.recorder import Recorder
 from rexec.simulate.recording import RecordingWriter
+from rexec.wire.errors import shown_address
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
                 options.write_db, raw, f"Devices of {database.origin}, through the proxies of rexec record."
             )
         for name, (host, port) in recorder.addresses.items():
-            print(f"recording {name}: clients connect to {f'[{host}]' if ':' in host else host}:{port}")
+            print(f"recording {name}: clients connect to {shown_address(host, port)}")
         print(f"into {options.output}; Ctrl-C ends it", flush=True)
         began, told = time.monotonic(), 0
         while not end.wait(0.2) and not recorder.wait(0.0):

@@ -49,7 +49,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "targets. Ctrl-C drops a line, or gives up waiting for an answer (the method may still run on the server).\n"
         f"What was typed is kept in {history_path(is_short=True)} (under $XDG_STATE_HOME where that is set).\n\n"
         "examples:\n  rexec shell camera\n  rexec shell ::1 3251 -t dataset_db\n"
-        "  echo 'ping()' | rexec shell ::1 6283\n\n"
+        "  echo 'ping()' | rexec shell ::1 3290 -t camera\n\n"
         "Exit status: 0 the session was ended, 1 a line of a pipe failed (what follows it is not run), 2 bad input or\n"
         "no connection.",
     )

@@ -25,6 +25,7 @@ from rexec.simulate.driver import origins
 from rexec.simulate.errors import SimulationError
 from rexec.simulate.plan import ServerPlan, folder_of, make_plan
 from rexec.simulate.recording import load_recordings
+from rexec.wire.errors import shown_address
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec simulate --write-db simulated.py          all on loopback; experiments use simulated.py\n"
         "  rexec simulate camera --behaviours lab.py       on the camera's own host and port\n"
         "  rexec simulate --fault camera:delay=0.5 --fault camera.get_frame:error=0.1 --write-db simulated.py\n"
-        "  rexec call simulation die camera --device-db simulated.py        while it runs\n\n"
+        "  rexec call simulation die \"'camera'\" --device-db simulated.py    while it runs\n\n"
         "The device `simulation` of the written database has fault, clear, die, revive, calls and status.\n"
         "Exit status: 0 Ctrl-C or SIGTERM ended it, 2 it could not begin.",
     )
@@ -161,12 +162,12 @@ def tell(laboratory: Laboratory, others: Mapping[str, tuple[str, int]], options:
         return
     for server in laboratory.servers:
         where = status[server.plan.controllers[0]]
-        host = f"[{where['host']}]" if ":" in where["host"] else where["host"]
-        print(f"SIMULATED {server.name} at {host}:{where['port']}, targets {', '.join(where['targets'])}")
+        at = shown_address(where["host"], where["port"])
+        print(f"SIMULATED {server.name} at {at}, targets {', '.join(where['targets'])}")
         for name, performer in server.performers.items():
             print(f"    {name}: {origins(performer.methods.values())}")
     for name, (host, port) in others.items():
-        print(f"{name} at {host}:{port}: its own program with --simulation")
+        print(f"{name} at {shown_address(host, port)}: its own program with --simulation")
     print(f"simulation (fault, clear, die, revive, calls, status) at {LOOPBACK}:{laboratory.control_port}")
     if options.write_db is not None:
         print(f"device database of the simulation: {options.write_db}")

@@ -2,10 +2,9 @@
 
 import argparse
 import os
-import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.console import Console
 from devicedb.cli.parser import CommandParser
 from rexec.cli._logging import log_to
 from rexec.cli._options import add_device_db, add_master, add_master_port, master_tls, positive
+from rexec.cli._signals import set_on_signals
 from rexec.cli._up_display import Display, Teller, display_on
 from rexec.cli._up_logs import forwarded, log_files
 from rexec.cli.errors import CommandError
@@ -39,7 +39,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec up --master lab1 --forward-logs lab1\n"
         "                                        in the place of artiq_ctlmgr\n"
         "  rexec up --export systemd --output units\n"
-        "  rexec call 127.0.0.1 3249 restart '\"camera\"'\n"
+        "  rexec call 127.0.0.1 3249 restart \"'camera'\"\n"
         "                                        restart one while `rexec up` runs, even if it is busy\n\n"
         "A controller that answers no ping while a client is connected to it is taken for busy and left alone, for\n"
         "ever unless --busy-limit or busy_limit in its entry says otherwise.\n"
@@ -126,7 +126,7 @@ def main(argv: Sequence[str]) -> int:
             return 0
         log_files(options.log_dir, selection.specs)
         supervisor = Supervisor(Teller(options.json, console))
-        stack.enter_context(signals(end, supervisor))
+        stack.enter_context(set_on_signals(end, again=supervisor.kill))
         stack.enter_context(forwarded(options.forward_logs, options.master_port_logging, tls))
         control = ControlServer(
             Control(supervisor), options.bind or ["localhost"], options.port_control, end.set
@@ -190,20 +190,3 @@ def open_source(options: argparse.Namespace, tls: SimpleSSLConfig | None) -> Fil
 def folder_of(source: FileSource | MasterSource) -> Path:
     """Return the folder of the device database; the current one for that of a master."""
     return Path(source.database.origin).parent if isinstance(source, FileSource) else Path()
-
-
-@contextmanager
-def signals(end: threading.Event, supervisor: Supervisor) -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM end the program, and the next kill what is left."""
-
-    def handle(number: int, frame: object) -> None:
-        if end.is_set():
-            supervisor.kill()
-        end.set()
-
-    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

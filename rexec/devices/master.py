@@ -4,7 +4,7 @@ from typing import Final
 
 from devicedb import DatabaseLoadError, DeviceDatabase, from_dict
 from rexec.devices.errors import MasterUnreachable
-from rexec.wire.errors import WireError
+from rexec.wire.errors import WireError, shown_address
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -26,7 +26,7 @@ def fetch_database(
         MasterUnreachable: Nothing answers there in time, or what answers has no device database.
 
     """
-    what = f"device database of the master at {host}:{port}"
+    what = f"device database of the master at {shown_address(host, port)}"
     try:
         client = Client(host, port, None, timeout, ssl_config, handshake_timeout=timeout)
     except (WireError, OSError) as error:
@@ -38,7 +38,7 @@ def fetch_database(
             has = ", ".join(map(repr, targets))
             raise MasterUnreachable(f"{what}: the server there is no master, it has {has}")
         client.select_rpc_target(target)
-        return from_dict(client.get_device_db(), f"master {host}:{port}")
+        return from_dict(client.get_device_db(), f"master {shown_address(host, port)}")
     except (WireError, DatabaseLoadError) as error:
         raise MasterUnreachable(f"{what}: {error}") from error
     finally:

@@ -8,6 +8,7 @@ from typing import Final
 from devicedb import DeviceDatabase, Endpoint
 from rexec.devices.hosts import addresses
 from rexec.doctor.greeting import Failed, greet
+from rexec.wire.errors import shown_address
 
 LOOPBACK: Final = ("127.0.0.1", "::1")
 MOST: Final = 16
@@ -68,7 +69,7 @@ def look(hosts: list[str], endpoint: Endpoint, deadline: float) -> str | None:
 
 def where(host: str, endpoint: Endpoint) -> str:
     """Return what it means that a controller answers on `host` rather than where its entry says."""
-    at = f"[{host}]:{endpoint.port}" if ":" in host else f"{host}:{endpoint.port}"
+    at = shown_address(host, endpoint.port)
     if host not in LOOPBACK:
         return f"but its target answers at {at}: if that is its machine, change host in the entry"
     if addresses(endpoint.host) & set(LOOPBACK):

@@ -12,6 +12,7 @@ from devicedb.drivers.servers import offers_option, program_source, served_names
 from devicedb.drivers.sources import Source, SourceFinder
 from devicedb.drivers.usage import scan
 from rexec.simulate.errors import SimulationError
+from rexec.wire.errors import shown_address
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class ServerPlan:
     @property
     def address(self) -> str:
         """Host and port for people."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return shown_address(self.host, self.port)
 
 
 def folder_of(database: DeviceDatabase) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from devicedb import DatabaseLoadError, DeviceDatabase, DeviceDBError, from_dict, load_file
 from devicedb.stamp import stamp
 from rexec.devices import fetch_database
-from rexec.wire.errors import WireError
+from rexec.wire.errors import WireError, shown_address
 from rexec.wire.sync_struct import Subscriber
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -119,7 +119,7 @@ class MasterSource:
     ) -> None:
         self._host, self._port = host, port_notify
         self._ssl_config = ssl_config
-        self._origin = f"master {host}:{port}"
+        self._origin = f"master {shown_address(host, port)}"
         self.database: DeviceDatabase = fetch_database(host, port, ssl_config=ssl_config)
         self._new: DeviceDatabase | None = None
         self._changed_at = 0.0

@@ -16,6 +16,7 @@ from rexec.wire.errors import (
     FormatError,
     WireError,
     reason_of,
+    shown_address,
 )
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -240,7 +241,7 @@ async def open_async_session(
         IncompatibleServer: The server speaks something else, or does not have the target.
 
     """
-    where = f"{host}:{port}"
+    where = shown_address(host, port)
     loop = asyncio.get_running_loop()
     try:
         context = None if ssl_config is None else ssl_config.create_client_context()

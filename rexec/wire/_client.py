@@ -17,7 +17,7 @@ from rexec.wire._protocol import (
     no_such_method,
 )
 from rexec.wire._session import Session, open_session
-from rexec.wire.errors import CallTimeout, ConnectionFailed, WireError
+from rexec.wire.errors import CallTimeout, ConnectionFailed, WireError, shown_address
 from rexec.wire.tls import SimpleSSLConfig
 
 _FIRST_DELAY: Final = 0.05
@@ -194,7 +194,7 @@ class Client:
             session.close()
 
     def __where(self) -> str:
-        return f"{self.__host}:{self.__port}"
+        return shown_address(self.__host, self.__port)
 
     def __drop(self) -> None:
         session, self.__session = self.__session, None

@@ -12,7 +12,7 @@ from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
 from rexec.wire._spin import Spin
-from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, reason_of
+from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, reason_of, shown_address
 from rexec.wire.tls import SimpleSSLConfig
 
 _PIECES_AT_ONCE: Final = 512
@@ -31,7 +31,7 @@ def connect(host: str, port: int, timeout: float | None, ssl_config: SimpleSSLCo
         ConnectionFailed: Nobody listens, nobody answers, or TLS was refused.
 
     """
-    where = f"{host}:{port}"
+    where = shown_address(host, port)
     try:
         sock = socket.create_connection((host, port), timeout)
     except TimeoutError as error:

@@ -9,7 +9,7 @@ from rexec.wire._framing import FrameReader
 from rexec.wire._listen import tune
 from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_v1_parser import parse
-from rexec.wire.errors import ConnectionFailed, WireError, reason_of
+from rexec.wire.errors import ConnectionFailed, WireError, reason_of, shown_address
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
@@ -170,7 +170,11 @@ async def connect_lines(
                 await protocol.close()
                 raise
     except TimeoutError as error:
-        raise ConnectionFailed(f"{host}:{port} did not accept a connection in {timeout:g} s") from error
+        raise ConnectionFailed(
+            f"{shown_address(host, port)} did not accept a connection in {timeout:g} s"
+        ) from error
     except OSError as error:
-        raise ConnectionFailed(f"cannot connect to {host}:{port}: {reason_of(error)}") from error
+        raise ConnectionFailed(
+            f"cannot connect to {shown_address(host, port)}: {reason_of(error)}"
+        ) from error
     return protocol

@@ -33,6 +33,11 @@ class FormatError(WireError, ValueError):
     """The peer sent bytes that are no message of the protocol."""
 
 
+def shown_address(host: str, port: int) -> str:
+    """Return a host and a port as people write them: `lab1:3250`, `[::1]:3250`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def reason_of(error: OSError) -> str:
     """Return why a system call failed, in the system's own words."""
     if error.errno is None or isinstance(error, ssl.SSLError | socket.gaierror):
