@@ -6,6 +6,7 @@ from typing import Any, Final
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
 from rexec.wire._protocol import (
+    CALL_IDS,
     FEATURES,
     Codec,
     Greeting,
@@ -18,10 +19,10 @@ from rexec.wire._protocol import (
     method_list_request,
     parse_greeting,
     parse_methods,
-    result_of,
     target_line,
 )
 from rexec.wire.errors import ConnectionBroken, ConnectionFailed, FormatError, IncompatibleServer, WireError
+from rexec.wire.packed_exceptions import exception_from
 
 GREETING: Final = "greeting"
 """The first step of the handshake, in the words of errors."""
@@ -112,7 +113,8 @@ class Conversation:
         """
         self._number += 1
         pieces = call_request(self.codec, name, args, kwargs, self._number)
-        check_length(pieces, self.greeting, f"{name}() of {self.where}")
+        if CALL_IDS not in self.greeting.features:  # one of ours takes any length
+            check_length(pieces, f"{name}() of {self.where}")
         return pieces
 
     def encode_method_list(self) -> list[Buffer]:
@@ -135,4 +137,11 @@ class Conversation:
             raise RemoteFailure(error) from error
         except ValueError as error:
             raise FormatError(f"{self.where} sent what is no answer: {error}") from error
-        return result_of(answer, self.codec, self._number, self.where)
+        if type(answer) is not dict or (self.codec.call_ids and answer.get("id") != self._number):
+            raise FormatError(f"{self.where} sent something else than the answer to this call")
+        status = answer.get("status")
+        if status == "ok":
+            return answer.get("ret")
+        if status == "failed":
+            raise RemoteFailure(exception_from(answer.get("exception"), self.where))
+        raise FormatError(f"{self.where} sent an answer with the status {status!r:.40}")

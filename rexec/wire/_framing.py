@@ -54,6 +54,8 @@ class FrameReader:
         self.limit = limit
         self.raw = False
         """Whether lines may announce raw buffers (set once the feature is negotiated)."""
+        self.idle = True
+        """Whether no byte of a next message is here."""
         # A connection that only waits, or exchanges small messages, holds no more than this.
         self._data = bytearray(_SMALL)
         self._whole = memoryview(self._data)
@@ -65,11 +67,6 @@ class FrameReader:
         self._waiting: list[memoryview] = []
         self._frame: Frame | None = None
 
-    @property
-    def idle(self) -> bool:
-        """Whether no byte of a next message is here."""
-        return self._start == self._end and self._frame is None and not self._line
-
     def space(self) -> memoryview:
         """Return where the next bytes are to be put; never empty."""
         if self._waiting:
@@ -80,6 +77,7 @@ class FrameReader:
 
     def received(self, count: int) -> None:
         """Account for bytes put into `space()`."""
+        self.idle = False
         if not self._waiting:
             self._end += count
             return
@@ -110,10 +108,9 @@ class FrameReader:
             return None
         line = self._rest_of_line(at) if self._line else self._data[self._start : at]
         self._moved_to(at + 1)
-        if not self.raw:
-            return Frame(line)
-        if not line.startswith(b"#"):
-            return Frame(line, [])
+        if not self.raw or not line.startswith(b"#"):
+            self.idle = not self._end
+            return Frame(line, [] if self.raw else None)
         self._announced(line)
         return self._complete()
 
@@ -167,4 +164,5 @@ class FrameReader:
         if self._waiting:
             return None
         frame, self._frame = self._frame, None
+        self.idle = not self._end
         return frame

@@ -13,7 +13,7 @@ from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_encode import PLAIN, Base64Line, RawLine, encode_text, to_json
 from rexec.wire._pyon_v1_parser import parse
 from rexec.wire.errors import FormatError, IncompatibleServer, MessageTooLong
-from rexec.wire.packed_exceptions import exception_from, pack_exception
+from rexec.wire.packed_exceptions import pack_exception
 
 BANNER: Final = b"ARTIQ pc_rpc\n"
 PYON_V2: Final = "pyon_v2"
@@ -86,6 +86,8 @@ class Codec:
             ValueError: It is nested too deeply.
 
         """
+        if not values:
+            return [head + b"}\n"]
         if not self.v2:
             pieces: list[Buffer] = [head]
             for name, x in values.items():
@@ -238,15 +240,13 @@ def _call_head(name: str) -> bytes:
     return b'{"action":"call","name":%b' % to_json(name)
 
 
-def check_length(pieces: Sequence[Buffer], greeting: Greeting, what: str) -> None:
+def check_length(pieces: Sequence[Buffer], what: str) -> None:
     """Refuse a message that a reference server would answer by dropping the connection.
 
     Raises:
         MessageTooLong: It is longer than such a server reads.
 
     """
-    if CALL_IDS in greeting.features:
-        return  # one of ours: it takes any length
     size = sum(map(len, pieces))
     if size > STOCK_LINE_LIMIT:
         raise MessageTooLong(
@@ -321,29 +321,6 @@ def bare_method_list(names: frozenset[str]) -> dict[str, Any]:
         "annotations": {},
     }
     return {"docstring": None, "methods": {n: (spec, None) for n in sorted(names) if not n.startswith("_")}}
-
-
-def result_of(answer: Any, codec: Codec, number: int, origin: str) -> Any:
-    """Return what a call returned.
-
-    Args:
-        answer: The decoded answer.
-        codec: That of the connection.
-        number: The request's.
-        origin: host:port and target, for errors.
-
-    Raises:
-        FormatError: It is no answer, or not to this request.
-        Exception: What the method raised.
-
-    """
-    if not isinstance(answer, dict) or (codec.call_ids and answer.get("id") != number):
-        raise FormatError(f"{origin} sent something else than the answer to this call")
-    if answer.get("status") == "ok":
-        return answer.get("ret")
-    if answer.get("status") == "failed":
-        raise RemoteFailure(exception_from(answer.get("exception"), origin))
-    raise FormatError(f"{origin} sent an answer with the status {answer.get('status')!r:.40}")
 
 
 class RemoteFailure(builtins.Exception):
