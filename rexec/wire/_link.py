@@ -88,20 +88,22 @@ class Link:
             WireError: What arrived is no message.
 
         """
+        reader = self.reader
+        frame = None if reader.idle else reader.take()
         left = _RECEPTIONS_AT_ONCE
-        while (frame := self.reader.take()) is None and left:
-            space = self.reader.space()
+        while frame is None and left:
+            space = reader.space()
             try:
                 count = self.sock.recv_into(space)
             except _NOT_NOW:
                 return None
             if count == 0:
                 raise EOFError
-            self.reader.received(count)
-            if (
-                not self._secured
-            ):  # of TLS the selector does not see what is decrypted already: all of it is taken
+            reader.received(count)
+            frame = reader.take()
+            if not self._secured:
                 # Others have their turn. Less than there was space for: that was all, asking again would only tell so.
+                # Of TLS the selector does not see what is decrypted already, so that all of it is taken.
                 left = left - 1 if count == len(space) else 0
         return frame
 

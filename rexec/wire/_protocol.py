@@ -10,7 +10,7 @@ from rexec.wire import pyon_v1
 from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
 from rexec.wire._pyon_decode import decode_line
-from rexec.wire._pyon_encode import PLAIN, Base64Line, RawLine, encode_text, to_json
+from rexec.wire._pyon_encode import PLAIN, Base64Line, Line, RawLine, encode_text, to_json
 from rexec.wire._pyon_v1_parser import parse
 from rexec.wire.errors import FormatError, IncompatibleServer, MessageTooLong
 from rexec.wire.packed_exceptions import pack_exception
@@ -93,12 +93,18 @@ class Codec:
             for name, x in values.items():
                 pieces += [b',"%b":' % name.encode(), *pyon_v1.encode_pieces(x, name)]
             return [*pieces, b"}\n"]
-        line = RawLine() if self.raw else Base64Line()
+        line: Line | None = None  # most often nothing in a message needs one
         text = [head]
         for name, x in values.items():
-            text += (b',"', name.encode(), b'":', to_json(x) if type(x) in PLAIN else line.json(x, name))
+            if type(x) in PLAIN:
+                written = to_json(x)
+            else:
+                line = line or (RawLine() if self.raw else Base64Line())
+                written = line.json(x, name)
+            text += (b',"', name.encode(), b'":', written)
         text.append(b"}\n")
-        return line.pieces(b"".join(text))
+        whole = b"".join(text)
+        return [whole] if line is None else line.pieces(whole)
 
     def decode(self, frame: Frame) -> Any:
         """Return the value of a message.
