@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Self
 
-from rexec.wire._arrays import Buffer
 from rexec.wire._async_session import AsyncSession, open_async_session
+from rexec.wire._pieces import Piece
 from rexec.wire._protocol import (
     FEATURES,
     AutoTarget,
@@ -207,7 +207,7 @@ class AsyncioClient:
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
-    async def __request(self, encode: Callable[[AsyncSession], list[Buffer]], seconds: float | None) -> Any:
+    async def __request(self, encode: Callable[[AsyncSession], list[Piece]], seconds: float | None) -> Any:
         limit = self.__call_timeout if seconds is None else seconds
         loop = asyncio.get_running_loop()
         begin = loop.time()

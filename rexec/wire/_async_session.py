@@ -1,13 +1,14 @@
 """A pc_rpc session of the asyncio client. Data are received straight into the place where they stay."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rexec.wire._arrays import Buffer
 from rexec.wire._conversation import GREETING, Conversation
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
+from rexec.wire._pieces import Piece, batches
 from rexec.wire._protocol import BANNER, FEATURES, TargetName
 from rexec.wire.errors import (
     CallTimeout,
@@ -97,7 +98,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         if waiter is not None and not waiter.done():
             waiter.set_exception(self.lost)
 
-    async def exchange(self, pieces: Sequence[Buffer]) -> Frame:
+    async def exchange(self, pieces: Sequence[Piece]) -> Frame:
         """Send a message and return the one that answers it; break the connection if that is given up.
 
         Raises:
@@ -109,8 +110,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         waiter: asyncio.Future[Frame] = self._loop.create_future()
         self._waiter = waiter
         try:
-            for piece in pieces:
-                view = memoryview(piece)
+            for view in itertools.chain.from_iterable(batches(pieces)):
                 for start in range(0, len(view), _CHUNK):
                     self.transport.write(view[start : start + _CHUNK])
                     if not self._writable.is_set():
@@ -186,7 +186,7 @@ class AsyncSession(Conversation):
         """Whether the connection stands."""
         return self._protocol.lost is None
 
-    async def exchange(self, pieces: Sequence[Buffer], seconds: float | None) -> Any:
+    async def exchange(self, pieces: Sequence[Piece], seconds: float | None) -> Any:
         """Send a request and return its result.
 
         Raises:

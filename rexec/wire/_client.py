@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
-from rexec.wire._arrays import Buffer
+from rexec.wire._pieces import Piece
 from rexec.wire._protocol import (
     FEATURES,
     AutoTarget,
@@ -242,7 +242,7 @@ class Client:
             time.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
-    def __request(self, timeout: float | None, encode: Callable[..., list[Buffer]], *what: Any) -> Any:
+    def __request(self, timeout: float | None, encode: Callable[..., list[Piece]], *what: Any) -> Any:
         """Send what `encode(session, *what)` returns, and return its result."""
         seconds = self.__call_timeout if timeout is None else timeout
         deadline = None if seconds is None else time.monotonic() + seconds

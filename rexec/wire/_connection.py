@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
+from rexec.wire._pieces import Piece, batches
 from rexec.wire._spin import Spin
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, reason_of, shown_address
 from rexec.wire.tls import SimpleSSLConfig
@@ -105,7 +105,7 @@ class Connection:
         self.sock.settimeout(seconds)
         self._timeout = seconds
 
-    def exchange(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> Frame:
+    def exchange(self, pieces: Sequence[Piece], silence: float | None, deadline: float | None) -> Frame:
         """Send a message and return the one that answers it.
 
         Args:
@@ -131,27 +131,31 @@ class Connection:
                 raise
             raise ConnectionBroken(f"connection to {self.where} lost: {reason_of(error)}") from error
 
-    def _send(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> None:
+    def _send(self, pieces: Sequence[Piece], silence: float | None, deadline: float | None) -> None:
         """Send pieces one after another, uncopied."""
-        if len(pieces) == 1:  # the usual case, most often sent in one go
+        first = pieces[0]
+        if len(pieces) == 1 and isinstance(first, bytes):  # the usual case, most often sent in one go
             if deadline is not None:
                 self._bound(silence, deadline)
-            sent = self.sock.send(pieces[0])
-            if sent == len(pieces[0]):
+            sent = self.sock.send(first)
+            if sent == len(first):
                 return
-            pieces = [memoryview(pieces[0])[sent:]]
-        rest = deque([memoryview(piece) for piece in pieces if len(piece)])
-        while rest:
-            if deadline is not None:
-                self._bound(silence, deadline)
-            if len(rest) == 1 or self._secured or not hasattr(self.sock, "sendmsg"):
-                sent = self.sock.send(rest[0])
-            else:
-                sent = self.sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
-            while rest and sent >= len(rest[0]):
-                sent -= len(rest.popleft())
-            if sent:
-                rest[0] = rest[0][sent:]
+            pieces = [memoryview(first)[sent:]]
+        for batch in batches(pieces):
+            rest = deque(batch)
+            while rest:
+                if deadline is not None:
+                    self._bound(silence, deadline)
+                if len(rest) == 1 or self._secured or not hasattr(self.sock, "sendmsg"):
+                    sent = self.sock.send(rest[0])
+                else:
+                    sent = self.sock.sendmsg(
+                        [rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))]
+                    )
+                while rest and sent >= len(rest[0]):
+                    sent -= len(rest.popleft())
+                if sent:
+                    rest[0] = rest[0][sent:]
 
     def _receive(self, silence: float | None, deadline: float | None) -> Frame:
         """Return the next message."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
+from rexec.wire._pieces import Piece
 from rexec.wire._protocol import (
     CALL_IDS,
     FEATURES,
@@ -102,7 +102,7 @@ class Conversation:
             hint = ". It may be a port of another protocol, or want TLS"
         return ConnectionFailed(f"{where}{error} (during the handshake, {what}){hint}")
 
-    def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Buffer]:
+    def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Piece]:
         """Return the message of a call.
 
         Raises:
@@ -117,7 +117,7 @@ class Conversation:
             check_length(pieces, f"{name}() of {self.where}")
         return pieces
 
-    def encode_method_list(self) -> list[Buffer]:
+    def encode_method_list(self) -> list[Piece]:
         """Return the message that asks for the method list."""
         self._number += 1
         return method_list_request(self.codec, self._number)

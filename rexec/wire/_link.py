@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame, FrameReader
+from rexec.wire._pieces import Piece, batches
 from rexec.wire._protocol import Codec
 from rexec.wire._spin import Spin
 
@@ -134,7 +134,7 @@ class Link:
             came = self._poll.poll(milliseconds)
         return None
 
-    def send(self, pieces: Sequence[Buffer], *, patience: float = _PATIENCE) -> bool:
+    def send(self, pieces: Sequence[Piece], *, patience: float = _PATIENCE) -> bool:
         """Send as much as the other side takes; return whether that was all.
 
         What is left is copied into `outgoing`, since the caller may change its arrays once this returns.
@@ -147,19 +147,23 @@ class Link:
             OSError: The connection is broken.
 
         """
-        if len(pieces) == 1:  # the usual case, most often taken whole
+        first = pieces[0]
+        if len(pieces) == 1 and isinstance(first, bytes):  # the usual case, most often taken whole
             try:
-                sent = self.sock.send(pieces[0])
+                sent = self.sock.send(first)
             except _NOT_NOW:
                 sent = 0
-            if sent == len(pieces[0]):
+            if sent == len(first):
                 return True
-            pieces = [memoryview(pieces[0])[sent:]]
-        rest = collections.deque([memoryview(piece) for piece in pieces if len(piece)])
-        while rest:
-            if not self._step(rest) and not self._wait_writable(patience):
-                self.outgoing.extend(memoryview(bytes(view)) for view in rest)
-                return False
+            pieces = [memoryview(first)[sent:]]
+        waiting = batches(pieces)
+        for batch in waiting:
+            rest = collections.deque(batch)
+            while rest:
+                if not self._step(rest) and not self._wait_writable(patience):
+                    for left in (rest, *waiting):
+                        self.outgoing.extend(memoryview(bytes(view)) for view in left)
+                    return False
         return True
 
     def flush(self) -> bool:

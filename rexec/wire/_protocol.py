@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rexec.wire import pyon_v1
-from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
+from rexec.wire._pieces import Piece
 from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_encode import PLAIN, Base64Line, Line, RawLine, encode_text, to_json
 from rexec.wire._pyon_v1_parser import parse
@@ -61,7 +61,7 @@ class Codec:
         """Whether the peer is one of this project, too."""
         return self.call_ids
 
-    def encode(self, x: Any, root: str = "value") -> list[Buffer]:
+    def encode(self, x: Any, root: str = "value") -> list[Piece]:
         """Return a message as pieces to be sent one after another, line end included.
 
         Raises:
@@ -74,7 +74,7 @@ class Codec:
         line = RawLine() if self.raw else Base64Line()
         return line.pieces(line.json(x, root) + b"\n")
 
-    def encode_fields(self, head: bytes, values: dict[str, Any]) -> list[Buffer]:
+    def encode_fields(self, head: bytes, values: dict[str, Any]) -> list[Piece]:
         """Return a message that is a dict, of which the begin is written already.
 
         Args:
@@ -89,7 +89,7 @@ class Codec:
         if not values:
             return [head + b"}\n"]
         if not self.v2:
-            pieces: list[Buffer] = [head]
+            pieces: list[Piece] = [head]
             for name, x in values.items():
                 pieces += [b',"%b":' % name.encode(), *pyon_v1.encode_pieces(x, name)]
             return [*pieces, b"}\n"]
@@ -217,7 +217,7 @@ def parse_methods(value: Any) -> frozenset[str]:
 
 def call_request(
     codec: Codec, name: str, args: Sequence[Any], kwargs: dict[str, Any], number: int
-) -> list[Buffer]:
+) -> list[Piece]:
     """Return the message of a call.
 
     Raises:
@@ -246,7 +246,7 @@ def _call_head(name: str) -> bytes:
     return b'{"action":"call","name":%b' % to_json(name)
 
 
-def check_length(pieces: Sequence[Buffer], what: str) -> None:
+def check_length(pieces: Sequence[Piece], what: str) -> None:
     """Refuse a message that a reference server would answer by dropping the connection.
 
     Raises:
@@ -261,7 +261,7 @@ def check_length(pieces: Sequence[Buffer], what: str) -> None:
         )
 
 
-def method_list_request(codec: Codec, number: int) -> list[Buffer]:
+def method_list_request(codec: Codec, number: int) -> list[Piece]:
     """Return the message that asks for signatures and docstrings."""
     return codec.encode_fields(b'{"action":"get_rpc_method_list"' + _numbered(codec, number), {})
 
@@ -281,7 +281,7 @@ def decode_request(codec: Codec, frame: Frame) -> Any:
         raise FormatError(f"no request: {error}") from error
 
 
-def answer_message(codec: Codec, ret: Any, number: Any) -> list[Buffer]:
+def answer_message(codec: Codec, ret: Any, number: Any) -> list[Piece]:
     """Return the message of a successful answer.
 
     Raises:
@@ -300,7 +300,7 @@ def _numbered(codec: Codec, number: Any) -> bytes:
     return b',"id":%d' % number if type(number) is int else b',"id":null'
 
 
-def failure_message(codec: Codec, error: BaseException, number: Any, skip: int) -> list[Buffer]:
+def failure_message(codec: Codec, error: BaseException, number: Any, skip: int) -> list[Piece]:
     """Return the message that says that a call raised.
 
     Args:

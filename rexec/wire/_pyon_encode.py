@@ -16,7 +16,8 @@ import orjson
 import pybase64
 
 from rexec.wire import _pyon_types
-from rexec.wire._arrays import Buffer, flat
+from rexec.wire._arrays import flat
+from rexec.wire._pieces import Base64, Piece
 
 MAX_DEPTH: Final = 300
 """Deepest nesting of a value; more is refused on both sides."""
@@ -182,7 +183,7 @@ class Line(Simplifier):
         except (RecursionError, ValueError) as error:
             raise ValueError(f"{root} cannot be written as JSON: {error}") from error
 
-    def pieces(self, text: bytes) -> list[Buffer]:
+    def pieces(self, text: bytes) -> list[Piece]:
         """Return a line as pieces, and what follows it.
 
         Args:
@@ -195,7 +196,7 @@ class Line(Simplifier):
         """Return what stands for a kept buffer in the text."""
         raise NotImplementedError
 
-    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Buffer]:
+    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Piece]:
         """Return text and kept buffers as the pieces of a message."""
         raise NotImplementedError
 
@@ -209,13 +210,13 @@ class Base64Line(Line):
         self._nonce = self._nonce or secrets.token_hex(16)
         return f"{self._nonce}-{index}-"
 
-    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Buffer]:
-        pieces: list[Buffer] = []
+    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Piece]:
+        pieces: list[Piece] = []
         end = 0
         # A set or dict keeps its order, and JSON text has the order of the walk: the n-th mark is buffer n.
         for mark in re.finditer(self._nonce.encode() + rb"-([0-9]+)-", text):
             pieces.append(text[end : mark.start()])
-            pieces.append(pybase64.b64encode(kept[int(mark[1])]))
+            pieces.append(Base64(kept[int(mark[1])]))
             end = mark.end()
         pieces.append(text[end:])
         return pieces
@@ -227,7 +228,7 @@ class RawLine(Line):
     def _mark(self, index: int) -> int:
         return index
 
-    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Buffer]:
+    def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Piece]:
         sizes = ",".join(str(data.nbytes) for data in kept)
         return [b"#" + sizes.encode() + b" " + text, *kept]
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
 
-from rexec.wire._arrays import Buffer
 from rexec.wire._framing import Frame
 from rexec.wire._io_thread import IOThread
 from rexec.wire._limits import Limits
 from rexec.wire._link import Link
 from rexec.wire._listen import addresses_of, listen
+from rexec.wire._pieces import Piece
 from rexec.wire._protocol import (
     BANNER,
     FEATURES,
@@ -211,7 +211,7 @@ class Server:
 
     # In either thread.
 
-    def _perform_now(self, link: Link, request: dict[str, Any]) -> list[Buffer]:
+    def _perform_now(self, link: Link, request: dict[str, Any]) -> list[Piece]:
         """Carry out what needs no turn, and return the answer."""
         number = request.get("id")
         try:
@@ -299,7 +299,7 @@ class Server:
         link.answered_at = time.monotonic()
         return sent
 
-    def _perform(self, link: Link, request: Any) -> list[Buffer] | None:
+    def _perform(self, link: Link, request: Any) -> list[Piece] | None:
         """Carry out a request; return the answer, or None where a task goes on with it."""
         number = request.get("id") if isinstance(request, dict) else None
         try:

@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rexec.wire._arrays import Buffer
 from rexec.wire._connection import Connection, connect
 from rexec.wire._conversation import GREETING, Conversation
 from rexec.wire._framing import Frame
+from rexec.wire._pieces import Piece
 from rexec.wire._protocol import BANNER, FEATURES, TargetName
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, FormatError, MessageTooLong
 from rexec.wire.tls import SimpleSSLConfig
@@ -66,7 +66,7 @@ class Session(Conversation):
         except (ConnectionBroken, FormatError, MessageTooLong) as error:
             raise self.refused(what, error) from error
 
-    def exchange(self, pieces: Sequence[Buffer], silence: float | None, deadline: float | None) -> Any:
+    def exchange(self, pieces: Sequence[Piece], silence: float | None, deadline: float | None) -> Any:
         """Send a request and return its result.
 
         Raises:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pybase64
 
-from rexec.wire._arrays import Buffer, flat
+from rexec.wire._arrays import flat
+from rexec.wire._pieces import Base64, Piece
 from rexec.wire._pyon_encode import MAX_DEPTH, Refused, json_string, locate
 from rexec.wire._pyon_v1_parser import parse
 
@@ -36,7 +37,7 @@ def encode(x: Any, pretty: bool = False) -> str:
         ValueError: The value is nested too deeply (or contains itself).
 
     """
-    return b"".join(encode_pieces(x, "value", pretty=pretty)).decode("ascii")
+    return b"".join(map(bytes, encode_pieces(x, "value", pretty=pretty))).decode("ascii")
 
 
 def decode(s: str | bytes | bytearray | memoryview) -> Any:
@@ -56,7 +57,7 @@ def decode(s: str | bytes | bytearray | memoryview) -> Any:
     )
 
 
-def encode_pieces(x: Any, root: str, *, pretty: bool = False) -> list[Buffer]:
+def encode_pieces(x: Any, root: str, *, pretty: bool = False) -> list[Piece]:
     """Return the text as pieces to be sent one after another, large buffers uncopied.
 
     Args:
@@ -80,7 +81,7 @@ def encode_pieces(x: Any, root: str, *, pretty: bool = False) -> list[Buffer]:
 
 class _Writer:
     def __init__(self, *, pretty: bool) -> None:
-        self.pieces: list[Buffer] = []
+        self.pieces: list[Piece] = []
         self._pretty = pretty
 
     def _put(self, text: str) -> None:
@@ -116,7 +117,7 @@ class _Writer:
             self._put("nparray(")
             self.write(x.shape, depth)
             self._put(f', "{x.dtype.str}", b"')
-            self.pieces.append(pybase64.b64encode(flat(x)))
+            self.pieces.append(Base64(flat(x)))
             self._put('")')
         else:
             raise Refused(f"`{x!r:.200}` ({type(x)}) is not PYON v1 encodable")

@@ -1,0 +1,58 @@
+"""What a message to be sent is made of: buffers, and base64 that comes into being while it is sent.
+
+So the text of a large array is never here as a whole, and the other side reads one part while the next is written.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import pybase64
+
+from rexec.wire._arrays import Buffer
+
+_PART: Final = 3 << 16
+"""Bytes that are encoded at a time: whole groups of three, few enough to stay in the processor's cache."""
+
+
+class Base64:
+    """The base64 of a buffer.
+
+    Args:
+        data: The bytes, contiguous.
+
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        """Return the number of bytes of text."""
+        return 4 * ((len(self._data) + 2) // 3)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the text, part by part."""
+        for start in range(0, len(self._data), _PART):
+            yield pybase64.b64encode(self._data[start : start + _PART])
+
+    def __bytes__(self) -> bytes:
+        """Return the text."""
+        return pybase64.b64encode(self._data)
+
+
+Piece = Buffer | Base64
+
+
+def batches(pieces: Sequence[Piece]) -> Iterator[list[memoryview]]:
+    """Yield what can be sent in one go, in order; nothing in it is empty."""
+    batch: list[memoryview] = []
+    for piece in pieces:
+        if not isinstance(piece, Base64):
+            if len(piece):
+                batch.append(memoryview(piece))
+            continue
+        for part in piece:
+            batch.append(memoryview(part))
+            yield batch
+            batch = []
+    if batch:
+        yield batch
