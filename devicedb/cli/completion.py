@@ -5,11 +5,17 @@ A program has `--print-completion SHELL`, which prints the script for bash, zsh 
 
 import argparse
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 SHELLS: Final = ("bash", "zsh", "tcsh")
+FOLDERS: Final = {"DIR", "FOLDER"}
+FILES: Final = {"FILE", "PATH", ("CERT", "KEY", "PEER")}
+"""What the help calls a file or a folder."""
+_RULE: Final = re.compile(r"\s+'(?P<where>[cn]/[^/]+/)(?P<what>[^/]*)/' \\$")
+"""A rule of tcsh's `complete`: for which word, and what it may become."""
 
 
 def add_argument(parser: argparse.ArgumentParser, package: str, subcommands: Mapping[str, str]) -> None:
@@ -52,12 +58,39 @@ def script(shell: str, program: str, package: str, subcommands: Mapping[str, str
 
     parser = argparse.ArgumentParser(prog=program)
     parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument(
+        "--print-completion", choices=list(SHELLS), help="print what makes a shell complete this"
+    )
     commands = parser.add_subparsers(dest="command")
     for name, text in subcommands.items():
         own: argparse.ArgumentParser = importlib.import_module(f"{package}.{name}").get_argparser()
         _prepare(own)
         commands.add_parser(name, help=text, parents=[own], add_help=False, conflict_handler="resolve")
-    return str(shtab.complete(parser, shell=shell))
+    text = str(shtab.complete(parser, shell=shell))
+    return for_all_commands(text) if shell == "tcsh" else text
+
+
+def for_all_commands(script: str) -> str:
+    """Return a script for tcsh whose rules fit every subcommand.
+
+    tcsh does not know subcommands: of two rules for one option, the first holds for all. So they are made one, which
+    offers the choices of both, or files where one of them takes files. Words that no rule is about may be files.
+    """
+    rules: dict[str, str] = {}
+    lines: list[str] = []
+    for line in script.splitlines():
+        rule = _RULE.match(line)
+        if rule is None:
+            lines.append(line.replace("'p/*/()/'", "'p/*/f/'"))
+            continue
+        where, what = rule["where"], rule["what"]
+        if where not in rules:
+            lines.append(where)
+            rules[where] = what
+        elif what != rules[where]:
+            both = [word for each in (rules[where], what) for word in each.strip("()").split()]
+            rules[where] = f"({' '.join(dict.fromkeys(both))})" if {"f", "d"}.isdisjoint(both) else "f"
+    return "\n".join(f"        '{line}{rules[line]}/' \\" if line in rules else line for line in lines)
 
 
 def _prepare(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +103,7 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
                 _prepare(each)
         elif action.choices is not None:
             action.choices = list(action.choices)
-        elif action.type is Path:
-            is_folder = action.metavar in {"DIR", "FOLDER"} or action.dest == "folder"
-            action.complete = shtab.DIRECTORY if is_folder else shtab.FILE  # type: ignore[attr-defined]
+        elif action.metavar in FOLDERS:
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+        elif action.type is Path or action.metavar in FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
