@@ -164,7 +164,7 @@ class Connection:
             if deadline is not None:
                 self._bound(silence, deadline)
             if self._spin is not None:
-                self._spin.wait()
+                self._spin.awake()
             count = self.sock.recv_into(reader.space())
             if count == 0:
                 raise ConnectionBroken(f"{self.where} closed the connection")

@@ -58,7 +58,6 @@ class Link:
         """When the last answer was sent (`time.monotonic`)."""
         self.tight = False
         """Whether the client sends its next call right after it has an answer."""
-        self._poll: Any = None
         self._spin: Spin | None = None
 
     def handshake_tls(self) -> int:
@@ -123,15 +122,15 @@ class Link:
         if self._spin is None:
             if not hasattr(select, "poll") or self._secured:
                 return None
-            self._poll = select.poll()
-            self._poll.register(self.sock, select.POLLIN)  # type: ignore[attr-defined, unused-ignore]
-            self._spin = Spin(self._poll)
-        came = self._spin.wait() or self._poll.poll(milliseconds)
+            poll = select.poll()
+            poll.register(self.sock, select.POLLIN)  # type: ignore[attr-defined, unused-ignore]
+            self._spin = Spin(poll)
+        came = self._spin.awake() or self._spin.asleep(milliseconds)
         while came:
             frame = self.receive()
             if frame is not None or time.monotonic() > until:
                 return frame
-            came = self._poll.poll(milliseconds)
+            came = self._spin.asleep(milliseconds)
         return None
 
     def send(self, pieces: Sequence[Piece], *, patience: float = _PATIENCE) -> bool:

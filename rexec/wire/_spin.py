@@ -1,7 +1,7 @@
 """Waits of some microseconds without going to sleep: on an idle machine, waking up costs more than a small call.
 
 On a busy one, who waits awake takes the processor from whoever is waited for. Neither is known beforehand, so that each
-wait in vain, and each that another program has interrupted, makes the next attempts rarer.
+wait in vain makes the next attempts rarer.
 """
 
 import os
@@ -31,8 +31,12 @@ class Spin:
         self._left = 0
         """Waits until the next attempt."""
 
-    def wait(self) -> bool:
-        """Return whether something can be read within 100 microseconds; False at once where an attempt is not due."""
+    def asleep(self, milliseconds: int) -> bool:
+        """Return whether something can be read within that time; sleeps meanwhile."""
+        return bool(self._poll.poll(milliseconds))
+
+    def awake(self) -> bool:
+        """Return whether something can be read within 200 microseconds; False at once where an attempt is not due."""
         if self._left:
             self._left -= 1
             return False
