@@ -1,15 +1,14 @@
 """A device database whose controllers are simulated: the same names, other addresses, and a mark that says so."""
 
 import ast
-import os
 import pprint
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from devicedb import SIMULATED, DeviceDatabase, DeviceDBError
 from rexec.simulate.errors import SimulationError
+from rexec.whole_file import write_whole
 
 CORE_DRIVERS: Final = "artiq.coredevice."
 """Drivers in these modules need the core device, and get stand-ins."""
@@ -137,17 +136,8 @@ def write_database(path: Path, raw: Mapping[str, Any], title: str) -> None:
         )
     lines = f'"""{_plain(title)}"""\n\n'
     try:
-        handle, temporary = tempfile.mkstemp(
-            dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".tmp"
-        )
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(f"{lines}device_db = {text}\n")
-            Path(temporary).chmod(0o644)  # a master may run as somebody else
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        # A master may run as somebody else.
+        write_whole(path, f"{lines}device_db = {text}\n".encode(), mode=0o644)
     except OSError as error:
         raise SimulationError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -4,8 +4,6 @@ Needs the extra `tls` (the package cryptography).
 """
 
 import datetime
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from rexec.whole_file import write_whole
 
 _YEARS: Final = 10
 _KEY_MODE: Final = 0o600
@@ -83,14 +83,14 @@ def make_pair(
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    _write(
+    write_whole(
         pair.key,
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
         _KEY_MODE,
     )
-    _write(pair.cert, certificate.public_bytes(serialization.Encoding.PEM), _CERT_MODE)
+    write_whole(pair.cert, certificate.public_bytes(serialization.Encoding.PEM), _CERT_MODE)
     return pair
 
 
@@ -122,7 +122,7 @@ def make_set(folder: Path, clients: Iterable[str], server: str = "server") -> Ce
     _refuse_present(trusted)
     server_pair = make_pair(folder, server)
     pairs = {name: make_pair(folder, name) for name in names}
-    _write(trusted, b"".join(pair.cert.read_bytes() for pair in pairs.values()), _CERT_MODE)
+    write_whole(trusted, b"".join(pair.cert.read_bytes() for pair in pairs.values()), _CERT_MODE)
     return CertificateSet(server_pair, pairs, trusted)
 
 
@@ -130,18 +130,3 @@ def _refuse_present(*paths: Path) -> None:
     for path in paths:
         if path.exists():
             raise FileExistsError(f"{path} exists already: certificates in use are not overwritten")
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file whole or not at all; a key is never readable by others, not even for a moment."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

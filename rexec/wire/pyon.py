@@ -5,11 +5,11 @@ a tag that is not registered is a TypeError.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from rexec.whole_file import write_whole
 from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_encode import encode_text
 from rexec.wire._pyon_types import deregister_types, register_types
@@ -88,18 +88,7 @@ def store_file(filename: str | os.PathLike[str], x: Any) -> None:
         OSError: The file cannot be written.
 
     """
-    path = Path(filename)
-    text = encode_text(x, pretty=True) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(Path(filename), encode_text(x, pretty=True).encode("ascii") + b"\n")
 
 
 def load_file(filename: str | os.PathLike[str]) -> Any:

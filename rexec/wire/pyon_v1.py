@@ -4,20 +4,23 @@ The grammar is closed and parsed here; nothing is evaluated. One regular express
 that a base64 literal of any size costs one step.
 """
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pybase64
 
+from rexec.whole_file import write_whole
 from rexec.wire._arrays import flat
 from rexec.wire._pieces import Base64, Piece
 from rexec.wire._pyon_encode import MAX_DEPTH, Refused, json_string, locate
 from rexec.wire._pyon_v1_parser import parse
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "load_file", "store_file"]
 
 _SCALARS: Final = (
     np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
@@ -55,6 +58,33 @@ def decode(s: str | bytes | bytearray | memoryview) -> Any:
         if isinstance(s, memoryview)
         else s
     )
+
+
+def store_file(filename: str | os.PathLike[str], x: Any) -> None:
+    """Write a value into a file, whole or not at all.
+
+    Args:
+        filename: Path of the file; it is replaced in one step.
+        x: The value.
+
+    Raises:
+        TypeError: As `encode`.
+        OSError: The file cannot be written.
+
+    """
+    write_whole(Path(filename), encode(x, pretty=True).encode("ascii") + b"\n")
+
+
+def load_file(filename: str | os.PathLike[str]) -> Any:
+    """Return the value in a file, as peers before sipyco 1.10 write it (`dataset_db.pyon`).
+
+    Raises:
+        OSError: The file cannot be read.
+        TypeError: As `decode`.
+        ValueError: As `decode`.
+
+    """
+    return decode(Path(filename).read_bytes())
 
 
 def encode_pieces(x: Any, root: str, *, pretty: bool = False) -> list[Piece]:

@@ -1,9 +1,11 @@
 """Both versions of PYON against what a real peer wrote and read back."""
 
 import json
+import os
 from collections import OrderedDict
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -173,13 +175,26 @@ def test_a_large_base64_line_is_the_array_that_was_sent() -> None:
     assert back["t"] == (1,)
 
 
-def test_files_are_written_whole_and_read_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [pyon, pyon_v1], ids=["v2", "v1"])
+def test_files_are_written_whole_and_read_back(tmp_path: Path, version: ModuleType) -> None:
     path = tmp_path / "x.pyon"
-    pyon.store_file(path, {"a": (1, 2)})
+    version.store_file(path, {"a": (1, 2)})
     with pytest.raises(TypeError):
-        pyon.store_file(path, {"a": object()})
-    assert pyon.load_file(path) == {"a": (1, 2)}
+        version.store_file(path, {"a": object()})
+    assert version.load_file(path) == {"a": (1, 2)}
+    assert path.read_bytes().endswith(b"\n")
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.pyon"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are of another kind there")
+def test_a_file_that_is_replaced_keeps_its_permissions_and_a_new_one_has_the_usual(tmp_path: Path) -> None:
+    path, usual = tmp_path / "x.pyon", tmp_path / "usual"
+    usual.touch()
+    pyon.store_file(path, 1)
+    assert path.stat().st_mode == usual.stat().st_mode
+    path.chmod(0o640)
+    pyon.store_file(path, 2)
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_an_application_registers_types_of_its_own() -> None:
