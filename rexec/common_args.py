@@ -5,9 +5,11 @@ controller.
 """
 
 import argparse
+import contextlib
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 LOCALHOST: Final = ("127.0.0.1", "::1")
@@ -111,6 +113,29 @@ def init_logger_from_args(args: argparse.Namespace) -> None:
     for previous in [each for each in root.handlers if isinstance(each.formatter, LineCountFormatter)]:
         root.removeHandler(previous)
     root.addHandler(handler)
+
+
+@contextlib.contextmanager
+def error_in_one_line(*further: type[Exception]) -> Iterator[None]:
+    """End the program with one line and status 2 where it cannot do its work: an address in use, a missing TLS file.
+
+    For the `main` of a controller, as a decorator: `@error_in_one_line(InstrumentError)`. With -vv the log has the
+    traceback, too.
+
+    Args:
+        further: Errors beside OSError whose text says all, such as those of a driver whose instrument is not there.
+
+    """
+    expected: tuple[type[Exception], ...] = (OSError, *further)
+    try:
+        yield
+    except expected as error:
+        logging.getLogger(__name__).debug("the error in full", exc_info=error)
+        text = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+        print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
 
 
 class LineCountFormatter(logging.Formatter):

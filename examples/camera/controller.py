@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rexec.common_args import (
     bind_address_from_args,
+    error_in_one_line,
     init_logger_from_args,
     simple_network_args,
     verbosity_args,
@@ -84,13 +85,21 @@ class Camera:
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description="Simulation of a camera, with remote execution")
-    parser.add_argument("--seed", type=int, default=1, help="of the camera's noise (default: %(default)d)")
+    parser = argparse.ArgumentParser(
+        description="Simulation of a camera, with remote execution: targets camera and camera_rexec.",
+        epilog="examples:\n  python controller.py -v\n  rexec call ::1 3290 -t camera get_size     while it runs\n\n"
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=1, help="seed of the camera's noise (default: %(default)d)"
+    )
     simple_network_args(parser, 3290, ssl=True)
     verbosity_args(parser)
     return parser
 
 
+@error_in_one_line()
 def main() -> None:
     """Serve the camera until told to end."""
     args = get_argparser().parse_args()

@@ -10,6 +10,7 @@ import psutil
 
 from rexec.common_args import (
     bind_address_from_args,
+    error_in_one_line,
     init_logger_from_args,
     simple_network_args,
     verbosity_args,
@@ -50,12 +51,18 @@ class HostMonitor:
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description="Counters of this machine, with remote execution")
+    parser = argparse.ArgumentParser(
+        description="Counters of this machine, with remote execution: targets host_monitor and host_monitor_rexec.",
+        epilog="examples:\n  python controller.py -v\n  rexec call ::1 3291 -t host_monitor read     while it runs\n\n"
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     simple_network_args(parser, 3291, ssl=True)
     verbosity_args(parser)
     return parser
 
 
+@error_in_one_line()
 def main() -> None:
     """Serve the counters until told to end."""
     args = get_argparser().parse_args()

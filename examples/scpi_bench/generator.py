@@ -6,10 +6,11 @@ By hand: `python generator.py --simulation`, or `python generator.py -d TCPIP::1
 import argparse
 import logging
 
-from scpi import SIMULATED, Scpi
+from scpi import SIMULATED, InstrumentError, Scpi
 
 from rexec.common_args import (
     bind_address_from_args,
+    error_in_one_line,
     init_logger_from_args,
     simple_network_args,
     verbosity_args,
@@ -60,7 +61,12 @@ class Generator:
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        description="A function generator that speaks SCPI, with remote execution"
+        description="A function generator that speaks SCPI, with remote execution: targets generator and "
+        "generator_rexec.",
+        epilog="examples:\n  python generator.py --simulation\n"
+        "  python generator.py -d TCPIP::192.168.1.20::INSTR -v\n\n"
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("-d", "--device", metavar="RESOURCE", help="VISA resource of the instrument")
@@ -70,6 +76,7 @@ def get_argparser() -> argparse.ArgumentParser:
     return parser
 
 
+@error_in_one_line(InstrumentError)
 def main() -> None:
     """Serve the generator until told to end."""
     args = get_argparser().parse_args()

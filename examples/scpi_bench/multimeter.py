@@ -7,10 +7,11 @@ import argparse
 import logging
 
 from cable import Cable
-from scpi import SIMULATED, Scpi
+from scpi import SIMULATED, InstrumentError, Scpi
 
 from rexec.common_args import (
     bind_address_from_args,
+    error_in_one_line,
     init_logger_from_args,
     simple_network_args,
     verbosity_args,
@@ -62,7 +63,13 @@ class SimulatedMultimeter(Multimeter):
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description="A multimeter that speaks SCPI, with remote execution")
+    parser = argparse.ArgumentParser(
+        description="A multimeter that speaks SCPI, with remote execution: targets multimeter and multimeter_rexec.",
+        epilog="examples:\n  python multimeter.py --simulation\n"
+        "  python multimeter.py -d TCPIP::192.168.1.21::INSTR -v\n\n"
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("-d", "--device", metavar="RESOURCE", help="VISA resource of the instrument")
     which.add_argument("--simulation", action="store_true", help="no hardware: pyvisa-sim answers")
@@ -79,12 +86,16 @@ def get_argparser() -> argparse.ArgumentParser:
     return parser
 
 
+@error_in_one_line(InstrumentError)
 def main() -> None:
     """Serve the multimeter until told to end."""
-    args = get_argparser().parse_args()
+    parser = get_argparser()
+    args = parser.parse_args()
     init_logger_from_args(args)
     if args.simulation:
         host, port = args.cable
+        if not port.isdecimal():
+            parser.error(f"argument --cable: {port!r} is no TCP port")
         instrument = Scpi("TCPIP::multimeter::INSTR", SIMULATED)
         driver: Multimeter = SimulatedMultimeter(instrument, Cable(host, int(port)))
     else:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rexec.common_args import (
     LineCountFormatter,
     bind_address_from_args,
+    error_in_one_line,
     init_logger_from_args,
     simple_network_args,
     verbosity_args,
@@ -128,3 +129,39 @@ def test_the_number_in_a_log_line_is_that_of_its_lines(message: str) -> None:
     head = text.split(":", 1)[0]
     announced = int(head[len("WARNING<") : -1]) if "<" in head else 1
     assert announced == len(text.split("\n"))
+
+
+class InstrumentError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(98, "cannot listen on ::1:3290: in use"), "cannot listen on ::1:3290: in use"),
+        (FileNotFoundError("TLS file a does not exist"), "TLS file a does not exist"),
+        (
+            FileNotFoundError(2, "No such file or directory", "bench.yaml"),
+            "bench.yaml: No such file or directory",
+        ),
+        (InstrumentError("COM3: nobody answers"), "COM3: nobody answers"),
+    ],
+)
+def test_a_controller_that_cannot_begin_says_why_in_one_line(
+    error: Exception, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lab/aqctl_camera.py"])
+
+    @error_in_one_line(InstrumentError)
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"aqctl_camera.py: error: {line}\n"
+
+
+def test_a_fault_of_a_controller_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), error_in_one_line():
+        raise ZeroDivisionError
