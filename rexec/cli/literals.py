@@ -147,6 +147,14 @@ def _array(node: ast.expr, items: object, kind: str | None) -> Any:
 
 def _load(path: Path) -> Any:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise LiteralError(f"cannot read an array from {path}: {error}") from None
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise LiteralError(f"cannot read an array from {path}: {error.strerror or error}") from None
+    except (ValueError, EOFError):
+        raise LiteralError(f"cannot read an array from {path}: it is no .npy file of numbers") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise LiteralError(
+            f"cannot read an array from {path}: it holds several, give each a .npy file of its own"
+        )
+    return array

@@ -125,7 +125,9 @@ class Connection:
             self._send(pieces, silence, deadline)
             return self._receive(silence, deadline)
         except TimeoutError as error:
-            raise CallTimeout(f"{self.where} did not answer in time") from error
+            is_silent = silence is not None and (deadline is None or time.monotonic() < deadline)
+            limit = f"in {silence:g} s" if is_silent else "in time"
+            raise CallTimeout(f"{self.where} did not answer {limit}") from error
         except OSError as error:
             if isinstance(error, ConnectionBroken):
                 raise

@@ -60,10 +60,19 @@ def test_an_array_is_read_from_a_file(tmp_path: Path) -> None:
     assert parse(f"[load({str(tmp_path / 'frame.npy')!r})]")[0].shape == (2, 3)
 
 
-def test_a_file_of_objects_is_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "bad.npy", np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(LiteralError, match=r"bad\.npy"):
-        parse(f"@{tmp_path / 'bad.npy'}")
+def test_a_file_that_holds_no_array_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([print], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "several.npz", a=np.arange(3), b=np.arange(4))
+    (tmp_path / "text.npy").write_text("1 2 3")
+    for name, why in (
+        ("objects.npy", "no .npy file of numbers"),
+        ("several.npz", "it holds several"),
+        ("text.npy", "no .npy file of numbers"),
+        ("absent.npy", "No such file"),
+        (".", "Is a directory"),
+    ):
+        with pytest.raises(LiteralError, match=f"cannot read an array from .*: .*{why}"):
+            parse(f"@{tmp_path / name}")
 
 
 @pytest.mark.parametrize(
