@@ -29,19 +29,21 @@ def get_argparser() -> argparse.ArgumentParser:
         prog="devicedb check",
         description="Check device databases. Each file is run in a process of its own, with a time limit; every "
         "finding names the line that made the value, also where a loop, a function or an import made it.",
-        epilog="Exit status: 0 nothing at or above --fail-on, 1 findings, 2 the check itself could not run.\n"
-        "A comment at the end of a line silences it: # ddb: ignore[DDB406]\n"
+        epilog="examples:\n  devicedb check\n  devicedb check lab/device_db.py --experiments repository\n"
+        "  devicedb check . --format sarif --output devicedb.sarif\n"
+        "  devicedb explain DDB305                                    what a rule finds, and why\n\n"
+        "A comment at the end of a line silences a rule there:\n  # ddb: ignore[DDB406]\n\n"
         "Settings are read from [tool.devicedb] in pyproject.toml: select, ignore, fail-on, show, artiq-release,\n"
         "search-path, experiments, time-limit, static.\n\n"
-        "examples:\n  devicedb check\n  devicedb check lab/device_db.py --experiments repository\n"
-        "  devicedb check . --format sarif --output devicedb.sarif\n  devicedb explain DDB305",
+        "Exit status: 0 nothing at or above --fail-on, 1 findings, 2 the check itself could not run.",
     )
     parser.add_argument(
         "paths",
         metavar="PATH",
         nargs="*",
         default=["device_db.py"],
-        help="device databases, or folders that hold files whose names contain device_db, or - (default: device_db.py)",
+        help="device databases, or folders that hold files whose names contain device_db, or - for standard "
+        "input (default: device_db.py)",
     )
     parser.add_argument(
         "--select",

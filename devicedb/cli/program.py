@@ -50,7 +50,7 @@ class Program:
         parser = CommandParser(
             prog=self.name,
             description=self.description,
-            epilog=f"commands:\n{listing}\n\n`{self.name} COMMAND --help` explains one command, with examples. "
+            epilog=f"commands:\n{listing}\n\n`{self.name} COMMAND --help` explains one command, with examples.\n\n"
             f"{self.closing}",
         )
         parser.add_argument("--version", action="store_true", help="print the version and end")

@@ -23,7 +23,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "                  [VALUE ...] [KEYWORD=VALUE ...]",
         description="Call a method of an RPC server and print what it returns. `rexec methods` lists the methods.\n\n"
         f"{WHERE_HELP}",
-        epilog=f"{LITERALS_HELP}\nA text has quotes of its own inside those of the shell; @FILE.npy is short for "
+        epilog=f"{LITERALS_HELP}\n\nA text has quotes of its own inside those of the shell; @FILE.npy is short for "
         'load("FILE.npy").\n\nexamples:\n  rexec call camera ping\n'
         "  rexec call ::1 3290 set_exposure 0.01 -t camera\n"
         "  rexec call camera set_exposure seconds=2e-3 --timeout 5\n"

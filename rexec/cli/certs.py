@@ -20,7 +20,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "trusts exactly the certificates it is given; there is no authority. Needs the extra: "
         "pip install 'artiq-rexec[tls]'",
         epilog="examples:\n  rexec certs certificates\n  rexec certs certificates --client desk --client master\n\n"
-        "It prints which file goes to which machine. No file is replaced: to make a set anew, give another folder.\n"
+        "It prints which file goes to which machine. No file is replaced: to make a set anew, give another folder.\n\n"
         "Exit status: 0 the files are made, 2 none is.",
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="where the files go; made if missing")

@@ -14,8 +14,10 @@ import numpy as np
 from devicedb.cli.parser import with_hint
 
 LITERALS_HELP: Final = """\
-values are Python literals, never evaluated: 3, 2.5e6, 1+2j, "text", True, None, [1, 2], (1, 2), {"a": 1}, b"raw",
-nan, inf; arrays: array([[1, 2], [3, 4]]), array([1, 2], "uint16"), load("FILE.npy")."""
+values are Python literals; nothing is evaluated:
+  3, -2.5e6, 1+2j, nan, inf, True, None, "text", b"raw"
+  [1, 2], (1, 2), {1, 2}, {"a": 1}
+  array([[1, 2], [3, 4]]), array([1, 2], "uint16"), load("FILE.npy")"""
 
 _NAMES: Final[Mapping[str, object]] = {
     "true": True,

@@ -34,7 +34,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec master --bind 192.168.1.2    for the laboratory's network, too\n"
         "  rexec call ::1 3251 -t master_management status    who follows what, and what was dropped\n\n"
         "A persistent dataset is on the disk before whoever set it has the answer. `artiq_client scan-devices` or "
-        "SIGHUP\nreads the device database again; a bad file changes nothing. Ctrl-C or SIGTERM ends it.\n"
+        "SIGHUP\nreads the device database again; a bad file changes nothing. Ctrl-C or SIGTERM ends it.\n\n"
         "Exit status: 0 it was ended, 2 it could not begin.",
     )
     databases = parser.add_argument_group("databases")

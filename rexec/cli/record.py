@@ -36,7 +36,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec record camera -o monday.rec --write-db recorded.py\n"
         "  rexec run experiment.py --device-db recorded.py        meanwhile\n"
         "  rexec simulate camera --recording monday.rec --write-db simulated.py\n\n"
-        "What code of remote execution asks of the driver passes no wire and is not recorded; its own answers are.\n"
+        "What code of remote execution asks of the driver passes no wire and is not recorded; its own answers are.\n\n"
         "Exit status: 0 Ctrl-C or SIGTERM ended it, 2 it could not begin or go on.",
     )
     add = parser.add_argument

@@ -24,7 +24,7 @@ SHELL_HELP: Final = """\
   METHOD(VALUE, ..., KEYWORD=VALUE)  call a method, print what it returns
   METHOD?                            its signature and documentation
   ?                                  all methods
-  use TARGET                         talk to another target of the server; use alone lists them
+  use TARGET                         another target of the server (use: list them)
   help, quit                         (also Ctrl-D)"""
 
 _LEAVING: Final = frozenset({"quit", "exit", "quit()", "exit()"})

@@ -44,7 +44,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec simulate camera --behaviours lab.py       on the camera's own host and port\n"
         "  rexec simulate --fault camera:delay=0.5 --fault camera.get_frame:error=0.1 --write-db simulated.py\n"
         "  rexec call simulation die \"'camera'\" --device-db simulated.py    while it runs\n\n"
-        "The device `simulation` of the written database has fault, clear, die, revive, calls and status.\n"
+        "The device `simulation` of the written database has fault, clear, die, revive, calls and status.\n\n"
         "Exit status: 0 Ctrl-C or SIGTERM ended it, 2 it could not begin.",
     )
     add = parser.add_argument

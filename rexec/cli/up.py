@@ -42,7 +42,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec call 127.0.0.1 3249 restart \"'camera'\"\n"
         "                                        restart one while `rexec up` runs, even if it is busy\n\n"
         "A controller that answers no ping while a client is connected to it is taken for busy and left alone, for\n"
-        "ever unless --busy-limit or busy_limit in its entry says otherwise.\n"
+        "ever unless --busy-limit or busy_limit in its entry says otherwise.\n\n"
         "Exit status: 0 ended by a signal or a client, 2 it could not start.",
     )
     add = parser.add_argument
