@@ -49,14 +49,10 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Account for bytes that came."""
-        self.reader.received(nbytes)
-        self._process()
-
-    def _process(self) -> None:
         if self.lost is not None:
             return
         try:
-            frame = self.reader.take()
+            frame = self.reader.take(nbytes)
         except WireError as error:
             self.fail(error)
             return

@@ -170,8 +170,7 @@ class Connection:
             count = self.sock.recv_into(reader.space())
             if count == 0:
                 raise ConnectionBroken(f"{self.where} closed the connection")
-            reader.received(count)
-            frame = reader.take()
+            frame = reader.take(count)
             if frame is not None:
                 return frame
 

@@ -40,7 +40,7 @@ class Frame:
 class FrameReader:
     """Collects received bytes and hands out messages.
 
-    Use: receive into `space()`, tell how many bytes came with `received(n)`, take messages with `take()`.
+    Use: receive into `space()`, then `take(n)` with the number of bytes that came, then `take()` while there is more.
 
     Lines are received into one small piece of memory, used again and again so that it stays in the processor's cache;
     what a long line has brought is moved from there to its own memory.
@@ -75,24 +75,23 @@ class FrameReader:
             self._make_room()
         return self._whole[self._end :]
 
-    def received(self, count: int) -> None:
-        """Account for bytes put into `space()`."""
-        self.idle = False
-        if not self._waiting:
-            self._end += count
-            return
-        rest = self._waiting.pop()[count:]
-        if len(rest):
-            self._waiting.append(rest)
-
-    def take(self) -> Frame | None:
+    def take(self, count: int = 0) -> Frame | None:
         """Return the next complete message, or None if there is none yet.
+
+        Args:
+            count: Number of bytes that have just been put into `space()`.
 
         Raises:
             MessageTooLong: It is longer than the limit.
             FormatError: The announcement of raw buffers makes no sense.
 
         """
+        if count:
+            self.idle = False
+            if self._waiting:
+                self._fill(count)
+            else:
+                self._end += count
         if self._frame is not None:
             return self._complete()
         end = self._end
@@ -107,12 +106,21 @@ class FrameReader:
             self._searched = end
             return None
         line = self._rest_of_line(at) if self._line else self._data[self._start : at]
-        self._moved_to(at + 1)
+        at += 1
+        if at == end:
+            at = self._end = 0
+        self._start = self._searched = at
         if not self.raw or not line.startswith(b"#"):
-            self.idle = not self._end
+            self.idle = not at
             return Frame(line, [] if self.raw else None)
         self._announced(line)
         return self._complete()
+
+    def _fill(self, count: int) -> None:
+        """Account for bytes that came for a raw buffer."""
+        rest = self._waiting.pop()[count:]
+        if len(rest):
+            self._waiting.append(rest)
 
     def _rest_of_line(self, at: int) -> bytearray:
         """Return the line that began before what is in `_data`, and ends at a place there."""
@@ -120,11 +128,6 @@ class FrameReader:
         self._keep(self._whole[self._start : at])
         self._line = bytearray()
         return line
-
-    def _moved_to(self, place: int) -> None:
-        if place == self._end:
-            place = self._end = 0
-        self._start = self._searched = place
 
     def _make_room(self) -> None:
         """Move what is here of an unfinished line out of the way."""
@@ -158,7 +161,9 @@ class FrameReader:
             self._start += count
             if count < len(buffer):
                 self._waiting.insert(0, buffer[count:])
-        self._moved_to(self._start)
+        if self._start == self._end:
+            self._start = self._end = 0
+        self._searched = self._start
 
     def _complete(self) -> Frame | None:
         if self._waiting:

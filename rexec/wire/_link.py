@@ -98,8 +98,7 @@ class Link:
                 return None
             if count == 0:
                 raise EOFError
-            reader.received(count)
-            frame = reader.take()
+            frame = reader.take(count)
             if not self._secured:
                 # Others have their turn. Less than there was space for: that was all, asking again would only tell so.
                 # Of TLS the selector does not see what is decrypted already, so that all of it is taken.

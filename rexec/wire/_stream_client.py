@@ -47,13 +47,11 @@ class LineProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Account for bytes that came."""
-        self._reader.received(nbytes)
-        self._process()
-
-    def _process(self) -> None:
         try:
-            while not self._closing and (frame := self._reader.take()) is not None:
+            frame = self._reader.take(nbytes)
+            while frame is not None and not self._closing:
                 self._received(self._decoded(frame.line))
+                frame = self._reader.take()
         except (TypeError, ValueError, LookupError, WireError) as error:
             _log.error("what came cannot be applied, the connection is closed: %s", error)
             self._abort()

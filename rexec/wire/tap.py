@@ -117,19 +117,17 @@ class Tap:
 def _frames(reader: FrameReader, data: bytes) -> Iterator[Frame]:
     """Give bytes to a reader and yield the messages that they complete."""
     rest = memoryview(data)
-    while True:
-        frame = reader.take()
+    frame = reader.take()
+    while frame is not None or rest:
         if frame is not None:
             yield frame
+            frame = reader.take()
             continue
-        if not rest:
-            return
         space = reader.space()
         count = min(len(space), len(rest))
         space[:count] = rest[:count]
-        del space
-        reader.received(count)
         rest = rest[count:]
+        frame = reader.take(count)
 
 
 def dump_raw(value: Any) -> bytes:

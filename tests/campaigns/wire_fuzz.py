@@ -57,12 +57,13 @@ def targets() -> dict[str, Callable[[bytes], None]]:
                 space = reader.space()
                 count = min(len(space), len(rest))
                 space[:count] = rest[:count]
-                reader.received(count)
                 rest = rest[count:]
-                while (frame := reader.take()) is not None:
+                frame = reader.take(count)
+                while frame is not None:
                     request = decode_request(codec, frame)
                     if isinstance(request, dict):
                         exception_from(request.get("exception"), "peer")
+                    frame = reader.take()
 
     def handshake(data: bytes) -> None:
         with contextlib.suppress(*DOCUMENTED):
