@@ -1,10 +1,8 @@
 """The pc_rpc server: handshakes and method lists in the I/O thread, calls in the thread of the event loop."""
 
 import asyncio
-import collections
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
 
@@ -24,16 +22,12 @@ from rexec.wire._protocol import (
     greeting_line,
 )
 from rexec.wire._targets import describe, is_marked, is_while_busy, method_names
-from rexec.wire.errors import FormatError
+from rexec.wire._turns import Answer, Turns
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 
 _LARGE: Final = 1 << 16
-_TURN: Final = 0.002
-_TIGHT: Final = 0.003
-_LINGER: Final = 2
-"""How long, in milliseconds, the next call of a client in a tight loop is waited for."""
 
 
 class Server:
@@ -73,10 +67,6 @@ class Server:
         """The argument of the SystemExit that a method raised."""
         self._io: IOThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._inbox: collections.deque[Link] = collections.deque()
-        self._scheduled = False
-        self._running = False
-        self._tasks: set[asyncio.Task[None]] = set()
         self._terminate = asyncio.Event()
         self._io_ended = asyncio.Event()
 
@@ -102,6 +92,7 @@ class Server:
         if self._io is not None:
             raise RuntimeError("the server is started already")
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop, self, self.allow_parallel)
         listeners = listen(host, port, secured=ssl_config is not None)
         try:
             io = IOThread(listeners, self, self.limits, ssl_config, self._io_has_ended)
@@ -119,11 +110,7 @@ class Server:
         io, self._io = self._io, None
         if io is None:
             return
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._inbox.clear()
+        await self._turns.stop()
         io.stop()
         await self._io_ended.wait()
         io.join()
@@ -162,14 +149,13 @@ class Server:
         if link.stage == "target":
             return self._target_chosen(link, bytes(frame.line))
         request: Any = frame
-        link.tight = time.monotonic() - link.answered_at < _TIGHT
         if frame.size <= _LARGE:
             request = decode_request(link.codec, frame)
             if self._is_immediate(link, request):
                 link.send(self._perform_now(link, request), patience=0)
                 return True
         link.request = request
-        self._hand_over(link)
+        self._turns.hand_over(link)
         return False
 
     def _target_chosen(self, link: Link, line: bytes) -> bool:
@@ -181,7 +167,7 @@ class Server:
         link.reader.raw = link.codec.raw
         target = self.targets[name]
         if callable(target) and not is_marked(target):
-            self._hand_over(link)
+            self._turns.hand_over(link)
             return False
         self._open(link, target() if callable(target) else target)
         return True
@@ -201,13 +187,6 @@ class Server:
         if action == "get_rpc_method_list":
             return True
         return action == "call" and isinstance(name, str) and is_while_busy(link.target, name)
-
-    def _hand_over(self, link: Link) -> None:
-        self._inbox.append(link)
-        if not self._scheduled and self._loop is not None:
-            self._scheduled = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: no call will run any more
-                self._loop.call_soon_threadsafe(self._next)
 
     # In either thread.
 
@@ -229,78 +208,17 @@ class Server:
 
     # In the loop's thread.
 
-    def _next(self) -> None:
-        """Take what waits, one after another, and give the loop a turn now and then."""
-        turn_ends = time.monotonic() + _TURN
-        while self._inbox and (self.allow_parallel or not self._running):
-            self._serve(self._inbox.popleft())
-            if time.monotonic() > turn_ends:
-                break
-        # From here on the I/O thread has to wake the loop; what came before that is looked at once more.
-        self._scheduled = False
-        if self._inbox and (self.allow_parallel or not self._running) and self._loop is not None:
-            self._scheduled = True
-            self._loop.call_soon(self._next)
+    def open(self, link: Link) -> None:
+        """Make the target of a link whose factory waits for its turn, and tell the client its methods."""
+        self._open(link, self.targets[link.target_name]())
 
-    def _serve(self, link: Link) -> None:
-        """Carry out what was handed over, and give the link back unless a coroutine is still to be awaited."""
-        try:
-            if link.stage == "target":
-                self._open(link, self.targets[link.target_name]())
-            else:
-                sent = self._answer(link)
-                if sent is None:
-                    return
-                if sent and link.tight:
-                    self._follow(link)
-                    return
-        except Exception as error:
-            self._failed(link, error)
-        self._give_back(link)
+    def perform(self, link: Link, request: Any) -> Answer:
+        """Carry out a request; return the answer, or what is to be awaited for it.
 
-    def _follow(self, link: Link) -> None:
-        """Serve a client that calls in a tight loop without the way through the I/O thread, as long as it is alone.
+        Raises:
+            EOFError: A method raised SystemExit.
 
-        Handing a call from thread to thread and back costs more than a small call itself.
         """
-        if self._io is None or self._loop is None:
-            return
-        turn_ends = time.monotonic() + _TURN
-        try:
-            while not self._inbox and (self.allow_parallel or not self._running):
-                link.request = link.receive_soon(_LINGER, turn_ends)
-                if link.request is None:
-                    break
-                sent = self._answer(link)
-                if sent is None:
-                    return
-                if not sent:
-                    break
-                if link.answered_at > turn_ends:
-                    # Whatever else runs on this loop has its turn.
-                    self._loop.call_soon(self._follow, link)
-                    return
-        except Exception as error:
-            self._failed(link, error)
-        self._give_back(link)
-
-    def _answer(self, link: Link) -> bool | None:
-        """Carry out a link's request and answer it; return whether all was sent, None where a task goes on with it.
-
-        Nothing of request and answer is held any more once this returns: the next ones need the memory.
-        """
-        request, link.request = link.request, None
-        if isinstance(request, Frame):
-            request = decode_request(link.codec, request)
-        answer = self._perform(link, request)
-        if answer is None:
-            return None
-        sent = link.send(answer)
-        link.answered_at = time.monotonic()
-        return sent
-
-    def _perform(self, link: Link, request: Any) -> list[Piece] | None:
-        """Carry out a request; return the answer, or None where a task goes on with it."""
         number = request.get("id") if isinstance(request, dict) else None
         try:
             if not isinstance(request, dict):
@@ -320,46 +238,22 @@ class Server:
             raise EOFError from error
         except Exception as error:
             return failure_message(link.codec, error, number, 2)
-        self._running = True
-        task = asyncio.ensure_future(self._finish(link, result, number))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return None
+        return self._awaited(link, result, number)
 
-    async def _finish(self, link: Link, result: Awaitable[Any], number: Any) -> None:
+    async def _awaited(self, link: Link, result: Awaitable[Any], number: Any) -> list[Piece]:
         try:
-            try:
-                answer = answer_message(link.codec, await result, number)
-            except SystemExit as error:
-                self._exit(error)
-                raise EOFError from error
-            except Exception as error:
-                answer = failure_message(link.codec, error, number, 1)
-            link.send(answer)
+            return answer_message(link.codec, await result, number)
+        except SystemExit as error:
+            self._exit(error)
+            raise EOFError from error
         except Exception as error:
-            self._failed(link, error)
-        except asyncio.CancelledError:
-            # The server stops: whoever called sees the connection end.
-            link.closing = True
-        finally:
-            self._running = False
-            self._give_back(link)
-            if self._inbox and not self._scheduled:
-                self._next()
+            return failure_message(link.codec, error, number, 1)
 
     def _exit(self, error: SystemExit) -> None:
         self.exit_code = error.code
         self._terminate.set()
 
-    def _failed(self, link: Link, error: Exception) -> None:
-        """Have a link closed whose call could not be answered."""
-        link.closing = True
-        link.outgoing.clear()
-        if isinstance(error, OSError | EOFError | FormatError):
-            _log.debug("%s: %s: connection closed", link.peer, error)
-        else:
-            _log.error("error while serving %s: connection closed", link.peer, exc_info=error)
-
-    def _give_back(self, link: Link) -> None:
+    def give_back(self, link: Link) -> None:
+        """Let the I/O thread go on with a link."""
         if self._io is not None:
             self._io.give_back(link)
