@@ -17,13 +17,14 @@ def prepare_standard_streams() -> None:
 
     A program that was started with closed ones (`>&-`) gets some that lead nowhere: the next file that is opened would
     otherwise take the number of a closed stream, and a result file would be the standard output of every process that
-    is started after it. What the encoding of a stream does not have (µ in ASCII) is written as an escape.
+    is started after it. What the encoding of a stream does not have (µ in ASCII) is written as an escape; what is in
+    another encoding can be read.
     """
     for number, (name, mode) in enumerate(_MODES.items()):
         stream = getattr(sys, name)
         if stream is not None:
-            if mode == "w" and hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace" if mode == "w" else "surrogateescape")
             continue
         nowhere = os.open(os.devnull, os.O_RDWR)
         if nowhere == number:

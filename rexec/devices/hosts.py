@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 import psutil
 
+from rexec.wire.errors import checked_host
+
 
 def addresses(host: str) -> frozenset[str]:
     """Return the addresses that a name or address stands for; empty where it does not resolve."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(checked_host(host), None, type=socket.SOCK_STREAM)
     except OSError:
         return frozenset()
     return frozenset(_plain(str(each[4][0])) for each in found)

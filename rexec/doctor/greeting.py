@@ -11,6 +11,7 @@ from typing import Final
 from devicedb import TLSFiles
 from rexec.devices.connect import ssl_config
 from rexec.doctor.finding import Cause
+from rexec.wire.errors import checked_host
 
 BANNER: Final = b"ARTIQ pc_rpc\n"
 _UNROUTABLE: Final = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
@@ -79,7 +80,9 @@ def _connected(host: str, port: int, deadline: float) -> socket.socket:
     began = time.monotonic()
     try:
         found = list(
-            dict.fromkeys(each[4] for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            dict.fromkeys(
+                each[4] for each in socket.getaddrinfo(checked_host(host), port, type=socket.SOCK_STREAM)
+            )
         )
     except OSError as error:
         raise Failed(
@@ -166,7 +169,9 @@ def _speaks_tls(host: str, port: int, deadline: float) -> bool:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((host, port), max(0.01, deadline - time.monotonic())) as plain:
+        with socket.create_connection(
+            (checked_host(host), port), max(0.01, deadline - time.monotonic())
+        ) as plain:
             with context.wrap_socket(plain):
                 return True
     except ssl.SSLError as error:

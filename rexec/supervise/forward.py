@@ -8,6 +8,7 @@ import time
 from collections import deque
 from typing import Final
 
+from rexec.wire.errors import checked_host
 from rexec.wire.logs import BANNER, Record, message
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -106,7 +107,7 @@ class LogForwarder(logging.Handler):
                     self._some.wait(0.1)
 
     def _connected(self) -> socket.socket:
-        plain = socket.create_connection((self._host, self._port), SEND_TIMEOUT)
+        plain = socket.create_connection((checked_host(self._host), self._port), SEND_TIMEOUT)
         if self._ssl_config is None:
             return plain
         try:

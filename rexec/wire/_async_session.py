@@ -16,6 +16,7 @@ from rexec.wire.errors import (
     ConnectionFailed,
     FormatError,
     WireError,
+    checked_host,
     reason_of,
     shown_address,
 )
@@ -243,7 +244,7 @@ async def open_async_session(
         context = None if ssl_config is None else ssl_config.create_client_context()
         async with asyncio.timeout(seconds):
             _, protocol = await loop.create_connection(
-                FrameProtocol, host, port, ssl=context, server_hostname="" if context else None
+                FrameProtocol, checked_host(host), port, ssl=context, server_hostname="" if context else None
             )
     except TimeoutError as error:
         raise ConnectionFailed(f"{where} did not accept a connection in {seconds:g} s") from error

@@ -12,7 +12,14 @@ from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
 from rexec.wire._pieces import Piece, batches
 from rexec.wire._spin import Spin
-from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, reason_of, shown_address
+from rexec.wire.errors import (
+    CallTimeout,
+    ConnectionBroken,
+    ConnectionFailed,
+    checked_host,
+    reason_of,
+    shown_address,
+)
 from rexec.wire.tls import SimpleSSLConfig
 
 _PIECES_AT_ONCE: Final = 512
@@ -33,7 +40,7 @@ def connect(host: str, port: int, timeout: float | None, ssl_config: SimpleSSLCo
     """
     where = shown_address(host, port)
     try:
-        sock = socket.create_connection((host, port), timeout)
+        sock = socket.create_connection((checked_host(host), port), timeout)
     except TimeoutError as error:
         raise ConnectionFailed(f"{where} did not accept a connection in {timeout:g} s") from error
     except OSError as error:

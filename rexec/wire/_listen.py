@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from rexec.wire.errors import checked_host
+
 _log = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
 _SKIPPED: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -47,7 +49,9 @@ def addresses_of(sockets: Sequence[socket.socket]) -> list[tuple[str, int]]:
 
 def _listen_on(host: str | None, port: int) -> list[socket.socket]:
     try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(
+            checked_host(host) if host else None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except socket.gaierror as error:
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     opened: list[socket.socket] = []

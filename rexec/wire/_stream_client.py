@@ -9,7 +9,7 @@ from rexec.wire._framing import FrameReader
 from rexec.wire._listen import tune
 from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_v1_parser import parse
-from rexec.wire.errors import ConnectionFailed, WireError, reason_of, shown_address
+from rexec.wire.errors import ConnectionFailed, WireError, checked_host, reason_of, shown_address
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ async def connect_lines(
         async with asyncio.timeout(timeout):
             transport, protocol = await loop.create_connection(
                 lambda: LineProtocol(received, lost),
-                host,
+                checked_host(host),
                 port,
                 ssl=context,
                 server_hostname="" if context else None,

@@ -38,6 +38,23 @@ def shown_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def checked_host(host: str) -> str:
+    """Return the name of a host as it is, or raise what looking it up would.
+
+    Python raises a UnicodeError for a name with an empty part (`lab..local`), one over 63 characters, or characters
+    that no host has.
+
+    Raises:
+        OSError: It cannot be the name of a host.
+
+    """
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, f"{host!r} cannot be the name of a host") from None
+    return host
+
+
 def reason_of(error: OSError) -> str:
     """Return why a system call failed, in the system's own words."""
     if error.errno is None or isinstance(error, ssl.SSLError | socket.gaierror):

@@ -1,7 +1,10 @@
 """`rexec call`, `shell`, `targets`, `methods`: run as a person would, against a server of ours."""
 
 import io
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -223,6 +226,19 @@ def test_the_shell_answers_line_by_line(
     assert captured.out.startswith("True\narray([0, 1])\nframe(n: int = 4")
     assert captured.out.endswith("3.0\n")
     assert captured.err == "error: 'total([1\\nping()' is no call; type help\n"
+
+
+@pytest.mark.usefixtures("laboratory")
+def test_the_shell_reads_another_encoding_as_something_wrong() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rexec", "shell", "cam"],
+        input=b"ping()\n\xb5()\nping()\n",
+        env={**os.environ, "PYTHONUTF8": "1"},
+        capture_output=True,
+        timeout=50,
+    )
+    assert (done.returncode, done.stdout) == (1, b"True\n")
+    assert done.stderr == b"error: '\\udcb5()' is no call; type help\n"
 
 
 @pytest.mark.parametrize(

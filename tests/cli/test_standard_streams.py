@@ -20,22 +20,23 @@ PRINTING = [
 ]
 
 
+def run(program: str, arguments: list[str], folder: Path, output: int) -> "subprocess.CompletedProcess[str]":
+    """Run a program with a file descriptor as standard output."""
+    (folder / "x.py").write_text(EXPERIMENT)
+    command = [sys.executable, "-m", program, *arguments]
+    return subprocess.run(
+        command, cwd=folder, stdout=output, stderr=subprocess.PIPE, text=True, timeout=50, check=False
+    )
+
+
 @pytest.mark.parametrize(("program", "arguments"), PRINTING)
 def test_a_reader_that_has_gone_ends_the_program_quietly(
     program: str, arguments: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "x.py").write_text(EXPERIMENT)
     read, write = os.pipe()
     os.close(read)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", program, *arguments],
-            cwd=tmp_path,
-            stdout=write,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=50,
-        )
+        done = run(program, arguments, tmp_path, write)
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
@@ -44,16 +45,8 @@ def test_a_reader_that_has_gone_ends_the_program_quietly(
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 @pytest.mark.parametrize(("program", "arguments"), PRINTING)
 def test_a_full_disk_under_the_output_is_one_line(program: str, arguments: list[str], tmp_path: Path) -> None:
-    (tmp_path / "x.py").write_text(EXPERIMENT)
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", program, *arguments],
-            cwd=tmp_path,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=50,
-        )
+        done = run(program, arguments, tmp_path, full.fileno())
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "No space left" in done.stderr

@@ -100,6 +100,10 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rexec up --device-db empty.py --bind 192.0.2.1", "cannot be opened on 192.0.2.1"),
         ("rexec run x.py --master 127.0.0.1 --master-port 1", "cannot connect to 127.0.0.1:1: "),
         ("rexec record camera -o r", "127.0.0.1:1"),
+        ("rexec call lab..local 3290 ping", "'lab..local' cannot be the name of a host"),
+        ("rexec bridge --master lab..local", "'lab..local' cannot be the name of a host"),
+        ("rexec run x.py --master lab..local", "'lab..local' cannot be the name of a host"),
+        ("rexec run x.py --bind lab..local", "'lab..local' cannot be the name of a host"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -125,6 +129,15 @@ def test_files_that_cannot_be_read_do_not_keep_the_others_from_being_verified(
     said = capsys.readouterr()
     assert said.out == "whole.h5: whole\n"
     assert [line.partition(":")[0] for line in said.err.splitlines()] == ["rexec results verify"] * 2
+
+
+def test_a_host_that_cannot_be_one_is_a_finding(laboratory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {**CONTROLLER, "host": "lab..local"}
+    (laboratory / "device_db.py").write_text(f"device_db = {{'camera': {entry!r}}}\n")
+    assert rexec(["doctor", "--format", "json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert finding["cause"] == "unresolved"
+    assert "'lab..local' cannot be the name of a host" in finding["message"]
 
 
 def test_a_doctor_without_patients_says_so(capsys: pytest.CaptureFixture[str]) -> None:
