@@ -219,7 +219,10 @@ def facts_of(outcome: Outcome, path: str, seconds: float) -> FileFacts:
 
 
 def drivers_of(settings: Settings, folder: str) -> Drivers:
-    """Return where drivers are looked up."""
+    """Return where drivers are looked up; DatabaseLoadError where a folder of the settings is not there."""
+    for each in settings.search_path:
+        if not Path(each).is_dir():
+            raise DatabaseLoadError(each, None, "there is no such folder of drivers (search-path)")
     folders = (folder, *settings.search_path, *(each for each in sys.path if each))
     return Drivers(settings.artiq_release or installed_release(), SourceFinder(folders))
 

@@ -69,7 +69,8 @@ def main(argv: Sequence[str]) -> int:
     except Exception as error:
         if not is_answer(error):
             raise
-        print(f"rexec call: {peer.label}: {type(error).__name__}: {error}", file=sys.stderr)
+        where = "" if peer.address in str(error) else f"{peer.label}: "
+        print(f"rexec call: {where}{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     finally:
         client.close_rpc()

@@ -29,10 +29,14 @@ class Peer:
     """Name in the device database, if it came from there."""
 
     @property
+    def address(self) -> str:
+        """Host and port, for people."""
+        return shown_address(self.host, self.port)
+
+    @property
     def label(self) -> str:
         """How messages name the peer."""
-        address = shown_address(self.host, self.port)
-        return f"{self.device} ({address})" if self.device else address
+        return f"{self.device} ({self.address})" if self.device else self.address
 
     def with_target(self, target: str | None) -> "Peer":
         """Return the same server, with another target named."""

@@ -86,6 +86,7 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("devicedb show --device-db .", "cannot be read: Is a directory"),
         ("devicedb diff device_db.py absent.py", "absent.py: there is no such file"),
         ("devicedb check --experiments absent", "absent: there is no such folder"),
+        ("devicedb check --search-path absent", "absent: there is no such folder of drivers"),
         ("devicedb check --output absent/report", "absent/report: cannot be written"),
         ("devicedb graph --output .", ".: cannot be written"),
         # names
