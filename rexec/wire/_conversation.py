@@ -96,10 +96,10 @@ class Conversation:
 
     def refused(self, what: str, error: WireError) -> ConnectionFailed:
         """Return the error that a step of the handshake ended the connection."""
-        where = "" if str(error).startswith(self.where) else f"{self.where}: "
+        where = "" if self.where in str(error) else f"{self.where}: "
         hint = ""
         if what == GREETING and isinstance(error, ConnectionBroken):
-            hint = ". It may be a port of another protocol, or want TLS"
+            hint = ". It may be a port of another protocol, want TLS, or not know our certificate"
         return ConnectionFailed(f"{where}{error} (during the handshake, {what}){hint}")
 
     def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Piece]:

@@ -72,6 +72,14 @@ class SimpleSSLConfig:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.check_hostname = False
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(self.local_cert, self.local_key)
-        context.load_verify_locations(cafile=self.peer_cert)
+        try:
+            context.load_cert_chain(self.local_cert, self.local_key)
+        except ssl.SSLError as error:
+            raise OSError(
+                f"TLS files {self.local_cert} and {self.local_key} are no certificate and its private key: {error}"
+            ) from error
+        try:
+            context.load_verify_locations(cafile=self.peer_cert)
+        except ssl.SSLError as error:
+            raise OSError(f"TLS file {self.peer_cert} holds no certificate: {error}") from error
         return context

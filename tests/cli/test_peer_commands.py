@@ -199,7 +199,7 @@ def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     ("says", "words"),
     [
         (b"<!DOCTYPE HTML>\n", "is no pc_rpc server: no pc_rpc greeting: b'<!DOCTYPE HTML>'"),
-        (b"", "It may be a port of another protocol, or want TLS"),
+        (b"", "It may be a port of another protocol, want TLS, or not know our certificate"),
     ],
 )
 def test_a_server_of_another_protocol_is_one_line(

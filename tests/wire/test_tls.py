@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,21 @@ def test_certificates_in_use_are_not_overwritten(tmp_path: Path) -> None:
         certs.make_set(tmp_path, ["carol"])
     with pytest.raises(ValueError, match="different"):
         certs.make_set(tmp_path / "new", ["server"])
+
+
+def test_files_that_do_not_belong_together_are_named(tmp_path: Path) -> None:
+    made = certs.make_set(tmp_path, ["alice"])
+    alice = made.clients["alice"]
+    (tmp_path / "notes").write_text("no certificate")
+    notes = tmp_path / "notes"
+    wrong = {
+        f"{alice.cert} and {made.server.key} are no certificate and its private key": certs.Pair(
+            alice.cert, made.server.key
+        ),
+        f"{notes} and {alice.key} are no certificate and its private key": certs.Pair(notes, alice.key),
+    }
+    for message, pair in wrong.items():
+        with pytest.raises(OSError, match=re.escape(message)):
+            config(pair, made.server.cert).create_client_context()
+    with pytest.raises(OSError, match=re.escape(f"{notes} holds no certificate")):
+        config(alice, notes).create_server_context()
