@@ -1,62 +1,15 @@
 """What a journal adds up to: the state of a run, as a pure fold over its records."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
+from rexec.results.history import History
+from rexec.results.item import Item
 from rexec.results.records import Kind, Record
 
-if TYPE_CHECKING:
-    from rexec.results.history import History
-
 _CHANGES: Final = frozenset({Kind.SET, Kind.APPEND, Kind.MUTATE, Kind.DELETE})
-_EDITS: Final = 4
-
-
-@dataclass
-class Item:
-    """One dataset of a run.
-
-    Attributes:
-        value: Its value now.
-        metadata: Those given of unit, scale, precision.
-        origin: Who set it last, "run" or "client".
-        broadcast: Whether a database shows it.
-        persist: Whether a database keeps it.
-        time: When it was changed last, seconds since the epoch.
-        generation: A number that changes when it is set anew, or in a way that `edits` do not cover.
-        changed: Number of the record that changed it last.
-        edits: Rows that were changed in place, as (epoch, from, to): for files that hold older rows.
-
-    """
-
-    value: Any
-    metadata: dict[str, Any]
-    origin: str = "run"
-    broadcast: bool = False
-    persist: bool = False
-    time: float = 0.0
-    generation: int = 0
-    changed: int = 0
-    edits: list[tuple[int, int, int]] = field(default_factory=list)
-
-    def edited_since(self, epoch: int) -> tuple[int, int] | None:
-        """Return the rows [from, to) that were changed in place in `epoch` or later, or None."""
-        rows = [(first, last) for when, first, last in self.edits if when >= epoch]
-        return (min(first for first, _ in rows), max(last for _, last in rows)) if rows else None
-
-    def edit(self, epoch: int, first: int, last: int) -> None:
-        """Take note that rows were changed in place."""
-        if self.edits and self.edits[-1][0] == epoch:
-            _, start, end = self.edits[-1]
-            self.edits[-1] = (epoch, min(first, start), max(last, end))
-            return
-        self.edits.append((epoch, first, last))
-        if len(self.edits) > _EDITS:
-            # Of old epochs few ranges are kept, at the price of writing some rows twice.
-            (_, start, end), (later, first, last) = self.edits[:2]
-            self.edits[:2] = [(later, min(first, start), max(last, end))]
 
 
 @dataclass
@@ -85,7 +38,7 @@ class RunState:
     records: int = 0
     last_time: float = 0.0
     problems: list[str] = field(default_factory=list)
-    history: "History | None" = None
+    history: History | None = None
     epoch: int = 0
 
     def apply(self, record: Record) -> None:
@@ -94,7 +47,7 @@ class RunState:
         self.last_time = max(self.last_time, record.time)
         kind = record.kind
         if self.history is not None and kind in _CHANGES:
-            self.history.apply(self, record)
+            self.history.apply(record, self.records)
         elif kind is Kind.APPEND:
             item = self.datasets.get(record.key)
             if item is not None:
@@ -112,9 +65,7 @@ class RunState:
         elif kind is Kind.IDENTITY:
             self.identity |= record.value
             if self.history is None and _keeps_history(self.identity):
-                from rexec.results.history import History
-
-                self.history = History()
+                self.history = History(self.datasets)
         elif kind is Kind.NOTE and record.key == "comparison":
             self.notes.setdefault("comparisons", []).append(record.value | {"order": self.records})
         elif kind is Kind.NOTE:

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 
 from rexec.results.checksums import checksum
-from rexec.results.fold import Item
 from rexec.results.forms import Form, row_of, rows_array
+from rexec.results.item import Item
 from rexec.results.names import hdf5_names
 from rexec.results.reserve import upper_size
 from rexec.results.storage import form_in_file, stored

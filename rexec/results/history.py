@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from rexec.results.fold import Item, RunState
 from rexec.results.forms import list_row, row_of
+from rexec.results.item import Item
 from rexec.results.records import Kind, Record
 from rexec.wire import pyon
 
@@ -31,55 +31,63 @@ _EXACT: Final = 2**53
 
 
 class History:
-    """Adds changes to columns: lists in the datasets of a state, which a file then takes over row by row."""
+    """Adds changes to columns: lists among the datasets of a run, which a file then takes over row by row.
 
-    def __init__(self) -> None:
+    Args:
+        datasets: Where the columns are.
+
+    """
+
+    def __init__(self, datasets: dict[str, Item]) -> None:
+        self._datasets = datasets
+        self._number = 0
         self._columns: dict[tuple[str, str], dict[str, str]] = {}
         """By dataset and prefix, the suffix of the columns for each type of row."""
 
-    def apply(self, state: RunState, record: Record) -> None:
-        """Take in a change of a dataset."""
+    def apply(self, record: Record, number: int) -> None:
+        """Take in a change of a dataset, the record of a number."""
+        self._number = number
         key, kind = record.key, record.kind
         if kind is Kind.SET:
-            self._set(state, record)
+            self._set(record)
         elif kind is Kind.APPEND:
-            self._row(state, record, "items_", record.value)
+            self._row(record, "items_", record.value)
         elif kind is Kind.MUTATE:
             plain = type(record.index) is int
             prefix = "mutations_" if plain else "mutations_at_"
             index = record.index if plain else pyon.encode(record.index)
-            suffix, prefix = self._row(state, record, prefix, record.value)
-            self._add(state, f"{key}/{prefix}index{suffix}", index, record)
+            suffix, prefix = self._row(record, prefix, record.value)
+            self._add(f"{key}/{prefix}index{suffix}", index, record)
         elif kind is Kind.DELETE:
-            self._stamp(state, record, "deleted_", "")
+            self._stamp(record, "deleted_", "")
 
-    def _set(self, state: RunState, record: Record) -> None:
+    def _set(self, record: Record) -> None:
         value = _plain(record.value)
         if type(value) is list and _is_flat([_plain(item) for item in value]):
-            self._add(state, f"{record.key}/lists_length", len(value), record)
-            self._stamp(state, record, "lists_", "")
+            self._add(f"{record.key}/lists_length", len(value), record)
+            self._stamp(record, "lists_", "")
             for item in value:
-                self._row(state, record, "items_", item)
+                self._row(record, "items_", item)
         else:
-            self._row(state, record, "", value)
+            self._row(record, "", value)
 
-    def _row(self, state: RunState, record: Record, prefix: str, value: Any) -> tuple[str, str]:
+    def _row(self, record: Record, prefix: str, value: Any) -> tuple[str, str]:
         """Add a value to the columns of its type; return their suffix and prefix."""
         value = _plain(value)
         row = row_of(value)
         if row is None or (isinstance(value, np.ndarray) and not value.size):
             suffix, prefix, value = "", f"other_{prefix}", pyon.encode(value)
         else:
-            found = self._suffix(state, record.key, prefix, row, value)
+            found = self._suffix(record.key, prefix, row, value)
             if found is None:
                 suffix, prefix, value = "", f"other_{prefix}", pyon.encode(value)
             else:
                 suffix = found
-        self._add(state, f"{record.key}/{prefix}value{suffix}", value, record)
-        self._stamp(state, record, prefix, suffix)
+        self._add(f"{record.key}/{prefix}value{suffix}", value, record)
+        self._stamp(record, prefix, suffix)
         return suffix, prefix
 
-    def _suffix(self, state: RunState, key: str, prefix: str, row: str, value: Any) -> str | None:
+    def _suffix(self, key: str, prefix: str, row: str, value: Any) -> str | None:
         suffixes = self._columns.setdefault((key, prefix), {})
         if row in suffixes:
             return suffixes[row]
@@ -87,10 +95,10 @@ class History:
             return suffixes["float"]
         if row == "float" and "int" in suffixes:
             # A dataset that began as 0 and goes on as 0.5 is one column.
-            item = state.datasets[f"{key}/{prefix}value{suffixes['int']}"]
+            item = self._datasets[f"{key}/{prefix}value{suffixes['int']}"]
             if all(abs(number) <= _EXACT for number in item.value):
                 item.value = [float(number) for number in item.value]
-                item.generation = -state.records
+                item.generation = -self._number
                 suffixes["float"] = suffixes.pop("int")
                 return suffixes["float"]
         if len(suffixes) >= MOST_TYPES:
@@ -98,27 +106,25 @@ class History:
         suffixes[row] = f"_{len(suffixes) + 1}" if suffixes else ""
         return suffixes[row]
 
-    def _stamp(self, state: RunState, record: Record, prefix: str, suffix: str) -> None:
-        self._add(state, f"{record.key}/{prefix}time{suffix}", record.time, record, {"unit": "s"})
-        self._add(state, f"{record.key}/{prefix}order{suffix}", state.records, record, {})
+    def _stamp(self, record: Record, prefix: str, suffix: str) -> None:
+        self._add(f"{record.key}/{prefix}time{suffix}", record.time, record, {"unit": "s"})
+        self._add(f"{record.key}/{prefix}order{suffix}", self._number, record, {})
 
-    def _add(
-        self, state: RunState, name: str, value: Any, record: Record, metadata: dict[str, Any] | None = None
-    ) -> None:
-        item = state.datasets.get(name)
+    def _add(self, name: str, value: Any, record: Record, metadata: dict[str, Any] | None = None) -> None:
+        item = self._datasets.get(name)
         if item is None:
-            item = state.datasets[name] = Item([], metadata or {}, generation=state.records)
+            item = self._datasets[name] = Item([], metadata or {}, generation=self._number)
         if (
             name.rpartition("/")[2].startswith("value")
             and record.metadata
             and item.metadata != record.metadata
         ):
             item.metadata = dict(record.metadata)
-            item.generation = -state.records
+            item.generation = -self._number
         if item.value and type(item.value[-1]) is float and type(value) is int:
             value = float(value)
         item.value.append(value)
-        item.time, item.changed = record.time, state.records
+        item.time, item.changed = record.time, self._number
 
 
 def _plain(value: Any) -> Any:

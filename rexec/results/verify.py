@@ -10,7 +10,8 @@ import numpy as np
 from rexec.results._codec import encode
 from rexec.results.checksums import checksum
 from rexec.results.errors import ResultsError, ResultsMismatch, reason
-from rexec.results.fold import Item, RunState
+from rexec.results.fold import RunState
+from rexec.results.item import Item
 from rexec.results.names import hdf5_names
 from rexec.results.storage import form_in_file
 from rexec.results.values import value_of

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from rexec.results.fold import Item
 from rexec.results.h5datasets import GroupWriter
+from rexec.results.item import Item
 from rexec.results.names import hdf5_names
 from rexec.results.values import metadata_of, value_of
 from tests.results.strategies import values
