@@ -142,11 +142,11 @@ class Part:
             return True
         if self._plan.mode == "mirror":
             return False
-        return self._count >= MOST_CHANGES or self._period != self._period_now()
+        return self._count >= MOST_CHANGES or self._period != self._period_of(datetime.now())
 
-    def _period_now(self) -> str:
+    def _period_of(self, moment: datetime) -> str:
         form = {"hour": "%Y-%m-%d %H", "day": "%Y-%m-%d", "never": ""}[self._plan.rotate_every]
-        return datetime.now().strftime(form)
+        return moment.strftime(form)
 
     def _is_blocked(self) -> bool:
         """Whether a file of the same name is still being finished."""
@@ -161,7 +161,8 @@ class Part:
         self._waiting = None
         self._deleted.clear()
         try:
-            path = self._path()
+            now = datetime.now()  # of name and period: it may be midnight
+            path = self._path(now)
             journal = journal_path(path)
             if journal.exists():
                 self._tell(str(recover(journal)))
@@ -178,7 +179,7 @@ class Part:
         for journal in left:
             self._finishing.append(self._executor.submit(self._recovered, journal))
         self._tell(f"{'recording' if self._plan.mode == 'record' else 'mirroring'} into {path}")
-        self._period = self._period_now()
+        self._period = self._period_of(now)
         self._changed_at = time.monotonic()
         self._count = 0
         self._note(reason, missed, len(present))
@@ -186,10 +187,9 @@ class Part:
             self._write(Change("set", key))
         self._limit = max(self._plan.rotate_size, _LARGER * self.size)
 
-    def _path(self) -> Path:
+    def _path(self, now: datetime) -> Path:
         if self._plan.mode == "mirror":
             return self._plan.folder / f"{self.name}.h5"
-        now = datetime.now()
         folder = self._plan.folder / f"{now:%Y-%m-%d}"
         path, number = folder / f"{now:%H%M%S}-{self.name}.h5", 1
         while path.exists() or journal_path(path).exists():

@@ -278,6 +278,7 @@ def test_a_recording_goes_on_in_another_file_when_a_day_or_an_hour_begins(
         with bridging(tmp_path / "history", served.port("notify"), "record", rotate_every=every) as bridge:
             client.set("level", 1)
             bridge.caught_up(1)
+            bridge.told("recording into")
             Clock.shown = datetime(2026, 3, 28, 23, 30)  # another hour of the same day
             assert every == "day" or within_files(bridge, 2)
             Clock.shown = datetime(2026, 3, 29, 0, 30)
