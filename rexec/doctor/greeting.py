@@ -69,8 +69,6 @@ def greet(
                      "reference library in a long call") from None  # fmt: skip
     except ssl.SSLError as error:
         raise Failed("tls", _tls_reason(error, tls)) from None
-    except FileNotFoundError as error:
-        raise Failed("tls", f"{error}; simple_ssl_config in the entry names it") from None
     except OSError as error:
         raise _closed(str(error.strerror or error), host, port, tls, deadline) from None
 
@@ -115,7 +113,11 @@ def _secured(plain: socket.socket, tls: TLSFiles) -> ssl.SSLSocket:
     config = ssl_config(tls)
     if config is None:
         raise Failed("tls", "the entry has no certificates")
-    secured = config.create_client_context().wrap_socket(plain)
+    try:
+        context = config.create_client_context()
+    except OSError as error:
+        raise Failed("tls", f"{error}; simple_ssl_config in the entry names it") from None
+    secured = context.wrap_socket(plain)
     try:
         config.check_peer(secured.getpeercert(binary_form=True))
     except BaseException:
@@ -184,11 +186,6 @@ def _tls_reason(error: ssl.SSLError, tls: TLSFiles | None) -> str:
     text = str(error).lower().replace("_", " ")
     if tls is None:
         return str(error)
-    if "key values mismatch" in text:
-        return f"{tls.client_key} is not the key of {tls.client_cert}"
-    if "no start line" in text or "pem lib" in text or "no certificate or crl" in text:
-        files = f"{tls.client_cert}, {tls.client_key}, {tls.server_cert}"
-        return f"one of {files} holds no certificate or key in PEM form: {error}"
     if "expired" in text and "alert" in text:
         return f"the server says that {tls.client_cert} has expired, or its clock is wrong"
     if "expired" in text or "not yet valid" in text:

@@ -27,7 +27,7 @@ class SimpleSSLConfig:
         """Return the context of the connecting side.
 
         Raises:
-            OSError: A file is missing or holds no certificate or key (`ssl.SSLError` is an OSError).
+            OSError: A file is missing, holds no certificate or key, or a key is another certificate's.
 
         """
         return self._context(ssl.PROTOCOL_TLS_CLIENT)
@@ -36,7 +36,7 @@ class SimpleSSLConfig:
         """Return the context of the listening side.
 
         Raises:
-            OSError: A file is missing or holds no certificate or key (`ssl.SSLError` is an OSError).
+            OSError: A file is missing, holds no certificate or key, or a key is another certificate's.
 
         """
         return self._context(ssl.PROTOCOL_TLS_SERVER)
@@ -75,11 +75,13 @@ class SimpleSSLConfig:
         try:
             context.load_cert_chain(self.local_cert, self.local_key)
         except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise OSError(f"{self.local_key} is not the key of {self.local_cert}") from error
             raise OSError(
-                f"TLS files {self.local_cert} and {self.local_key} are no certificate and its private key: {error}"
+                f"{self.local_cert} holds no certificate, or {self.local_key} no key, in PEM form: {error}"
             ) from error
         try:
             context.load_verify_locations(cafile=self.peer_cert)
         except ssl.SSLError as error:
-            raise OSError(f"TLS file {self.peer_cert} holds no certificate: {error}") from error
+            raise OSError(f"{self.peer_cert} holds no certificate in PEM form: {error}") from error
         return context

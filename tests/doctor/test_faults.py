@@ -347,7 +347,7 @@ def test_a_key_of_another_certificate(tmp_path: Path) -> None:
         found = examined({"lamp": entry(port, simple_ssl_config=files)})
     assert (found.cause, found.message) == (
         "tls",
-        f"{other.key} is not the key of {us.cert}",
+        f"{other.key} is not the key of {us.cert}; simple_ssl_config in the entry names it",
     )
 
 

@@ -124,10 +124,8 @@ def test_files_that_do_not_belong_together_are_named(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("no certificate")
     notes = tmp_path / "notes"
     wrong = {
-        f"{alice.cert} and {made.server.key} are no certificate and its private key": certs.Pair(
-            alice.cert, made.server.key
-        ),
-        f"{notes} and {alice.key} are no certificate and its private key": certs.Pair(notes, alice.key),
+        f"{made.server.key} is not the key of {alice.cert}": certs.Pair(alice.cert, made.server.key),
+        f"{notes} holds no certificate, or {alice.key} no key, in PEM form": certs.Pair(notes, alice.key),
     }
     for message, pair in wrong.items():
         with pytest.raises(OSError, match=re.escape(message)):
