@@ -1,12 +1,16 @@
 """Every `--help` says what the command is for, explains each option, and shows how it is used."""
 
 import argparse
+import contextlib
 import importlib
+import io
 import re
 import shlex
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from devicedb.cli.formatting import TextAndExamples
 from devicedb.cli.main import SUBCOMMANDS as DEVICEDB
@@ -63,6 +67,46 @@ def test_examples_are_understood(example: str) -> None:
     # The commands of `rexec results` are parsers below one, which argparse cannot mix with other words.
     parse = parser.parse_args if name.startswith("rexec results") else parser.parse_intermixed_args
     parse(rest)  # ends the program where it does not understand
+
+
+WORDS = [
+    "",
+    "-",
+    "--",
+    "x",
+    "-1",
+    "-1e6",
+    "nan",
+    "1e999",
+    "99999",
+    "\udcff",
+    "a=b",
+    "@",
+    "--x",
+    "[1,",
+    "7",
+    "%s",
+    "{}",
+    "::1",
+]
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_any_words_are_understood_or_refused_in_one_line(data: st.DataObject) -> None:
+    parser = PARSERS[data.draw(st.sampled_from(sorted(PARSERS)))]
+    options = [
+        each for action in parser._actions for each in action.option_strings if each not in {"-h", "--help"}
+    ]
+    words = data.draw(st.lists(st.sampled_from([*WORDS, *options]), max_size=5))
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        try:
+            parser.parse_args(words)
+        except SystemExit as end:
+            assert end.code == 2  # noqa: PT017
+            assert said.getvalue().startswith(f"{parser.prog}: error: ")
+            assert said.getvalue().count("\n") == 1
 
 
 @pytest.mark.parametrize("name", PARSERS)
