@@ -289,7 +289,10 @@ def answer_message(codec: Codec, ret: Any, number: Any) -> list[Piece]:
         ValueError: The value is nested too deeply.
 
     """
-    return codec.encode_fields(b'{"status":"ok"' + _numbered(codec, number), {"ret": ret})
+    numbered = _numbered(codec, number)
+    if type(ret) in PLAIN:  # the usual small answer, the same in both versions
+        return [b'{"status":"ok"%b,"ret":%b}\n' % (numbered, to_json(ret))]
+    return codec.encode_fields(b'{"status":"ok"' + numbered, {"ret": ret})
 
 
 def _numbered(codec: Codec, number: Any) -> bytes:
