@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
 from rexec.cli.literals import LITERALS_HELP, LiteralError, parse
-from rexec.cli.peer import WHERE_HELP, add_peer_arguments, is_answer, split_peer
+from rexec.cli.peer import WHERE_HELP, add_peer_arguments, call_remote, is_answer, split_peer
 
 _NEGATIVE: Final = re.compile(r"-(\.?\d|inf$|nan$)")
 """How a value begins that argparse would take for an option: -1e6, -2j, -inf."""
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         parser.error(str(error))
     client = peer.connect(arguments.timeout)
     try:
-        result = getattr(client, rest[0])(*positional, **keywords)
+        result = call_remote(client, rest[0], positional, keywords)
     except Exception as error:
         if not is_answer(error):
             raise

@@ -1,9 +1,9 @@
 """Whom to talk to: `HOST PORT` or the name of a device, for the commands that talk to any RPC server."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import devicedb
 from rexec.cli._options import add_device_db, positive, tls_files
@@ -122,6 +122,23 @@ def sole_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser, hi
     if rest:
         parser.error(f"nothing may follow the server, but there is {' '.join(rest)!r}{hint}")
     return peer
+
+
+def call_remote(client: Client, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return what a method of the target returns, also where the client has a method of that name for itself.
+
+    Raises:
+        AttributeError: The target has no such method; with the nearest name.
+        Exception: See `Client.rpc_call`.
+
+    """
+    if method.startswith("__"):
+        raise AttributeError(f"{method!r} is no method of a target")
+    if hasattr(
+        Client, method
+    ):  # close_rpc and the like: only the server knows whether the target has it, too
+        return client.rpc_call(method, args, kwargs)
+    return getattr(client, method)(*args, **kwargs)
 
 
 def is_answer(error: Exception) -> bool:

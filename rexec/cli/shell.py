@@ -16,7 +16,7 @@ from devicedb.suggest import did_you_mean
 from rexec.cli._prompt import history_path, typed_lines
 from rexec.cli.errors import EXPECTED_ERRORS
 from rexec.cli.literals import LITERALS_HELP, LiteralError, NoExpression, expression, value_of
-from rexec.cli.peer import WHERE_HELP, Peer, add_peer_arguments, is_answer, sole_peer
+from rexec.cli.peer import WHERE_HELP, Peer, add_peer_arguments, call_remote, is_answer, sole_peer
 from rexec.cli.signatures import listing, signature
 from rexec.wire.pc_rpc import Client
 
@@ -142,7 +142,7 @@ class Session:
         if words[0] == "use" and len(words) <= 2:
             return self._use(words[1]) if len(words) == 2 else self._listed_targets()
         method, positional, keywords = parse_call(line)
-        result = getattr(self._client, method)(*positional, **keywords)
+        result = call_remote(self._client, method, positional, keywords)
         return None if result is None else pformat(result, width=100)
 
     def candidates(self, text: str) -> list[str]:

@@ -260,6 +260,18 @@ def test_the_shell_refuses_what_is_no_call(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("method", ["close_rpc", "rpc_call", "__class__"])
+@pytest.mark.usefixtures("laboratory")
+def test_what_the_client_has_for_itself_is_no_method_of_the_target(
+    method: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("call", "cam", method) == 1
+    assert f"'{method}'" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{method}()\nping()\n"))
+    assert run("shell", "cam") == 1
+    assert f"'{method}'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["call", "shell", "targets", "methods"])
 def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0
