@@ -16,7 +16,6 @@ from rexec.wire._pyon_encode import MAX_DEPTH, PLAIN
 # orjson reads integers over 64 bits as floats: any run of 19 digits is left to Python's own decoder.
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 _LARGE_LINE: Final = 1 << 18
-_SMALL_LINE: Final = 512
 _BASE64_LIMIT: Final = 1 << 16
 _TAG: Final = b'{"__jsonclass__":["'
 # What stands before a base64 string, up to and with its opening quote, in the compact form that peers write.
@@ -37,8 +36,6 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
         ValueError: It is not PYON, or nested too deeply.
 
     """
-    if not buffers and len(line) <= _SMALL_LINE and (found := _flat(line)) is not None:
-        return found
     text: Any = line
     if isinstance(line, str):
         text = line.encode("utf-8", "surrogatepass")
@@ -52,8 +49,11 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
             simple = orjson.loads(text)
         except orjson.JSONDecodeError:
             simple = _python_json(text)  # it may still be JSON in Python's dialect
-        if _LONG_NUMBER.search(text) is not None:
-            simple = _python_json(text)
+        else:
+            if not buffers and _is_flat(simple):
+                return simple
+            if _LONG_NUMBER.search(text) is not None:
+                simple = _python_json(text)
         # No tag, spelled out or by escapes: the value is what JSON says.
         if not buffers and text.find(b"__jsonclass__") < 0 and text.find(b"\\u") < 0:
             return simple
@@ -65,21 +65,17 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
     return value
 
 
-def _flat(line: str | Buffer) -> dict[str, Any] | None:
-    """Return the value of a line that is a dict of nothing but integers, texts, booleans and None; None for any other.
+def _is_flat(simple: Any) -> bool:
+    """Whether it is a dict of nothing but integers, texts, booleans and None, as most messages of a small call.
 
     In such a value nothing is tagged, and no float may be an integer that was too long.
     """
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    if type(found) is not dict or "__jsonclass__" in found:
-        return None
-    for x in found.values():
+    if type(simple) is not dict or "__jsonclass__" in simple:
+        return False
+    for x in simple.values():
         if type(x) not in PLAIN:
-            return None
-    return found
+            return False
+    return True
 
 
 def _python_json(text: Any) -> Any:
