@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
-from rexec.wire._pieces import Piece, batches
+from rexec.wire._pieces import Piece, batches, send_some
 from rexec.wire._spin import Spin
 from rexec.wire.errors import (
     CallTimeout,
@@ -22,7 +22,6 @@ from rexec.wire.errors import (
 )
 from rexec.wire.tls import SimpleSSLConfig
 
-_PIECES_AT_ONCE: Final = 512
 _MOMENT: Final = 0.001
 """Seconds after an answer for which a numbered conversation goes on without a look at the socket."""
 
@@ -162,16 +161,7 @@ class Connection:
             while rest:
                 if deadline is not None:
                     self._bound(silence, deadline)
-                if len(rest) == 1 or self._secured or not hasattr(self.sock, "sendmsg"):
-                    sent = self.sock.send(rest[0])
-                else:
-                    sent = self.sock.sendmsg(
-                        [rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))]
-                    )
-                while rest and sent >= len(rest[0]):
-                    sent -= len(rest.popleft())
-                if sent:
-                    rest[0] = rest[0][sent:]
+                send_some(self.sock, rest, secured=self._secured)
 
     def _receive(self, silence: float | None, deadline: float | None) -> Frame:
         """Return the next message."""

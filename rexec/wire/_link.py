@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rexec.wire._framing import Frame, FrameReader
-from rexec.wire._pieces import Piece, batches
+from rexec.wire._pieces import Piece, batches, send_some
 from rexec.wire._protocol import Codec
 from rexec.wire._spin import Spin
 
-_PIECES_AT_ONCE: Final = 512
 _RECEPTIONS_AT_ONCE: Final = 16
 _PATIENCE: Final = 0.05
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -178,16 +177,9 @@ class Link:
 
     def _step(self, rest: collections.deque[memoryview]) -> bool:
         try:
-            if len(rest) == 1 or self._secured or not hasattr(self.sock, "sendmsg"):
-                sent = self.sock.send(rest[0])
-            else:
-                sent = self.sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
+            send_some(self.sock, rest, secured=self._secured)
         except _NOT_NOW:
             return False
-        while rest and sent >= len(rest[0]):
-            sent -= len(rest.popleft())
-        if sent:
-            rest[0] = rest[0][sent:]
         return True
 
     def _wait_writable(self, patience: float) -> bool:

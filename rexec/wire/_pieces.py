@@ -3,6 +3,8 @@
 So the text of a large array is never here as a whole, and the other side reads one part while the next is written.
 """
 
+import socket
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,6 +14,7 @@ from rexec.wire._arrays import Buffer
 
 _PART: Final = 3 << 16
 """Bytes that are encoded at a time: whole groups of three, few enough to stay in the processor's cache."""
+_PIECES_AT_ONCE: Final = 512
 
 
 class Base64:
@@ -40,6 +43,28 @@ class Base64:
 
 
 Piece = Buffer | Base64
+
+
+def send_some(sock: socket.socket, rest: deque[memoryview], *, secured: bool) -> None:
+    """Send of a batch what the socket takes in one go, and leave the rest in it.
+
+    Args:
+        sock: The socket.
+        rest: What is to be sent; not empty.
+        secured: Whether the socket speaks TLS, which sends one buffer at a time.
+
+    Raises:
+        OSError: As the socket's.
+
+    """
+    if len(rest) == 1 or secured or not hasattr(sock, "sendmsg"):
+        sent = sock.send(rest[0])
+    else:
+        sent = sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
+    while rest and sent >= len(rest[0]):
+        sent -= len(rest.popleft())
+    if sent:
+        rest[0] = rest[0][sent:]
 
 
 def batches(pieces: Sequence[Piece]) -> Iterator[list[memoryview]]:
