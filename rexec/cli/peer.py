@@ -134,9 +134,8 @@ def call_remote(client: Client, method: str, args: Sequence[Any], kwargs: Mappin
     """
     if method.startswith("__"):
         raise AttributeError(f"{method!r} is no method of a target")
-    if hasattr(
-        Client, method
-    ):  # close_rpc and the like: only the server knows whether the target has it, too
+    # close_rpc and the like: only the server knows whether the target has it, too.
+    if hasattr(Client, method):
         return client.rpc_call(method, args, kwargs)
     return getattr(client, method)(*args, **kwargs)
 

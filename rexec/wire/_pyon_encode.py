@@ -7,6 +7,7 @@ import json
 import math
 import re
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Final
@@ -152,7 +153,7 @@ def encode_text(x: Any, *, pretty: bool = False, root: str = "value") -> str:
         raise ValueError(f"{root} cannot be written as JSON: {error}") from error
 
 
-class Line(Simplifier):
+class Line(Simplifier, ABC):
     """A message in the making: what is simplified by it, then its pieces. Large buffers are kept apart meanwhile."""
 
     _kept: list[memoryview] | None = None
@@ -192,13 +193,13 @@ class Line(Simplifier):
         """
         return [text] if self._kept is None else self._assembled(text, self._kept)
 
+    @abstractmethod
     def _mark(self, index: int) -> Any:
         """Return what stands for a kept buffer in the text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _assembled(self, text: bytes, kept: list[memoryview]) -> list[Piece]:
         """Return text and kept buffers as the pieces of a message."""
-        raise NotImplementedError
 
 
 class Base64Line(Line):
