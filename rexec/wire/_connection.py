@@ -6,7 +6,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._listen import tune
@@ -21,9 +21,6 @@ from rexec.wire.errors import (
     shown_address,
 )
 from rexec.wire.tls import SimpleSSLConfig
-
-_MOMENT: Final = 0.001
-"""Seconds after an answer for which a numbered conversation goes on without a look at the socket."""
 
 
 def connect(host: str, port: int, timeout: float | None, ssl_config: SimpleSSLConfig | None) -> "Connection":
@@ -78,9 +75,6 @@ class Connection:
         self.where = where
         self.reader = FrameReader()
         self._timeout: float | None = sock.gettimeout()
-        self.numbered = False
-        """Whether answers bear the number of their request, so that what is none is found out when it is read."""
-        self._answered_at = 0.0
         self._secured = isinstance(sock, ssl.SSLSocket)
         self._poll: Any = None
         if hasattr(select, "poll"):
@@ -95,8 +89,6 @@ class Connection:
 
     def quiet(self) -> bool:
         """Whether nothing has come since the last answer: no bytes that nobody asked for, no end of stream."""
-        if self.numbered and time.monotonic() - self._answered_at < _MOMENT:
-            return self.reader.idle
         if self._secured:
             return self.reader.idle and self._quiet_tls()
         if self._poll is not None:
@@ -176,7 +168,6 @@ class Connection:
                 raise ConnectionBroken(f"{self.where} closed the connection")
             frame = reader.take(count)
             if frame is not None:
-                self._answered_at = time.monotonic()
                 return frame
 
     def _bound(self, silence: float | None, deadline: float) -> None:

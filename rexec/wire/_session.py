@@ -51,7 +51,6 @@ class Session(Conversation):
         name, line = choice
         # From the next message on lines may announce raw buffers.
         self._connection.reader.raw = self.codec.raw
-        self._connection.numbered = self.codec.call_ids
         self.chosen(name, self._handshake(line, f"target {name!r}"))
         self._connection.where = self.where
 
