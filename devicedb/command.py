@@ -1,7 +1,8 @@
-"""The command line of a controller, as the controller manager would make it."""
+"""The command line of a controller, made as the controller manager makes it."""
 
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from string import Formatter
 from typing import Any, Final
 
@@ -9,31 +10,32 @@ from devicedb.errors import CommandTemplateError
 from devicedb.suggest import did_you_mean
 
 GIVEN: Final = ("name", "bind", "ARTIQ_SSL_DIR")
-"""What the manager fills in beside the keys of the entry."""
+"""Placeholders that the manager fills in, in addition to the entry's keys."""
 
 
-def placeholders(template: str) -> list[str]:
-    """Return the names that a template asks for, in order; ValueError where its braces do not balance."""
-    names = []
+@lru_cache(4096)
+def placeholders(template: str) -> tuple[str, ...]:
+    """Return the placeholders of a template in order; ValueError if its braces do not balance."""
+    names: list[str] = []
     for _, field, spec, _ in Formatter().parse(template):
         if field is None:
             continue
         names.append(field.partition(".")[0].partition("[")[0])
         if spec:
             names += placeholders(spec)
-    return names
+    return tuple(names)
 
 
 def command_line(
     name: str, entry: Mapping[str, Any], *, bind: str = "::1", ssl_dir: str | None = None
 ) -> list[str]:
-    """Return the words of the command of a controller's entry.
+    """Return the command of a controller, split into words.
 
     Args:
         name: Name of the entry.
         entry: The entry as written; its `command` is formatted with all its keys.
-        bind: The address that the controller is to listen at.
-        ssl_dir: What `{ARTIQ_SSL_DIR}` stands for; None where that is not set.
+        bind: The address to listen at.
+        ssl_dir: Value of `{ARTIQ_SSL_DIR}`; None: not set.
 
     Raises:
         CommandTemplateError: There is no command, or it cannot be formatted or split.

@@ -1,4 +1,4 @@
-"""A loaded device database: the one object through which the rest of the project reads it."""
+"""A loaded device database, the object through which the project reads it."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,15 +11,15 @@ from devicedb.load import checked_dict, execute
 from devicedb.resolve import Endpoint, Resolution
 
 SIMULATED: Final = "simulated"
-"""Key that an entry has, with the value True, where something stands in for its device."""
+"""Key of an entry, True if its device is simulated."""
 
 
 @dataclass(frozen=True)
 class DeviceDatabase:
-    """A device database and where it comes from. Entries are validated when a name is resolved."""
+    """A device database and its origin. Entries are validated when a name is resolved."""
 
     raw: dict[str, Any]
-    """The dict as written; nobody may change it."""
+    """The dict as written; read-only."""
     origin: str
     """A path, or "master HOST:PORT"."""
 
@@ -33,7 +33,7 @@ class DeviceDatabase:
         return name in self.raw
 
     def simulated(self) -> list[str]:
-        """Return the names of the entries for whose devices something stands in."""
+        """Return the names of the simulated entries."""
         return [
             name
             for name, entry in self.raw.items()
@@ -41,12 +41,12 @@ class DeviceDatabase:
         ]
 
     def resolve(self, name: str) -> Resolution:
-        """Return the entry that a name stands for, aliases walked.
+        """Return the entry that a name stands for, after following aliases.
 
         Raises:
             UnknownDeviceError: The name, or what an alias stands for, is not in the database.
             AliasLoopError: The aliases lead back to one of them.
-            InvalidEntryError: The entry is not what may be written down.
+            InvalidEntryError: The entry is invalid.
 
         """
         return _resolve.resolve(self.raw, name, self.origin)
@@ -61,8 +61,8 @@ class DeviceDatabase:
         Raises:
             UnknownDeviceError: The name, or what an alias stands for, is not in the database.
             AliasLoopError: The aliases lead back to one of them.
-            InvalidEntryError: The entry is not what may be written down.
-            NotAControllerError: It is no controller, so that there is nothing to connect to.
+            InvalidEntryError: The entry is invalid.
+            NotAControllerError: It is not a controller: there is nothing to connect to.
             MissingVariableError: It names `{ARTIQ_SSL_DIR}`, which is not set.
 
         """
@@ -80,14 +80,14 @@ def load_file(path: str | os.PathLike[str]) -> DeviceDatabase:
 
 
 def from_dict(raw: object, origin: str) -> DeviceDatabase:
-    """Make a database of a dict that somebody else has read, for example from a running master.
+    """Make a database of a dict, for example of a running master's.
 
     Args:
-        raw: What should be a dict of entries.
+        raw: A dict of entries, not checked yet.
         origin: Where it comes from, for messages: "master HOST:PORT".
 
     Raises:
-        DatabaseLoadError: It is no dict whose keys are all str.
+        DatabaseLoadError: It is not a dict, or a key is not a str.
 
     """
     return DeviceDatabase(raw=checked_dict(raw, origin), origin=origin)

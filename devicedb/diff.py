@@ -1,17 +1,17 @@
-"""What changed in meaning between two device databases: not how they are written, but what a name stands for."""
+"""Differences in meaning between two device databases: what names stand for, not how it is written."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 IGNORED: Final = frozenset({"comment", "comments"})
-"""Keys that change nothing."""
+"""Keys without an effect."""
 
 KINDS: Final = {"host": "moved", "port": "moved", "target_name": "retargeted", "controller": "retargeted"}
 
 
 @dataclass(frozen=True)
-class Change:
+class EntryChange:
     """One difference. `kind` is "added", "removed", "moved" (host or port), "retargeted" or "changed"."""
 
     kind: str
@@ -26,7 +26,7 @@ class Change:
         return f"{self.kind:10} {self.name}: {self.key} {self.old} -> {self.new}"
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[EntryChange]:
     """Yield every difference in meaning, by name.
 
     Args:
@@ -35,23 +35,27 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     """
     for name in sorted({*old, *new}):
         if name not in old:
-            yield Change("added", name, "", "", _short(new[name]))
+            yield EntryChange("added", name, "", "", _short(new[name]))
         elif name not in new:
-            yield Change("removed", name, "", _short(old[name]), "")
+            yield EntryChange("removed", name, "", _short(old[name]), "")
         else:
             yield from _entry(name, old[name], new[name])
 
 
-def _entry(name: str, old: Any, new: Any) -> Iterator[Change]:
+def _entry(name: str, old: Any, new: Any) -> Iterator[EntryChange]:
     if not (isinstance(old, dict) and isinstance(new, dict)):
         if old != new:
             kind = "retargeted" if isinstance(old, str) and isinstance(new, str) else "changed"
-            yield Change(kind, name, "alias" if kind == "retargeted" else "entry", _short(old), _short(new))
+            yield EntryChange(
+                kind, name, "alias" if kind == "retargeted" else "entry", _short(old), _short(new)
+            )
         return
     for key in sorted({*old, *new}, key=str):
         if key in IGNORED or old.get(key) == new.get(key):
             continue
-        yield Change(KINDS.get(key, "changed"), name, str(key), _short(old.get(key)), _short(new.get(key)))
+        yield EntryChange(
+            KINDS.get(key, "changed"), name, str(key), _short(old.get(key)), _short(new.get(key))
+        )
 
 
 def _short(value: Any) -> str:

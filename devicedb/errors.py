@@ -1,15 +1,19 @@
-"""What can be wrong with a device database or with a name asked of it. The text is the whole message."""
+"""Errors of device databases and of names in them, and the base of all errors. The text is the whole message."""
 
 
-class DeviceDBError(Exception):
-    """Base of every error that a device database, or a name asked of it, can cause."""
+class ExpectedError(Exception):
+    """Base of every error that bad input or a bad peer causes: a command prints it as one line and ends with 2."""
+
+
+class DeviceDBError(ExpectedError):
+    """Base of every error of a device database."""
 
 
 class DatabaseLoadError(DeviceDBError):
-    """The database could not be loaded at all.
+    """The database cannot be loaded.
 
     Args:
-        origin: The file, or whatever else the database comes from.
+        origin: The file, or another origin of the database.
         line: 1-based line in `origin` (or in the file that it imports), None where there is none.
         problem: What is wrong and what to do about it.
 
@@ -31,7 +35,7 @@ class AliasLoopError(DeviceDBError):
 
 
 class InvalidEntryError(DeviceDBError):
-    """An entry that is used lacks what its type needs, or has it in a form that cannot work."""
+    """An entry lacks a field that its type needs, or has an invalid value."""
 
 
 class NotAControllerError(DeviceDBError):

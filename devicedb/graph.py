@@ -1,14 +1,14 @@
-"""The devices of a database as a graph: what stands for what, what is behind what, what runs where. Pure functions."""
+"""The devices of a database as a graph: aliases, controllers, hosts. Pure functions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from devicedb.rules.local import device_names
+from devicedb.model.arguments import device_names
 
 
 @dataclass(frozen=True)
-class Node:
+class Vertex:
     """A name of the database. `kind` is the type of its entry, "alias", "missing" (no such entry) or "?"."""
 
     name: str
@@ -20,7 +20,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A name that needs another. `label` is "" for an alias, else the field that says so."""
+    """A name that needs another one. `label` is the field that names it, "" for an alias."""
 
     source: str
     target: str
@@ -29,14 +29,14 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in the order of the database, those that are missing last, and their edges."""
+    """Nodes in the order of the database, missing ones last, and their edges."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
 
-    def hosts(self) -> dict[str, list[Node]]:
+    def hosts(self) -> dict[str, list[Vertex]]:
         """Return the nodes that run on each host."""
-        found: dict[str, list[Node]] = {}
+        found: dict[str, list[Vertex]] = {}
         for node in self.nodes:
             if node.host is not None:
                 found.setdefault(node.host, []).append(node)
@@ -53,29 +53,29 @@ def graph_of(raw: Mapping[str, Any]) -> Graph:
     nodes = [_node(name, value) for name, value in raw.items()]
     edges = tuple(dict.fromkeys(edge for name, value in raw.items() for edge in _edges(name, value)))
     missing = dict.fromkeys(edge.target for edge in edges if edge.target not in raw)
-    return Graph((*nodes, *(Node(name, "missing") for name in missing)), edges)
+    return Graph((*nodes, *(Vertex(name, "missing") for name in missing)), edges)
 
 
-def _node(name: str, value: Any) -> Node:
+def _node(name: str, value: Any) -> Vertex:
     if isinstance(value, str):
-        return Node(name, "alias")
+        return Vertex(name, "alias")
     if not isinstance(value, dict):
-        return Node(name, "?")
+        return Vertex(name, "?")
     match value.get("type"):
         case "local":
-            return Node(name, "local", f"{value.get('module', '?')}.{value.get('class', '?')}")
+            return Vertex(name, "local", f"{value.get('module', '?')}.{value.get('class', '?')}")
         case "controller":
             host = value.get("host")
             port = f"port {value.get('port', '?')}"
             target = value.get("target_name")
             detail = f"{port}, {target}" if target else port
-            return Node(name, "controller", detail, host if isinstance(host, str) else "no host")
+            return Vertex(name, "controller", detail, host if isinstance(host, str) else "no host")
         case "controller_aux_target":
-            return Node(name, "controller_aux_target", str(value.get("target_name") or "?"))
+            return Vertex(name, "controller_aux_target", str(value.get("target_name") or "?"))
         case "dummy":
-            return Node(name, "dummy")
+            return Vertex(name, "dummy")
         case _:
-            return Node(name, "?")
+            return Vertex(name, "?")
 
 
 def _edges(name: str, value: Any) -> Iterator[Edge]:
@@ -107,7 +107,7 @@ def as_mermaid(graph: Graph) -> str:
     """Return the graph as a Mermaid flowchart."""
     number = {node.name: f"n{index}" for index, node in enumerate(graph.nodes)}
 
-    def line(node: Node) -> str:
+    def line(node: Vertex) -> str:
         before, after = SHAPES[node.kind]
         text = "<br/>".join(_mermaid(each) for each in (node.name, node.detail) if each)
         return f"{number[node.name]}{before}{text}{after}"
@@ -128,7 +128,7 @@ def as_mermaid(graph: Graph) -> str:
 
 
 def _mermaid(text: str) -> str:
-    """A text inside quotes: what means something to Mermaid as the number of its character."""
+    """Escape a quoted text for Mermaid."""
     return "".join(each if each.isalnum() or each in " _.-,:/()[]" else f"#{ord(each)};" for each in text)
 
 
@@ -148,7 +148,7 @@ def as_dot(graph: Graph) -> str:
     """Return the graph in the DOT language of graphviz."""
     number = {node.name: f"n{index}" for index, node in enumerate(graph.nodes)}
 
-    def line(node: Node) -> str:
+    def line(node: Vertex) -> str:
         label = "\\n".join(_dot(each) for each in (node.name, node.detail) if each)
         return f'{number[node.name]} [label="{label}", {STYLES[node.kind]}];'
 
@@ -167,6 +167,6 @@ def as_dot(graph: Graph) -> str:
 
 
 def _dot(text: str) -> str:
-    """A text inside quotes, on one line."""
+    """Escape a quoted text for DOT, on one line."""
     plain = "".join(each if each.isprintable() else " " for each in text)
     return plain.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""Executes a `device_db.py` as ARTIQ does and hands back its dict, leaving this process as it was."""
+"""Executes a `device_db.py` as ARTIQ does and returns its dict; this process stays as it was."""
 
 import importlib
 import os
@@ -12,15 +12,16 @@ from typing import Any, Final
 
 from devicedb.errors import DatabaseLoadError
 from devicedb.suggest import did_you_mean
+from devicedb.whole_file import read_whole
 
 _LOCK: Final = threading.RLock()
-"""Imports are a matter of the whole process: one database is loaded at a time."""
+"""Loads one database at a time, because `sys.path` and `sys.modules` belong to the process."""
 
 
 def read_source(path: Path) -> bytes:
     """Return the bytes of a device database; DatabaseLoadError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except FileNotFoundError:
         raise DatabaseLoadError(
             str(path), None, "there is no such file. Name the device database with --device-db FILE"
@@ -93,7 +94,7 @@ def siblings_importable(folder: Path) -> Iterator[None]:
     for name in stashed:
         del sys.modules[name]
     sys.path.insert(0, str(folder))
-    # Siblings change between two loads within the resolution of a time stamp: never trust a cache.
+    # No cache: siblings may change twice within the resolution of a time stamp.
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     try:
@@ -112,7 +113,7 @@ def siblings_importable(folder: Path) -> Iterator[None]:
 
 
 def _names_in(folder: Path) -> set[str]:
-    """Names that an import would find in a folder: of files, packages and name space packages."""
+    """Names that can be imported from a folder."""
     try:
         found = list(os.scandir(folder))
     except OSError:
@@ -128,7 +129,7 @@ def _root_of(module: ModuleType) -> str | None:
 
 
 def _load_error(path: Path, error: BaseException) -> DatabaseLoadError:
-    """Render whatever the file raised as one line, with the line of the laboratory's own code."""
+    """Return the exception as one line, at the innermost line of the laboratory's own code."""
     if isinstance(error, SyntaxError):
         return DatabaseLoadError(error.filename or str(path), error.lineno, f"syntax error: {error.msg}")
     if isinstance(error, ValueError) and error.__traceback__ is None:

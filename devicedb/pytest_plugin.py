@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from devicedb.check.config import Settings
     from devicedb.check.finding import Report
-    from devicedb.rules import Rule
+    from devicedb.model.rule import Rule
 
 
 class FindingsError(Exception):
@@ -32,6 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="check this device database: each rule is a test; repeatable. "
         "Settings are those of [tool.devicedb] in pyproject.toml",
     )
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """Leave the laboratory's scripts alone where neither paths nor `testpaths` ask for tests: collecting runs them."""
+    if config.getoption("--device-db") and config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
+        return True
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose

@@ -11,10 +11,11 @@ from devicedb.errors import (
     NotAControllerError,
     UnknownDeviceError,
 )
+from devicedb.plain import PlainController, PlainTarget, plain
 from devicedb.suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:  # the models are heavy; a check of a database does without them
-    from schemas import Controller, ControllerAuxTarget, DummyDevice, LocalDevice
+    from schemas.device_db import Controller, ControllerAuxTarget, DummyDevice, LocalDevice
 
     AnyEntry: TypeAlias = LocalDevice | Controller | ControllerAuxTarget | DummyDevice
 
@@ -26,16 +27,16 @@ class Resolution:
     name: str
     """The name that was asked for."""
     chain: tuple[str, ...]
-    """Every name walked, from `name` to `entry_name`."""
+    """Every name followed, from `name` to `entry_name`."""
     entry_name: str
     entry: "AnyEntry"
     raw: dict[str, Any]
-    """The entry as written; nobody may change it."""
+    """The entry as written; read-only."""
 
 
 @dataclass(frozen=True)
 class TLSFiles:
-    """Paths of the certificates for a connection, environment variables expanded."""
+    """Certificate paths of a connection, environment variables expanded."""
 
     client_cert: str
     client_key: str
@@ -44,18 +45,18 @@ class TLSFiles:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a client needs to know to connect to a device."""
+    """What a client needs to connect to a device."""
 
     name: str
     chain: tuple[str, ...]
-    """Every name walked, from `name` to `entry_name`."""
+    """Every name followed, from `name` to `entry_name`."""
     entry_name: str
     controller: str
-    """Name of the entry of the controller: `entry_name` itself, or what an auxiliary target refers to."""
+    """The controller's entry: `entry_name`, or the controller of an auxiliary target."""
     host: str
     port: int
     target_name: str | None
-    """None: the only target that the server has."""
+    """None: the server's only target."""
     best_effort: bool
     tls: TLSFiles | None
     command: str | None
@@ -63,15 +64,30 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """Host and port as they are written for people, an IPv6 address in brackets."""
+        """`HOST:PORT`, an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def _repr_html_(self) -> str:
+        from devicedb.html import facts, heading
+
+        through = "" if len(self.chain) < 2 else " -> ".join(self.chain)
+        target = "the only one" if self.target_name is None else self.target_name
+        return heading(self.name, through) + facts(
+            [
+                ("controller", self.controller),
+                ("address", self.address),
+                ("target", target),
+                ("TLS", "yes" if self.tls is not None else "no"),
+                ("command", self.command),
+            ]
+        )
 
 
 def walk(raw: Mapping[str, Any], name: str, origin: str) -> tuple[str, ...]:
-    """Return every name from `name` through aliases to an entry that is no alias.
+    """Return every name from `name` through aliases to an entry that is not an alias.
 
     Raises:
-        UnknownDeviceError, AliasLoopError: With the chain walked so far.
+        UnknownDeviceError, AliasLoopError: With the chain followed so far.
 
     """
     chain = [name]
@@ -117,10 +133,10 @@ def resolve(raw: Mapping[str, Any], name: str, origin: str) -> Resolution:
 
 
 def validate_entry(name: str, value: object, origin: str) -> "AnyEntry":
-    """Return the model of an entry that is no alias; InvalidEntryError names the entry and every field."""
+    """Return the model of an entry (not an alias); InvalidEntryError names the entry and every bad field."""
     from pydantic import ValidationError
 
-    from schemas import ENTRY_ADAPTER
+    from schemas.device_db import ENTRY_ADAPTER
 
     where = f"entry {name!r} in {origin}"
     if isinstance(value, tuple) and len(value) == 1:
@@ -165,40 +181,44 @@ def endpoint(raw: Mapping[str, Any], name: str, origin: str, environ: Mapping[st
     Raises:
         UnknownDeviceError: The name, or what an alias stands for, is not in the database.
         AliasLoopError: The aliases lead back to one of them.
-        InvalidEntryError: The entry is not what may be written down.
-        NotAControllerError: It is no controller, so that there is nothing to connect to.
+        InvalidEntryError: The entry is invalid.
+        NotAControllerError: It is not a controller: there is nothing to connect to.
         MissingVariableError: It names `{ARTIQ_SSL_DIR}`, which is not set.
 
     """
-    resolution = resolve(raw, name, origin)
-    entry = resolution.entry
+    chain, entry = _followed(raw, name, origin)
     if entry.type == "controller":
-        return _endpoint(resolution, resolution.entry_name, entry, entry.target_name, None, origin, environ)
+        return _endpoint(chain, chain[-1], entry, entry.target_name, None, origin, environ)
     if entry.type != "controller_aux_target":
         raise NotAControllerError(
-            f"device {name!r} ({arrows(resolution.chain)}) in {origin} is of type {entry.type!r}: "
+            f"device {name!r} ({arrows(chain)}) in {origin} is of type {entry.type!r}: "
             "there is no controller to connect to"
         )
     try:
-        behind = resolve(raw, entry.controller, origin)
+        behind, controller = _followed(raw, entry.controller, origin)
     except (UnknownDeviceError, AliasLoopError, InvalidEntryError) as error:
-        raise type(error)(
-            f"device {name!r} ({arrows(resolution.chain)}) needs its controller: {error}"
-        ) from None
-    if behind.entry.type != "controller":
+        raise type(error)(f"device {name!r} ({arrows(chain)}) needs its controller: {error}") from None
+    if controller.type != "controller":
         raise NotAControllerError(
-            f"device {name!r} ({arrows(resolution.chain)}) in {origin} names {entry.controller!r} "
-            f"({arrows(behind.chain)}) as its controller, which is of type {behind.entry.type!r}"
+            f"device {name!r} ({arrows(chain)}) in {origin} names {entry.controller!r} "
+            f"({arrows(behind)}) as its controller, which is of type {controller.type!r}"
         )
-    return _endpoint(
-        resolution, behind.entry_name, behind.entry, entry.target_name, entry.best_effort, origin, environ
-    )
+    return _endpoint(chain, behind[-1], controller, entry.target_name, entry.best_effort, origin, environ)
+
+
+def _followed(
+    raw: Mapping[str, Any], name: str, origin: str
+) -> tuple[tuple[str, ...], "AnyEntry | PlainController | PlainTarget"]:
+    """Return the names that a name leads through, and the facts of the entry at their end."""
+    chain = walk(raw, name, origin)
+    value = raw[chain[-1]]
+    return chain, plain(value) or validate_entry(chain[-1], value, origin)
 
 
 def _endpoint(
-    resolution: Resolution,
+    chain: tuple[str, ...],
     controller_name: str,
-    controller: "Controller",
+    controller: "Controller | PlainController",
     target_name: str | None,
     best_effort: bool | None,
     origin: str,
@@ -206,7 +226,7 @@ def _endpoint(
 ) -> Endpoint:
     if controller.host is None:
         raise InvalidEntryError(
-            f"device {resolution.name!r}: controller {controller_name!r} in {origin} has host None: "
+            f"device {chain[0]!r}: controller {controller_name!r} in {origin} has host None: "
             "there is nothing to connect to"
         )
     tls = None
@@ -215,9 +235,9 @@ def _endpoint(
         paths = (config.client_cert, config.client_key, config.server_cert)
         tls = TLSFiles(*(_expand(path, controller_name, origin, environ) for path in paths))
     return Endpoint(
-        name=resolution.name,
-        chain=resolution.chain,
-        entry_name=resolution.entry_name,
+        name=chain[0],
+        chain=chain,
+        entry_name=chain[-1],
         controller=controller_name,
         host=controller.host,
         port=controller.port,

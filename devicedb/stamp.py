@@ -1,10 +1,10 @@
-"""Whether a device database may have changed since it was looked at last."""
+"""Detects changes of a device database file."""
 
 from pathlib import Path
 
 
 def stamp(path: Path) -> frozenset[tuple[str, int, int]]:
-    """Return what is another value when a device database file has changed, or one beside it that it may import."""
+    """Return a value that differs after a change of the file, or of a sibling that it may import."""
     found = set()
     for each in {path, *path.parent.glob("*.py")}:
         try:

@@ -1,6 +1,6 @@
-"""Types of the devices of a database, as a stub (.pyi) of an experiment base class: editors complete what it names.
+"""Types of the devices of a database, as a stub (.pyi) of an experiment base class, for editors.
 
-The source of drivers is parsed where it is found; what is not known is `Any`.
+Driver sources are parsed if found; unknown types are `Any`.
 """
 
 import ast
@@ -24,7 +24,7 @@ RESERVED: Final = frozenset(
     "set_dataset mutate_dataset append_to_dataset setattr_dataset get_dataset_metadata call_child_method "
     "register_child set_default_scheduling interactive argument_ui kernel_invariants children".split()
 )
-"""What an experiment has itself: a device of that name is no attribute of it in the stub."""
+"""Attributes of every experiment; a device of that name is left out of the stub."""
 
 SCALARS: Final = frozenset({"bool", "bytes", "complex", "float", "int", "str"})
 CONTAINERS: Final = {"list": 1, "set": 1, "dict": 2, "tuple": None}
@@ -68,16 +68,18 @@ def stub(raw: Mapping[str, Any], folder: str, finder: SourceFinder, base: str, n
     if any(each.type_name.endswith("Client") for each in devices):
         lines += ["", "class _Client:"]
         lines += [f"    def {each}(self, *args: {ANY}) -> {ANY}: ..." for each in sorted(ALWAYS)]
+    # Our own language can ask for a device alone (`exclusive`); without it, a subclass would be no HasEnvironment.
+    more = ", *, exclusive: bool = ..." if module.partition(".")[0] == "rexec" else ""
     lines += ["", f"class {name}(_Parent):  # type: ignore[misc, unused-ignore]"]
     lines += [f"    {each.name}: {each.type_name}" for each in devices if each.is_attribute]
     if not devices:
         return "\n".join([*lines, "    ..."]) + "\n"
     for each in devices:
         key = f"_t.Literal[{each.name!r}]"
-        lines += ["    @_t.overload", f"    def get_device(self, key: {key}) -> {each.type_name}: ..."]
-    lines += ["    @_t.overload", f"    def get_device(self, key: _Name) -> {ANY}: ..."]
+        lines += ["    @_t.overload", f"    def get_device(self, key: {key}{more}) -> {each.type_name}: ..."]
+    lines += ["    @_t.overload", f"    def get_device(self, key: _Name{more}) -> {ANY}: ..."]
     literals = ", ".join(repr(each.name) for each in devices)
-    lines.append(f"    def setattr_device(self, key: _t.Literal[{literals}] | _Name) -> None: ...")
+    lines.append(f"    def setattr_device(self, key: _t.Literal[{literals}] | _Name{more}) -> None: ...")
     return "\n".join(lines) + "\n"
 
 
@@ -89,7 +91,7 @@ def _devices(raw: Mapping[str, Any], folder: str, finder: SourceFinder) -> Itera
         try:
             end = walk(raw, name, "")[-1]
         except DeviceDBError:
-            continue  # it leads nowhere: no experiment gets such a device
+            continue  # it leads nowhere
         if end not in made:
             made[end] = _device(raw, end, folder, finder, taken)
         yield Device(name, made[end].type_name, made[end].lines)
@@ -113,7 +115,7 @@ def _device(raw: Mapping[str, Any], name: str, folder: str, finder: SourceFinder
 
 
 def _free(name: str, suffix: str, taken: set[str]) -> str:
-    """A name for a type that no other has."""
+    """Return an unused name for a type."""
     words = "".join(each if each.isascii() and each.isalnum() else " " for each in name).split()
     stem = "_" + "".join(word[:1].upper() + word[1:] for word in words)
     made, number = stem + suffix, 1
@@ -170,7 +172,7 @@ def _decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
 
 
 def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef, keeps_types: bool) -> str:
-    """The parameters of a method as a client calls it: `self` and what the caller gives."""
+    """Parameters of a method as a client calls it, with `self`."""
     written = node.args
 
     def parameter(each: ast.arg) -> ast.arg:
@@ -195,7 +197,7 @@ def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef, keeps_types: bool)
 
 
 def _type(annotation: ast.expr | None) -> str:
-    """An annotation that means the same in the stub, else Any."""
+    """Return an annotation that is valid in the stub, else Any."""
     return ast.unparse(annotation) if annotation is not None and _is_plain(annotation) else ANY
 
 

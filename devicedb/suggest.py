@@ -1,14 +1,14 @@
-"""Did you mean: the nearest of some names."""
+"""Suggests the nearest of some names: "Did you mean …?"."""
 
 from collections.abc import Iterable
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that `name` is most likely a slip of, None where none is near.
+    """Return the candidate nearest to a misspelt name, None if none is near.
 
     Args:
         name: What was written.
-        candidates: What could have been meant; `name` itself is passed over.
+        candidates: Possible names; `name` itself is skipped.
 
     """
     from difflib import get_close_matches
@@ -22,16 +22,35 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def only_candidate(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that a misspelt name certainly means, None if several are as near.
+
+    That is the only one that differs in case, or else in one edit, or else the only near one. Names that differ in a
+    number only are not slips: `ttl5` and `ttl4` are two devices.
+    """
+    from difflib import get_close_matches
+
+    names = [each for each in dict.fromkeys(candidates) if each != name]
+    found = [each for each in names if each.casefold() == name.casefold()]
+    found = found or [each for each in names if is_one_edit(name, each)]
+    found = found or get_close_matches(name, names, n=2, cutoff=0.7)
+    return found[0] if len(found) == 1 and _letters(found[0]) != _letters(name) else None
+
+
+def _letters(name: str) -> str:
+    return "".join(each for each in name if not each.isdecimal())
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Return " Did you mean 'X'?", or nothing where no candidate is near: to be put after a message."""
+    """Return " Did you mean 'X'?" to append to a message, or "" if no candidate is near."""
     found = nearest(name, candidates)
     return f" Did you mean {found!r}?" if found is not None else ""
 
 
 def is_one_edit(left: str, right: str) -> bool:
-    """Return whether one letter added, removed or changed, or two neighbours swapped, makes one of the other.
+    """Return whether the names differ by one inserted, deleted, changed or swapped letter.
 
-    Names that differ in case only count too. Equal names do not.
+    Or by case only. Equal names: False.
     """
     if left == right:
         return False

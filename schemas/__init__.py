@@ -1,28 +1,8 @@
-"""What may be written down: models of device database entries, reports, runs and results. No I/O."""
+"""What may be written down: models of device database entries, reports, runs and results. No I/O.
 
-from schemas.device_db import (
-    ENTRY_ADAPTER,
-    Alias,
-    Controller,
-    ControllerAuxTarget,
-    DeviceDB,
-    DummyDevice,
-    Entry,
-    LocalDevice,
-    TLSConfig,
-)
+The models are imported from their modules, `schemas.device_db` and `schemas.report`: only who uses them pays for them.
+"""
+
 from schemas.run import GitState, RunIdentity
 
-__all__ = [
-    "ENTRY_ADAPTER",
-    "Alias",
-    "Controller",
-    "ControllerAuxTarget",
-    "DeviceDB",
-    "DummyDevice",
-    "Entry",
-    "GitState",
-    "LocalDevice",
-    "RunIdentity",
-    "TLSConfig",
-]
+__all__ = ["GitState", "RunIdentity"]

@@ -18,21 +18,21 @@ TargetName = Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
 """The name of an RPC target: the protocol separates it by white space, so it has none."""
 
 
-class _Model(BaseModel):
+class _EntryModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
 
-class TLSConfig(_Model):
+class TLSConfig(_EntryModel):
     """Certificates of a controller behind TLS; `{ARTIQ_SSL_DIR}` stands for that environment variable."""
 
     client_cert: Text = Field(description="File of the certificate that the client presents.")
     client_key: Text = Field(description="File of the client's private key.")
     server_cert: Text = Field(
-        description="File of the certificates, one or more, of which the server has one."
+        description="File of one or more certificates; the server must present one of them."
     )
 
 
-class LocalDevice(_Model):
+class LocalDevice(_EntryModel):
     """A driver that lives in the process of the experiment: the core device and what hangs on it."""
 
     type: Literal["local"]
@@ -43,14 +43,14 @@ class LocalDevice(_Model):
     )
 
 
-class Controller(_Model):
+class Controller(_EntryModel):
     """A driver behind a network server, reached by RPC."""
 
     type: Literal["controller"]
-    host: Text | None = Field(description="Where the server runs. None: nowhere, there is no hardware.")
+    host: Text | None = Field(description="Where the server runs. None: nowhere (no hardware).")
     port: Port = Field(description="TCP port of the server.")
     target_name: TargetName | None = Field(
-        default=None, description="Which of the server's targets; may be left out where there is only one."
+        default=None, description="Which of the server's targets; optional if there is only one."
     )
     best_effort: bool = Field(default=False, description="Whether a call that fails returns None instead.")
     command: str | None = Field(
@@ -77,12 +77,18 @@ class Controller(_Model):
         description="Seconds without an answer after which `rexec up` restarts the controller though a client is "
         "connected to it. None: never.",
     )
+    allow: dict[Text, list[Literal["read", "call", "rexec"]]] | None = Field(
+        default=None,
+        description="Who may do what: rights by name, '*' for everyone else. 'read': methods that change nothing; "
+        "'call': any method; 'rexec': remote execution. Each includes those before it. None: everyone everything.",
+    )
+    exclusive: bool = Field(default=False, description="Whether one run at a time may use the controller.")
     environment: dict[str, str] = Field(
         default_factory=dict, description="Environment variables for the command, beside the manager's own."
     )
 
 
-class ControllerAuxTarget(_Model):
+class ControllerAuxTarget(_EntryModel):
     """A further target of the server behind another entry, for example its remote execution."""
 
     type: Literal["controller_aux_target"]
@@ -91,7 +97,7 @@ class ControllerAuxTarget(_Model):
     best_effort: bool | None = Field(default=None, description="None: as the controller.")
 
 
-class DummyDevice(_Model):
+class DummyDevice(_EntryModel):
     """An entry that stands for no device at all."""
 
     type: Literal["dummy"]

@@ -1,15 +1,12 @@
 """The JSON Schemas that are generated from the models and shipped beside them."""
 
 import json
-from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel
 
 from schemas.device_db import DeviceDB
 from schemas.report import ReportModel
-
-FOLDER: Final = Path(__file__).parent
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 

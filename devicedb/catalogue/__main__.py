@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devicedb.catalogue.build import add, as_json, drivers_in, find_package, read
-from devicedb.check.output import write_whole
 from devicedb.cli.parser import CommandParser
 from devicedb.drivers.signatures import MANAGER_NAMES
 from devicedb.errors import DeviceDBError
+from devicedb.output import write_text
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -20,9 +20,11 @@ def get_argparser() -> argparse.ArgumentParser:
         "parsed and never imported.",
         epilog="example:\n  python -m devicedb.catalogue artiq/coredevice artiq/sim --release 9 --update old.json",
     )
-    parser.add_argument("packages", metavar="PACKAGE", nargs="+", help="a folder or a dotted name")
-    parser.add_argument("--release", metavar="N", required=True, help="the release that the source is of")
-    parser.add_argument("--update", metavar="FILE", help="a catalogue whose other releases are kept")
+    parser.add_argument(
+        "packages", metavar="PACKAGE", nargs="+", help="package of drivers: a folder or a dotted name"
+    )
+    parser.add_argument("--release", metavar="N", required=True, help="release of the source")
+    parser.add_argument("--update", metavar="FILE", help="catalogue to extend: its other releases are kept")
     parser.add_argument(
         "--manager",
         metavar="NAME",
@@ -31,12 +33,14 @@ def get_argparser() -> argparse.ArgumentParser:
         + ", ".join(MANAGER_NAMES)
         + ")",
     )
-    parser.add_argument("--output", metavar="FILE", help="write the catalogue there, whole or not at all")
+    parser.add_argument(
+        "--output", metavar="FILE", help="write the catalogue to FILE (default: standard output)"
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the catalogue; 2 where a package or a file is not what it should be."""
+    """Write the catalogue; exit status 2 if a package or file is unsuitable."""
     arguments = get_argparser().parse_args(argv)
     try:
         known = read(Path(arguments.update)) if arguments.update else {}
@@ -47,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.output is None:
             sys.stdout.write(text)
         else:
-            write_whole(Path(arguments.output), text)
+            write_text(Path(arguments.output), text)
     except DeviceDBError as error:
         sys.stderr.write(f"devicedb.catalogue: error: {error}\n")
         return 2

@@ -24,7 +24,7 @@ ABOUT: Final = (
 
 
 class CatalogueError(DeviceDBError):
-    """A package is not found, or a catalogue that is to be extended is none."""
+    """A package is not found, or a file is not a catalogue."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def drivers_in(
         managers: What the first parameter of a driver's constructor is called.
 
     Raises:
-        CatalogueError: A file cannot be parsed: the catalogue would lack its drivers.
+        CatalogueError: A file cannot be parsed, so the catalogue would be incomplete.
 
     """
     drivers = Drivers(finder=SourceFinder((str(package.root),)))
@@ -97,7 +97,7 @@ def drivers_in(
 
 
 def add(known: Catalogue, found: Iterator[tuple[str, str, Signature]], release: str) -> Catalogue:
-    """Return a catalogue in which one release is what was found, and the others are as they were.
+    """Return a catalogue in which one release is replaced and the others are unchanged.
 
     Args:
         known: The catalogue so far; empty for a new one.

@@ -15,21 +15,22 @@ FILE: Final = Path(__file__).with_name("artiq_methods.json")
 
 ABOUT: Final = (
     "Public methods of the drivers that ARTIQ ships for `local` device database entries, with the signatures of their "
-    "source, and the names of their other public attributes. Where releases differ, the newest one's signature; what "
-    "any of the releases has is listed. `open` marks a driver that may have more. Read from the release branches."
+    "source, and the names of their other public attributes. Where releases differ, the newest one's signature, and in "
+    "`older` those that take other calls; what any of the releases has is listed. `open` marks a driver that may have "
+    "more. Read from the release branches."
 )
 
 _ORIGIN: Final = "ARTIQ's catalogue"
 
 Methods = dict[str, dict[str, dict[str, Any]]]
-"""{module: {class: {"methods": {name: signature}, "attributes": [name], "open": bool}}}, as the file has it."""
+"""{module: {class: {"methods": {name: text}, "attributes": [name], "older": {name: [text]}, "open": bool}}}."""
 
 
 def methods_in(package: Package) -> Methods:
     """Return the methods of every driver of a package.
 
     Raises:
-        CatalogueError: A file cannot be parsed: the catalogue would lack its drivers.
+        CatalogueError: A file cannot be parsed, so the catalogue would be incomplete.
 
     """
     finder = SourceFinder((str(package.root),))
@@ -50,6 +51,13 @@ def methods_in(package: Package) -> Methods:
     return found
 
 
+def _takes_other_calls(older: str, newer: str) -> bool:
+    """Return whether a call that fits an older signature may not fit the newer one."""
+    before, now = (list(parse_signature(text).parameters.values()) for text in (older, newer))
+    same = [each.name for each in before] == [each.name for each in now[: len(before)]]
+    return not same or any(each.default is each.empty for each in now[len(before) :])
+
+
 def merged(releases: Iterable[Methods]) -> Methods:
     """Return the drivers of several releases, the newest one first."""
     made: Methods = {}
@@ -57,7 +65,11 @@ def merged(releases: Iterable[Methods]) -> Methods:
         for module, classes in release.items():
             for name, entry in classes.items():
                 before = made.setdefault(module, {}).setdefault(name, {"methods": {}, "attributes": []})
-                before["methods"] = {**entry["methods"], **before["methods"]}
+                for method, text in entry["methods"].items():
+                    newer = before["methods"].setdefault(method, text)
+                    known = before.get("older", {}).get(method, [])
+                    if text not in known and _takes_other_calls(text, newer):
+                        before.setdefault("older", {})[method] = [*known, text]
                 before["attributes"] = sorted(
                     {*before["attributes"], *entry["attributes"]} - before["methods"].keys()
                 )
@@ -84,7 +96,7 @@ def _catalogue() -> Methods:
 
 
 def artiq_driver(module: str, name: str) -> DriverFacts | None:
-    """Return what the catalogue knows of one of ARTIQ's drivers, None where it has not that one.
+    """Return what the catalogue knows of one of ARTIQ's drivers, None if it is not listed.
 
     Args:
         module: Its module: "artiq.coredevice.ttl".
@@ -94,8 +106,15 @@ def artiq_driver(module: str, name: str) -> DriverFacts | None:
     entry = _catalogue().get(module, {}).get(name)
     if entry is None:
         return None
+    older = entry.get("older", {})
     methods = {
-        each: Method(each, parse_signature(text), origin=_ORIGIN) for each, text in entry["methods"].items()
+        each: Method(
+            each,
+            parse_signature(text),
+            origin=_ORIGIN,
+            older=tuple(map(parse_signature, older.get(each, ()))),
+        )
+        for each, text in entry["methods"].items()
     }
     return DriverFacts(
         name, None, _ORIGIN, methods, frozenset(entry["attributes"]), is_closed=not entry.get("open", False)

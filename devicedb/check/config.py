@@ -1,40 +1,46 @@
 """Settings of a check: from `[tool.devicedb]` in pyproject.toml, overridden by the command line."""
 
-import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from devicedb.catalogue import RELEASES
+from devicedb.drivers.catalogue import RELEASES
 from devicedb.errors import DeviceDBError
-from devicedb.rules.registry import RULES, Severity
+from devicedb.model.rule import Severity
+from devicedb.rules.registry import RULES
 from devicedb.suggest import did_you_mean
 
 
 class SettingsError(DeviceDBError):
-    """A setting, in pyproject.toml or on the command line, is not one or has a value that it cannot have."""
+    """A setting in pyproject.toml or on the command line is unknown or has an invalid value."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to check and how."""
+    """What to check, and how strictly."""
 
     select: tuple[str, ...] = ()
-    """Codes, or beginnings of codes, of the rules to run; empty: all."""
+    """Rules to run: codes or their beginnings; empty: all."""
     ignore: tuple[str, ...] = ()
-    """Codes, or beginnings of codes, of the rules not to run."""
+    """Rules not to run: codes or their beginnings."""
     fail_on: Severity = Severity.ERROR
     """The mildest severity that makes the check fail."""
     show: Severity = Severity.WARNING
     """The mildest severity that is shown."""
     artiq_release: str | None = None
-    """None: the installed one, else the newest."""
+    """None: the installed release, else the newest."""
     search_path: tuple[str, ...] = ()
-    """Folders where drivers are looked for, before Python's own path."""
+    """Folders to search for drivers, before `sys.path`."""
     experiments: tuple[str, ...] = ()
     """Folders of experiments."""
+    assume_installed: tuple[str, ...] = ()
+    """Packages of the laboratory whose imports succeed though they are not installed."""
     time_limit: float = 10.0
-    """Seconds that a file may run."""
+    """Time limit of a file, in seconds."""
+    construct: str = "no"
+    """Which local devices to construct: "no", "artiq" (drivers of ARTIQ) or "all"."""
+    artiq_python: str | None = None
+    """Interpreter that has ARTIQ, for `construct`; None: this one."""
     static: bool = False
     """Do not run the file."""
 
@@ -44,11 +50,11 @@ class Settings:
         return is_selected and not (self.ignore and code.startswith(self.ignore))
 
 
-_LISTS: Final = ("select", "ignore", "search_path", "experiments")
+_LISTS: Final = ("select", "ignore", "search_path", "experiments", "assume_installed")
 
 
 def from_table(table: dict[str, Any], origin: str, folder: Path) -> Settings:
-    """Return the settings that a `[tool.devicedb]` table writes.
+    """Return the settings of a `[tool.devicedb]` table.
 
     Args:
         table: The table; its keys are the settings' names with hyphens.
@@ -56,7 +62,7 @@ def from_table(table: dict[str, Any], origin: str, folder: Path) -> Settings:
         folder: Folder of the file: paths in it are relative to that.
 
     Raises:
-        SettingsError: A key is unknown, or its value is of the wrong kind.
+        SettingsError: A key is unknown or its value is invalid.
 
     """
     known = {each.name.replace("_", "-"): each.name for each in fields(Settings)}
@@ -74,7 +80,7 @@ def from_table(table: dict[str, Any], origin: str, folder: Path) -> Settings:
 
 
 def checked(name: str, value: Any, origin: str) -> Any:
-    """Return the value of a setting in the form that `Settings` has; SettingsError where it cannot be one."""
+    """Return a setting's value as `Settings` stores it; SettingsError if it is invalid."""
     where = f"{origin}: {name.replace('_', '-')}"
     if name in _LISTS:
         items = [value] if isinstance(value, str) else value
@@ -93,6 +99,14 @@ def checked(name: str, value: Any, origin: str) -> Any:
         if str(value) not in RELEASES:
             raise SettingsError(f"{where} must be one of {', '.join(RELEASES)}, not {value!r}")
         return str(value)
+    if name == "construct":
+        if value not in {"no", "artiq", "all"}:
+            raise SettingsError(f"{where} must be one of no, artiq, all, not {value!r}")
+        return value
+    if name == "artiq_python":
+        if not isinstance(value, str):
+            raise SettingsError(f"{where} must be the path of an interpreter, not {value!r}")
+        return value
     if name == "time_limit":
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 3600:
             raise SettingsError(f"{where} must be a number of seconds, not {value!r}")
@@ -108,6 +122,8 @@ def find(start: Path) -> Settings:
         path = folder / "pyproject.toml"
         if not path.is_file():
             continue
+        import tomllib  # the slowest import of a start, and often not needed
+
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("devicedb")
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -118,7 +134,7 @@ def find(start: Path) -> Settings:
 
 
 def override(settings: Settings, given: dict[str, Any]) -> Settings:
-    """Return the settings with what the command line gave."""
+    """Return the settings, overridden by the command line."""
     changes = {
         name: checked(name, value, "command line") for name, value in given.items() if value is not None
     }

@@ -1,25 +1,41 @@
-"""Puts a file, its run and the rules together: from a path to a report."""
+"""Runs a file, applies the rules and makes the report."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from devicedb.check.config import Settings
-from devicedb.check.facts import FileFacts
 from devicedb.check.finding import RANK, Finding, Report
 from devicedb.check.ignores import is_ignored
-from devicedb.check.laboratory import Laboratory
-from devicedb.check.located import NOWHERE, Place, decode, outline
+from devicedb.drivers.catalogue import NEWEST
 from devicedb.drivers.signatures import Drivers, installed_release
 from devicedb.drivers.sources import SourceFinder
 from devicedb.drivers.usage import DeviceUse, MethodCall, Usage, scan
 from devicedb.errors import DatabaseLoadError
-from devicedb.rules import RULES, Hit, Rule
-from devicedb.sandbox.run import Outcome, run_file
+from devicedb.model.database import CheckedDatabase
+from devicedb.model.facts import FileFacts
+from devicedb.model.fix import Repair
+from devicedb.model.located import decode
+from devicedb.model.rule import EntryCheck, Hit, Rule, Severity
+from devicedb.place import Place
+from devicedb.rules import RULES
+from devicedb.sandbox.run import Stop, run_file
+
+if TYPE_CHECKING:
+    from devicedb.check.edits import FixMaker
+
+_VARYING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\d+")
+"""Names and numbers in a message."""
+
+
+CONSTRUCT_RULE: Final = "DDB515"
+"""Not told of an entry for which another rule knows why."""
+CONSTRUCT_SECONDS: Final = 30.0
+"""Importing ARTIQ takes seconds; added to the time limit of the file."""
 
 
 @dataclass(frozen=True)
@@ -27,33 +43,36 @@ class Subject:
     """One device database to check."""
 
     path: Path
-    """The file; for standard input, the name that it goes by."""
+    """The file; for standard input, a name for it."""
     shown: str
-    """How the file is called in the report."""
+    """The file's name in the report."""
     source: Path | None = None
-    """Where the text is, if it is not in `path`."""
+    """The file that has the text, if not `path`."""
 
 
 @dataclass
 class _Sources:
-    """Lines of the files of a report, read once."""
+    """Lines of the files that findings are in; each file is read once."""
 
     shown: dict[str, str]
-    """Absolute path, how the file is called."""
+    """Absolute path -> name in the report."""
     text: dict[str, Path]
-    """Absolute path, the file that has its text, where that is another."""
+    """Absolute path -> file that has its text, if another."""
     lines: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def read(self, file: str) -> bytes:
+        return self.text.get(file, Path(file)).read_bytes()
 
     def of(self, file: str) -> list[bytes]:
         if file not in self.lines:
             try:
-                self.lines[file] = self.text.get(file, Path(file)).read_bytes().splitlines()
+                self.lines[file] = self.read(file).splitlines()
             except OSError:
                 self.lines[file] = []
         return self.lines[file]
 
     def column(self, file: str, line: int, byte: int) -> int:
-        """Column of a character, from 1, of its byte in a line."""
+        """1-based column of the character that a byte belongs to."""
         lines = self.of(file)
         text = lines[line - 1] if 0 < line <= len(lines) else b""
         return len(text[:byte].decode(errors="replace")) + 1
@@ -65,47 +84,111 @@ class _Sources:
         return self.shown[file]
 
 
+@dataclass(frozen=True)
+class Examined:
+    """The report of one device database, and what it was made from."""
+
+    report: Report
+    facts: FileFacts
+    database: CheckedDatabase | None
+    """None: the file defines no dict `device_db`."""
+
+
 def check_file(subject: Subject, settings: Settings) -> Report:
+    """Check one device database; see `examine`."""
+    return examine(subject, settings).report
+
+
+def examine(subject: Subject, settings: Settings, stop: Stop | None = None) -> Examined:
     """Check one device database.
 
+    Args:
+        subject: The database.
+        settings: What to check.
+        stop: Ends the check from another thread.
+
     Raises:
-        DatabaseLoadError: The file cannot be read at all; whatever else is wrong with it is a finding.
+        DatabaseLoadError: The file cannot be read. Any other fault of it is a finding.
+        Stopped: `stop` was set.
 
     """
     source = subject.source or subject.path
     if not source.is_file():
-        raise DatabaseLoadError(subject.shown, None, "there is no such file")
+        what = "it is no regular file" if source.exists() else "there is no such file"
+        raise DatabaseLoadError(subject.shown, None, what)
     absolute = str(subject.path.absolute())
     notes = []
     if settings.static:
         from devicedb.check.static import read_static
 
-        facts, picture = read_static(source, absolute)
+        facts = read_static(source, absolute)
         if facts.unknown:
             notes.append(
                 f"{subject.shown}: not run, so parts of it were not checked; --show info lists them (DDB011)"
             )
     else:
-        outcome = run_file(source, name=subject.path, time_limit=settings.time_limit)
-        facts, picture = facts_of(outcome, absolute, settings.time_limit), outcome.picture
-        if not outcome.is_traced:
+        facts = run_file(
+            source,
+            name=subject.path,
+            time_limit=settings.time_limit,
+            assumed=settings.assume_installed,
+            stop=stop,
+        )
+        if not facts.is_traced:
             notes.append(f"{subject.shown}: does not run instrumented; places are approximate")
     sources = _Sources({absolute: subject.shown}, {absolute: source})
     hits = list(hits_of_file(facts, settings))
-    sites = picture.get("sites", [])
-    if "root" in picture and facts.root_kind == "dict":
-        usage, usage_notes = usage_of(settings)
+    db, fixes = None, None
+    if facts.root_kind == "dict":
+        db, usage_notes = database_of(facts, settings)
         notes += usage_notes
-        lab = Laboratory(
-            root=decode(picture["root"]),
-            drivers=drivers_of(settings, str(subject.path.absolute().parent)),
-            usage=usage,
-            folder=str(subject.path.absolute().parent),
-            is_complete=facts.ended != "static" or not picture.get("incomplete"),
-        )
-        hits += hits_of(lab, settings)
-    place = partial(place_of, sites=sites, files=picture.get("files", []), default=facts.start)
-    return report(subject, hits, place, sources, notes)
+        if settings.construct != "no":
+            errors, construct_notes = construct(db, settings, stop)
+            notes += construct_notes
+            db = replace(db, constructed=errors)
+        found = list(hits_of(db, settings))
+        told = {
+            hit.entry
+            for rule, hit in found
+            if rule.code != CONSTRUCT_RULE and rule.severity is Severity.ERROR
+        }
+        hits += [each for each in found if each[0].code != CONSTRUCT_RULE or each[1].entry not in told]
+        if any(hit.repair is not None for _, hit in hits):
+            from devicedb.check.edits import FixMaker
+
+            fixes = FixMaker(facts, db, sources.read, subject.shown)
+    made = report(subject, hits, facts, sources, notes, fixes)
+    return Examined(made, facts, db)
+
+
+def database_of(facts: FileFacts, settings: Settings) -> tuple[CheckedDatabase, list[str]]:
+    """Return the database that a file defines, and notes."""
+    usage, notes = usage_of(settings)
+    folder = str(Path(facts.path).parent)
+    db = CheckedDatabase(
+        root=decode(facts.picture["root"]),
+        drivers=drivers_of(settings, folder),
+        usage=usage,
+        folder=folder,
+        is_complete=not facts.picture.get("incomplete"),
+    )
+    return db, notes
+
+
+def construct(
+    db: CheckedDatabase, settings: Settings, stop: Stop | None = None
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Construct the local devices; see `devicedb.check.construct.constructed`."""
+    from devicedb.check.construct import constructed
+
+    return constructed(
+        db,
+        settings.artiq_python or sys.executable,
+        settings.search_path,
+        settings.time_limit + CONSTRUCT_SECONDS,
+        everything=settings.construct == "all",
+        stop=stop,
+    )
 
 
 def hits_of_file(facts: FileFacts, settings: Settings) -> Iterator[tuple[Rule, Hit]]:
@@ -116,45 +199,49 @@ def hits_of_file(facts: FileFacts, settings: Settings) -> Iterator[tuple[Rule, H
                 yield rule, hit
 
 
-def hits_of(lab: Laboratory, settings: Settings) -> Iterator[tuple[Rule, Hit]]:
+def hits_of(db: CheckedDatabase, settings: Settings) -> Iterator[tuple[Rule, Hit]]:
     """Run the rules about the database and its entries."""
-    by_kind: dict[str, list[Rule]] = {}
+    by_kind: dict[str, list[tuple[Rule, EntryCheck]]] = {}
     for rule in RULES.values():
         if not settings.wants(rule.code):
             continue
         if rule.database is not None:
-            for hit in rule.database(lab):
+            for hit in rule.database(db):
                 yield rule, hit
         elif rule.entry is not None:
             for kind in rule.kinds or ("", "local", "controller", "controller_aux_target", "dummy", "alias"):
-                by_kind.setdefault(kind, []).append(rule)
-    for entry in lab.entries.values():
-        for rule in by_kind.get(entry.kind, ()):
-            if rule.entry is not None:
-                for hit in rule.entry(entry, lab):
-                    yield rule, hit
+                by_kind.setdefault(kind, []).append((rule, rule.entry))
+    for entry in db.entries.values():
+        for rule, check in by_kind.get(entry.kind, ()):
+            for hit in check(entry, db):
+                yield rule, hit
 
 
-def place_of(hit: Hit, *, sites: Sequence[Sequence[int]], files: Sequence[str], default: Place) -> Place:
-    """Return where a hit is."""
+def place_of(hit: Hit, facts: FileFacts) -> Place:
+    """Return where a hit is; the first line of the file where that is not known."""
     if isinstance(hit.site, Place):
         return hit.site
-    if hit.site == NOWHERE or hit.site >= len(sites):
-        return default
-    file, line, column, end_line, end_column = sites[hit.site]
-    return Place(files[file], line, column, end_line, end_column)
+    return facts.place(hit.site) or facts.start
 
 
 def report(
-    subject: Subject, hits: Sequence[tuple[Rule, Hit]], place: Any, sources: _Sources, notes: Sequence[str]
+    subject: Subject,
+    hits: Sequence[tuple[Rule, Hit]],
+    facts: FileFacts,
+    sources: _Sources,
+    notes: Sequence[str],
+    fixes: "FixMaker | None",
 ) -> Report:
-    """Return the report: places resolved, silenced findings dropped, in the order of the file."""
-    findings: dict[tuple[str, ...], Finding] = {}
-    repeated: dict[tuple[str, ...], int] = {}
+    """Return the report: places and fixes resolved, silenced findings removed, sorted by place."""
+    repaired: dict[Repair, set[str]] = {}
+    for _, hit in hits:
+        if hit.repair is not None:
+            repaired.setdefault(hit.repair, set()).add(hit.entry)
+    folded: dict[tuple[object, ...], list[Finding]] = {}
     text: dict[str, list[str]] = {}
     ignored = 0
     for rule, hit in hits:
-        where: Place = place(hit)
+        where = place_of(hit, facts)
         shown = sources.name(where.file)
         if shown not in text:
             text[shown] = [line.decode(errors="replace") for line in sources.of(where.file)]
@@ -172,63 +259,36 @@ def report(
             entry=hit.entry,
             message=hit.message,
             hint=hit.hint,
+            fix=fixes.fix(hit.repair, repaired[hit.repair]) if hit.repair and fixes else None,
         )
-        # One expression in a loop makes many entries: the same words about it are said once.
-        words = finding.message.replace(repr(finding.entry), "...")
-        key: tuple[str, ...] = (
-            finding.code,
-            finding.file,
-            str(finding.line),
-            str(finding.column),
-            words,
-            finding.hint,
-        )
-        repeated[key] = repeated.get(key, -1) + 1
-        findings.setdefault(key, finding)
-    for words_key, count in repeated.items():
-        if count:
-            more = f"{findings[words_key].message} (and so for {count} more made here)"
-            findings[words_key] = replace(findings[words_key], message=more)
-    ordered = sorted(findings.values(), key=lambda each: (each.file, each.line, each.column, each.code))
-    return Report((subject.shown,), tuple(ordered), ignored, text, tuple(notes))
-
-
-def facts_of(outcome: Outcome, path: str, seconds: float) -> FileFacts:
-    """Return what the run of a file told about the file itself."""
-    picture = outcome.picture
-    missing = picture.get("missing")
-    root = picture.get("root")
-    kind, place = "dict", None
-    if root is not None:
-        kind, site = outline(root)
-        if site != NOWHERE:
-            file, *where = picture["sites"][site]
-            place = Place(picture["files"][file], *where)
-    return FileFacts(
-        path=path,
-        ended=outcome.ended,
-        status=outcome.status,
-        seconds=seconds,
-        output=outcome.output,
-        error=picture.get("error"),
-        missing=tuple(missing) if missing is not None else None,
-        root_kind=kind,
-        root_place=place,
-        duplicates=tuple(picture.get("duplicates", ())),
-    )
+        # One expression in a loop makes many entries: faults that differ only in names and numbers are reported once.
+        words = _VARYING.sub("...", f"{finding.message}\n{finding.hint}")
+        folded.setdefault(
+            (rule.code, finding.severity, shown, finding.line, finding.column, words), []
+        ).append(finding)
+    findings = [replace(first, alike=tuple(rest)) for first, *rest in folded.values()]
+    findings.sort(key=lambda each: (each.file, each.line, each.column, each.code))
+    return Report((subject.shown,), tuple(findings), ignored, text, tuple(notes))
 
 
 def drivers_of(settings: Settings, folder: str) -> Drivers:
-    """Return where drivers are looked up; DatabaseLoadError where a folder of the settings is not there."""
+    """Return the driver look-up; DatabaseLoadError if a folder of `search-path` does not exist."""
     for each in settings.search_path:
         if not Path(each).is_dir():
             raise DatabaseLoadError(each, None, "there is no such folder of drivers (search-path)")
     folders = (folder, *settings.search_path, *(each for each in sys.path if each))
-    return Drivers(settings.artiq_release or installed_release(), SourceFinder(folders))
+    installed = installed_release()
+    release = settings.artiq_release or installed or NEWEST
+    return Drivers(
+        release,
+        is_certain=settings.artiq_release is not None or installed is not None,
+        is_installed=installed == release,
+        finder=SourceFinder(folders),
+    )
 
 
 def usage_of(settings: Settings) -> tuple[Usage | None, list[str]]:
-    """Return what the experiments ask for, and notes about what was left alone."""
+    """Return the devices and methods that experiments use, and notes about what was skipped."""
     if not settings.experiments:
         return None, []
     uses: list[DeviceUse] = []
@@ -250,7 +310,7 @@ def usage_of(settings: Settings) -> tuple[Usage | None, list[str]]:
 
 
 def visible(report: Report, settings: Settings) -> Report:
-    """Return the report without what is milder than the settings ask to see."""
+    """Return the report without findings below the severity to show."""
     limit = min(RANK[settings.show], RANK[settings.fail_on])
     kept = tuple(finding for finding in report.findings if RANK[finding.severity] >= limit)
     return replace(report, findings=kept)

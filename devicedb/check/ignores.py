@@ -8,7 +8,7 @@ COMMENT: Final = re.compile(r"#\s*ddb:\s*ignore(?:\[(?P<codes>[A-Za-z0-9_,\s]*)\
 
 
 def is_ignored(code: str, lines: Sequence[str], numbers: Sequence[int]) -> bool:
-    """Return whether a comment at the end of one of some lines silences a rule.
+    """Return whether a comment at the end of one of the lines silences a rule.
 
     Args:
         code: The rule.

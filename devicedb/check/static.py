@@ -1,21 +1,22 @@
-"""Reads a device database without running it: what its source writes plainly, and what it does not.
+"""Reads a device database without running it.
 
-The result is a picture as the child process draws it; what only running would tell is UNKNOWN in it.
+The result is the same picture as the child process makes. Values that depend on running the file are UNKNOWN.
 """
 
 import ast
 from pathlib import Path
 from typing import Any, Final
 
-from devicedb.check.facts import FileFacts
-from devicedb.check.located import UNKNOWN, Place
+from devicedb.model.facts import FileFacts
+from devicedb.model.located import UNKNOWN
+from devicedb.place import Place
 from devicedb.trace.duplicates import duplicates
 
 _UNHASHABLE: Final = "a key that is computed"
 
 
-def read_static(source: Path, path: str) -> tuple[FileFacts, dict[str, Any]]:
-    """Return the facts and the picture of a file that is not run."""
+def read_static(source: Path, path: str) -> FileFacts:
+    """Return the facts of a file that is not run."""
     text = source.read_bytes()
     try:
         tree = ast.parse(text, path)
@@ -24,38 +25,35 @@ def read_static(source: Path, path: str) -> tuple[FileFacts, dict[str, Any]]:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
         message = getattr(error, "msg", None) or str(error)
         fault = {"kind": "SyntaxError", "text": message, "file": path, "line": line, "column": column}
-        return FileFacts(path, ended="static", error=fault), {}
-    reader = _Reader(path)
-    reader.module(tree)
-    picture: dict[str, Any] = {"files": [path], "sites": reader.sites}
-    kind, missing = "dict", None
-    if reader.database is None:
-        if not reader.unknown:
-            missing = tuple(sorted(reader.constants))
-    elif "d" in reader.database:
+        return FileFacts(path, ended="static", picture={"error": fault})
+    except (RecursionError, MemoryError):
+        return _unreadable(path)
+    reader = _StaticReader(path)
+    try:
+        reader.module(tree)
+    except RecursionError:
+        return _unreadable(path)
+    picture: dict[str, Any] = {"files": [path], "sites": reader.sites, "duplicates": found}
+    if reader.database is not None:
         picture |= {"root": reader.database, "incomplete": bool(reader.unknown)}
-    else:
-        kind = reader.kind
-    facts = FileFacts(
-        path,
-        ended="static",
-        missing=missing,
-        root_kind=kind,
-        duplicates=tuple(found),
-        unknown=tuple(reader.unknown),
-    )
-    return facts, picture
+    elif not reader.unknown:
+        picture["missing"] = sorted(reader.constants)
+    return FileFacts(path, ended="static", picture=picture, unknown=tuple(reader.unknown))
 
 
-class _Reader:
-    """Follows the top level of a file as far as it is plain."""
+def _unreadable(path: str) -> FileFacts:
+    unknown = ("the whole file, which is nested too deeply to be read", Place(path, 1, 0, 1, 0))
+    return FileFacts(path, ended="static", unknown=(unknown,))
+
+
+class _StaticReader:
+    """Interprets the constant assignments at the top level of a file."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.sites: list[tuple[int, int, int, int, int]] = []
         self.constants: dict[str, ast.expr] = {}
         self.database: Any = None
-        self.kind = "dict"
         self.unknown: list[tuple[str, Place]] = []
         self.containers = 0
         self.changed: frozenset[str] = frozenset()
@@ -79,13 +77,9 @@ class _Reader:
                 self.constants[target.id] = value
         elif isinstance(target, ast.Name):
             self.database = self.node(value)
-            if isinstance(self.database, list):
-                self.kind = type(self.database[0]).__name__
-            elif "o" in self.database:
+            if isinstance(self.database, dict) and "o" in self.database:
                 self.database = None
                 self.leave_out("device_db is computed", value)
-            elif "l" in self.database:
-                self.kind = self.database["k"]
         elif _is_item(target) and isinstance(self.database, dict) and "d" in self.database:
             key = self.node(target.slice)  # type: ignore[attr-defined]
             if isinstance(key, list):
@@ -126,7 +120,7 @@ class _Reader:
         pairs.append([key, value])
 
     def leave_out(self, what: str, node: ast.expr | ast.stmt) -> None:
-        """Note what running would tell."""
+        """Note a part that cannot be known without running the file."""
         self.unknown.append((what, Place(self.path, *self.sites[self.site(node)][1:])))
 
     def site(self, node: ast.expr | ast.stmt) -> int:
@@ -161,7 +155,7 @@ class _Reader:
         return {"o": [UNKNOWN.type_name, ""], "s": site}
 
     def dict_node(self, value: ast.Dict, site: int, depth: int) -> Any:
-        """Return the picture of a dict display; keys that are computed are noted and left out."""
+        """Return the picture of a dict display; computed keys are noted and left out."""
         self.containers += 1
         number = self.containers
         pairs: dict[Any, list[Any]] = {}
@@ -179,11 +173,11 @@ class _Reader:
 MUTATORS: Final = frozenset(
     "add append clear discard extend insert pop popitem remove reverse setdefault sort update".split()
 )
-"""Methods that change the object that they are called on."""
+"""Methods that modify their object."""
 
 
 def changed_names(tree: ast.Module) -> frozenset[str]:
-    """Return the names that more happens to than assignments at the top level: their values are not plain."""
+    """Return the names that are changed by more than assignments at the top level."""
     plain = {
         id(target)
         for statement in tree.body

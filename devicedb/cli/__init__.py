@@ -1,4 +1,4 @@
-"""The program `devicedb`: one module a subcommand, loaded when it is asked for."""
+"""The program `devicedb`: a module for each subcommand, imported on demand."""
 
 from devicedb.cli.main import get_argparser, main
 

@@ -1,4 +1,4 @@
-"""Shell completion of both programs: a script made of their parsers, so that completing starts no Python.
+"""Shell completion of both programs: scripts generated from their parsers, so that completion starts no Python.
 
 A program has `--print-completion SHELL`, which prints the script for bash, zsh or tcsh and ends.
 """
@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.cli.terminal import say_lines
+
 SHELLS: Final = ("bash", "zsh", "tcsh")
 FOLDERS: Final = {"DIR", "FOLDER"}
-FILES: Final = {"FILE", "PATH", ("CERT", "KEY", "PEER")}
-"""What the help calls a file or a folder."""
+FILES: Final = {"FILE", "PATH", ("CERT", "KEY", "PEER"), "RUN", "OLD", "NEW", "RUN|DATASET", "RUN|QUERY"}
+"""Metavars of options that take a file or folder."""
 _RULE: Final = re.compile(r"\s+'(?P<where>[cn]/[^/]+/)(?P<what>[^/]*)/' \\$")
-"""A rule of tcsh's `complete`: for which word, and what it may become."""
+"""A rule of tcsh's `complete`: a pattern, and the completions."""
 
 
 def add_argument(parser: argparse.ArgumentParser, package: str, subcommands: Mapping[str, str]) -> None:
@@ -32,7 +34,7 @@ def add_argument(parser: argparse.ArgumentParser, package: str, subcommands: Map
         """Prints the script and ends the program, as `--version` does."""
 
         def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, option: Any = None) -> None:
-            print(script(shell, parser.prog, package, subcommands), flush=True)
+            say_lines(script(shell, parser.prog, package, subcommands), flush=True)
             parser.exit()
 
     parser.add_argument(
@@ -40,7 +42,7 @@ def add_argument(parser: argparse.ArgumentParser, package: str, subcommands: Map
         action=Print,
         metavar="SHELL",
         choices=SHELLS,
-        help="print what makes bash, zsh or tcsh complete this program, and end",
+        help="print the completion script of this program for bash, zsh or tcsh",
     )
 
 
@@ -71,7 +73,7 @@ def script(shell: str, program: str, package: str, subcommands: Mapping[str, str
 
 
 def for_all_commands(script: str) -> str:
-    """Return a script for tcsh whose rules fit every subcommand.
+    """Return a script for tcsh with one set of rules for all subcommands.
 
     tcsh does not know subcommands: of two rules for one option, the first holds for all. So they are made one, which
     offers the choices of both, or files where one of them takes files. Words that no rule is about may be files.
@@ -94,7 +96,7 @@ def for_all_commands(script: str) -> str:
 
 
 def _prepare(parser: argparse.ArgumentParser) -> None:
-    """Say where a parser takes names of files, and write choices as shtab reads them."""
+    """Mark a parser's file options, and write choices in shtab's form."""
     import shtab
 
     for action in parser._actions:  # noqa: SLF001  argparse has no other list of what a parser takes

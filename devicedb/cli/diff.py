@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say, say_lines
 from devicedb.database import load_file
 from devicedb.diff import changes
 
@@ -19,12 +20,12 @@ def get_argparser() -> argparse.ArgumentParser:
         "moved to another host or port, aliases and targets that lead elsewhere. Comments and layout do not count.",
         epilog="examples:\n  devicedb diff device_db.py new/device_db.py\n"
         "  devicedb diff old.py device_db.py --format json\n\n"
-        "Exit status: 0 no difference, 1 some, 2 a database could not be loaded.",
+        "Exit status: 0 no differences, 1 differences, 2 a database cannot be loaded.",
     )
     parser.add_argument("old", metavar="OLD", type=Path, help="device database before")
     parser.add_argument("new", metavar="NEW", type=Path, help="device database after")
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="form of the list (default: %(default)s)"
+        "--format", choices=("text", "json"), default="text", help="output format (default: %(default)s)"
     )
     return parser
 
@@ -34,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = get_argparser().parse_args(argv)
     found = list(changes(load_file(arguments.old).raw, load_file(arguments.new).raw))
     if arguments.format == "json":
-        print(json.dumps({"changes": [asdict(each) for each in found]}, indent=2))
+        say_lines(json.dumps({"changes": [asdict(each) for each in found]}, indent=2))
     else:
-        print("".join(f"{each}\n" for each in found), end="")
+        for each in found:
+            say(each)
     return 1 if found else 0

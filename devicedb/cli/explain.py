@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say_lines
 from devicedb.errors import DeviceDBError
 from devicedb.rules import RULES
 from devicedb.rules.reference import as_markdown, as_text
@@ -11,7 +12,7 @@ from devicedb.suggest import did_you_mean
 
 
 class UnknownRuleError(DeviceDBError):
-    """A code was asked for that no rule has."""
+    """No rule has that code."""
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = get_argparser().parse_args(argv)
     rules = [RULES[code] for code in sorted(RULES)]
     if arguments.markdown:
-        print(as_markdown(rules), end="")
+        say_lines(as_markdown(rules), end="")
         return 0
     codes = [code.upper() for code in arguments.codes]
     for code in codes:
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
             )
     wanted = [rule for rule in rules if arguments.all or (codes and rule.code.startswith(tuple(codes)))]
     if wanted:
-        print("\n".join(as_text(rule) for rule in wanted), end="")
+        say_lines("\n".join(as_text(rule) for rule in wanted), end="")
     else:
-        print("".join(f"{rule.code}  {rule.severity:8} {rule.summary}\n" for rule in rules), end="")
+        say_lines("".join(f"{rule.code}  {rule.severity:8} {rule.summary}\n" for rule in rules), end="")
     return 0

@@ -1,11 +1,11 @@
-"""How `--help` is set: paragraphs as wide as the terminal, examples as they are written."""
+"""Layout of `--help`: paragraphs are wrapped, examples stay as they are."""
 
 import argparse
 import itertools
 
 
 class TextAndExamples(argparse.HelpFormatter):
-    """Wraps descriptions and epilogs to the terminal, but for indented lines, which are examples, and empty ones."""
+    """Wraps descriptions and epilogs, except indented lines (examples) and empty lines."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         filled = []

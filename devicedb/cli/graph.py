@@ -6,19 +6,20 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final
 
-from devicedb.check.output import write_whole
 from devicedb.cli.options import add_device_db, add_output
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say_lines
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
 from devicedb.graph import as_dot, as_mermaid, graph_of
+from devicedb.output import write_text
 
 DRAWING_TIMEOUT: Final = 60.0
-"""Seconds that graphviz may take."""
+"""Time limit of graphviz, in seconds."""
 
 
 class DrawingError(DeviceDBError):
-    """graphviz is not there, or did not draw."""
+    """graphviz is not installed, or failed."""
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -28,14 +29,14 @@ def get_argparser() -> argparse.ArgumentParser:
         description="Draw a device database: what each alias stands for, which controllers run on which host, what "
         "is a target of what, and which devices a local device uses.",
         epilog="examples:\n  devicedb graph\n  devicedb graph --format svg --output devices.svg\n\n"
-        "Exit status: 0 it is drawn, 2 the database could not be loaded, or the drawing not made.",
+        "Exit status: 0 drawn, 2 the database cannot be loaded or drawn.",
     )
     add_device_db(parser)
     parser.add_argument(
         "--format",
         choices=("mermaid", "dot", "svg"),
         default="mermaid",
-        help="form of the drawing; svg needs the program dot of graphviz (default: %(default)s)",
+        help="output format; svg needs graphviz (default: %(default)s)",
     )
     add_output(parser, "drawing")
     return parser
@@ -52,9 +53,9 @@ def main(argv: Sequence[str]) -> int:
         if arguments.format == "svg":
             text = drawn(text)
     if arguments.output is None:
-        print(text, end="")
+        say_lines(text, end="")
     else:
-        write_whole(arguments.output, text)
+        write_text(arguments.output, text)
     return 0
 
 
@@ -62,7 +63,7 @@ def drawn(dot: str) -> str:
     """Return the SVG that graphviz draws.
 
     Raises:
-        DrawingError: graphviz is not there, or fails.
+        DrawingError: graphviz is not installed, or fails.
 
     """
     program = shutil.which("dot")

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from devicedb.cli.program import Program
-from devicedb.errors import DeviceDBError
 
 SUBCOMMANDS: Final[dict[str, str]] = {
-    "check": "find what would fail, at the line that caused it",
-    "diff": "tell what changed in meaning between two databases",
-    "explain": "explain what a rule of the check finds and why",
+    "check": "find mistakes, with the line of each",
+    "diff": "list differences in meaning between two databases",
+    "explain": "explain a rule of the check",
     "graph": "draw devices, controllers, hosts and aliases",
+    "lsp": "serve an editor: findings, completion, quick fixes",
+    "migrate": "mend what another release of ARTIQ does not take",
     "schema": "print a JSON Schema",
-    "show": "list the devices, or show all that is known of one",
-    "stubs": "write types of devices, so that editors complete them",
+    "show": "list the devices, or show one",
+    "stubs": "write types of devices for editors",
 }
-"""Subcommand, the line that `devicedb --help` says of it."""
+"""Subcommand -> its line in `devicedb --help`."""
 
 
 def _version() -> str:
@@ -27,13 +28,12 @@ def _version() -> str:
 
 PROGRAM: Final = Program(
     name="devicedb",
-    description="Device databases of ARTIQ laboratories: what is written. It uses no network and changes nothing.",
+    description="Check, show and draw device databases of ARTIQ laboratories. Uses no network.",
     package="devicedb.cli",
     subcommands=SUBCOMMANDS,
     closing="Exit status: 0 nothing found, 1 findings or differences, 2 the command could not do its work, "
     "130 interrupted.",
     version=_version,
-    expected=lambda: (DeviceDBError,),
 )
 
 

@@ -1,17 +1,7 @@
-"""Options that several subcommands share, and the console they print to."""
+"""Options that several subcommands share."""
 
 import argparse
-import os
-import shutil
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-PIPE_WIDTH: Final = 240
-"""Columns of a table that goes to a file or a pipe: nothing that a script looks for is cut off."""
 
 
 def add_device_db(parser: argparse.ArgumentParser) -> None:
@@ -26,19 +16,10 @@ def add_device_db(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add `--output FILE` for what a command prints otherwise."""
+    """Add `--output FILE`, which replaces standard output."""
     parser.add_argument(
         "--output",
         metavar="FILE",
         type=Path,
-        help=f"write the {what} there, whole or not at all (default: standard output)",
+        help=f"write the {what} to FILE (default: standard output)",
     )
-
-
-def console() -> "Console":
-    """Return a console for standard output: as wide as the terminal, wide enough for a pipe otherwise."""
-    from rich.console import Console
-
-    known = sys.stdout.isatty() or "COLUMNS" in os.environ
-    width = shutil.get_terminal_size().columns if known else PIPE_WIDTH
-    return Console(width=width, highlight=False, markup=False)

@@ -1,12 +1,13 @@
-"""A program of subcommands: finds the one that is asked for, and turns errors that a user can act on into one line.
+"""A program of subcommands: runs one, and prints errors that a user can act on as one line.
 
 A subcommand is a module with `get_argparser() -> ArgumentParser` (its `prog` is "PROGRAM NAME") and
-`main(argv: Sequence[str]) -> int` (the exit status). It raises an expected error for whatever bad input or a bad
-peer can cause; any other exception is a fault of ours and keeps its traceback.
+`main(argv: Sequence[str]) -> int` (the exit status). Bad input and bad peers raise an `ExpectedError`;
+any other exception is a bug of ours and keeps its traceback.
 """
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from typing import Final, cast
 
 from devicedb.cli import completion
 from devicedb.cli.parser import CommandParser, with_hint
-from devicedb.cli.streams import READER_GONE, is_full, lost_output, prepare_standard_streams
+from devicedb.cli.streams import READER_GONE, is_about_a_file, is_full, lost_output, prepare_standard_streams
+from devicedb.cli.terminal import say, say_error, show_failures
+from devicedb.errors import ExpectedError
 
 INTERRUPTED: Final = 130
 
@@ -24,14 +27,12 @@ class Program:
     """A program of subcommands.
 
     Args:
-        name: What is typed.
-        description: One sentence of what it is for.
-        package: Where the subcommands are, a module of that name each.
-        subcommands: What its help says of each, by name.
-        closing: Last paragraph of its help.
+        name: Name of the program.
+        description: One sentence on its purpose.
+        package: The package of the subcommands, a module for each.
+        subcommands: Name -> line in the help.
+        closing: Last paragraph of the help.
         version: Returns the version.
-        expected: Returns the classes of errors whose text is the whole message. Asked for after an error only: they
-            may be in packages that take long to import.
 
     """
 
@@ -41,10 +42,9 @@ class Program:
     subcommands: Mapping[str, str]
     closing: str
     version: Callable[[], str]
-    expected: Callable[[], tuple[type[Exception], ...]]
 
     def argparser(self) -> argparse.ArgumentParser:
-        """Return the parser of the program itself: it knows the names of the subcommands, not their options."""
+        """Return the parser of the program, which knows the subcommands but not their options."""
         width = max(map(len, self.subcommands))
         listing = "\n".join(f"  {name:{width}}  {line}" for name, line in self.subcommands.items())
         parser = CommandParser(
@@ -57,13 +57,14 @@ class Program:
         completion.add_argument(parser, self.package, self.subcommands)
         parser.add_argument("command", metavar="COMMAND", nargs="?", help="one of the commands below")
         parser.add_argument(
-            "arguments", metavar="...", nargs=argparse.REMAINDER, help="what the command takes"
+            "arguments", metavar="...", nargs=argparse.REMAINDER, help="arguments of the command"
         )
         return parser
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run the program with `argv` (default: the process's own arguments) and return its exit status."""
         prepare_standard_streams()
+        show_failures()
         words = list(sys.argv[1:] if argv is None else argv)
         said = " ".join([self.name, *(word for word in words[:1] if word in self.subcommands)])
         try:
@@ -71,28 +72,30 @@ class Program:
             sys.stdout.flush()
             return status
         except KeyboardInterrupt:
-            print(f"{said}: interrupted", file=sys.stderr)
+            say_error(f"{said}: interrupted")
             return INTERRUPTED
         except Exception as error:
             lost = lost_output() if isinstance(error, OSError) else None
             if isinstance(lost, BrokenPipeError):
                 return READER_GONE
             if lost is not None or is_full(error):
-                message = (
-                    f"standard output or a file cannot be written: {getattr(lost or error, 'strerror', '')}"
-                )
-            elif isinstance(error, self.expected()):
+                named = getattr(error, "filename", None) if lost is None else None
+                what = os.fsdecode(named) if isinstance(named, str | bytes) else "standard output or a file"
+                message = f"{what} cannot be written: {getattr(lost or error, 'strerror', '')}"
+            elif isinstance(error, OSError) and is_about_a_file(error):
+                message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+            elif isinstance(error, ExpectedError):
                 message = str(error)
             else:
                 raise
-            print(f"{said}: error: {message}", file=sys.stderr)
+            say_error(f"{said}: error: {message}")
             return 2
 
     def _run(self, words: Sequence[str]) -> int:
         try:
             return self._dispatch(words)
         except SystemExit as end:
-            # Of argparse, after help or an error; or of rich, where nobody reads what it prints.
+            # From argparse after help or an error, or from rich if the reader of a pipe is gone.
             if isinstance(end.__context__, BrokenPipeError):
                 return READER_GONE
             if end.code is None or isinstance(end.code, int):
@@ -103,7 +106,7 @@ class Program:
         parser = self.argparser()
         options = parser.parse_args(words)
         if options.version:
-            print(f"artiq-rexec {self.version()}")
+            say(f"artiq-rexec {self.version()}")
             return 0
         known = ", ".join(self.subcommands)
         if options.command is None:

@@ -1,4 +1,4 @@
-"""What to do when a program's standard streams are closed, full, or read by nobody any more, as after `| head`."""
+"""Standard streams that are closed, full, or no longer read (`| head`)."""
 
 import errno
 import os
@@ -7,13 +7,23 @@ import sys
 from typing import Final
 
 READER_GONE: Final = 141
-"""Exit status: what a shell shows of a program that a closed pipe has ended."""
+"""Exit status of a program that SIGPIPE has ended, as a shell shows it."""
 
+_REFUSALS: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EACCES", "EBUSY", "EDQUOT", "EEXIST", "EFBIG", "EIO", "EISDIR", "ELOOP", "EMFILE", "EMLINK", "ENAMETOOLONG",
+        "ENFILE", "ENODEV", "ENOENT", "ENOSPC", "ENOTDIR", "ENOTEMPTY", "ENXIO", "EOPNOTSUPP", "EPERM", "EROFS",
+        "ESTALE", "ETXTBSY", "EXDEV",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+"""Errors of file systems that a user can do something about."""
 _MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 def prepare_standard_streams() -> None:
-    """Make standard streams that nothing can go wrong with: none is missing, and none refuses a character.
+    """Replace missing standard streams, and make all of them accept every character.
 
     A program that was started with closed ones (`>&-`) gets some that lead nowhere: the next file that is opened would
     otherwise take the number of a closed stream, and a result file would be the standard output of every process that
@@ -36,31 +46,37 @@ def prepare_standard_streams() -> None:
 
 
 def lost_output() -> OSError | None:
-    """Return why standard output takes nothing more, None if it does; what was still to be written is then dropped.
+    """Return why standard output fails, None if it works. Unwritten output is dropped if it fails.
 
-    An error that came before does not tell: it may have been of any other file or connection of the program.
+    The exception that ended the program does not tell, because it may be about another file or connection.
     """
     try:
         output = sys.stdout.fileno()
     except OSError:
-        return None  # something else than a file, where no output is lost
+        return None  # not a file: no output can be lost
     lost: OSError | None = None
     try:
         sys.stdout.flush()
     except OSError as error:
-        lost = error
+        # Windows says EINVAL of a pipe whose reader is gone.
+        lost = BrokenPipeError() if os.name == "nt" and error.errno == errno.EINVAL else error
     else:
-        if _is_broken(output):  # what failed before may have been dropped
+        if _is_broken(output):  # the failed output may already be dropped
             lost = BrokenPipeError()
     if lost is not None:
-        # The interpreter flushes once more at its end, and would complain.
+        # The interpreter flushes again at exit, and would print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return lost
 
 
 def is_full(error: Exception) -> bool:
-    """Return whether a write failed because there is no space: what failed is not always tried again by a flush."""
+    """Return whether a write failed for lack of space; a later flush does not always fail again."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_about_a_file(error: OSError) -> bool:
+    """Return whether an error names a file, and why the file system refuses what was asked."""
+    return isinstance(error.filename, str | bytes) and error.errno in _REFUSALS
 
 
 def _is_broken(pipe: int) -> bool:

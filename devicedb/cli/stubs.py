@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from devicedb.check.config import find
 from devicedb.check.engine import drivers_of
-from devicedb.check.output import write_whole
 from devicedb.cli.options import add_device_db, add_output
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say_lines
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
+from devicedb.output import write_text
 from devicedb.stubs import stub
 
 
 class StubNameError(DeviceDBError):
-    """A name that was given for a class is none."""
+    """A name given for a class is not a valid one."""
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -28,7 +29,7 @@ def get_argparser() -> argparse.ArgumentParser:
         epilog="example:\n  devicedb stubs --output lab.pyi\n"
         "  # lab.py beside it, for when experiments run:\n"
         "  from rexec.experiment import EnvExperiment as LabExperiment\n\n"
-        "Exit status: 0 it is written, 2 the database could not be loaded, or the stub not written.",
+        "Exit status: 0 written, 2 the database cannot be loaded or the stub cannot be written.",
     )
     add_device_db(parser)
     add_output(parser, "stub")
@@ -36,7 +37,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "--base",
         metavar="MODULE.CLASS",
         default="rexec.experiment.EnvExperiment",
-        help="what experiments derive from (default: %(default)s)",
+        help="base class of the experiments (default: %(default)s)",
     )
     parser.add_argument(
         "--class",
@@ -62,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     finder = drivers_of(find(folder), str(folder)).finder
     text = stub(database.raw, str(folder), finder, arguments.base, arguments.class_name)
     if arguments.output is None:
-        print(text, end="")
+        say_lines(text, end="")
     else:
-        write_whole(arguments.output, text)
+        write_text(arguments.output, text)
     return 0

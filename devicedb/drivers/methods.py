@@ -14,7 +14,7 @@ _KINDS: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 OPEN: Final = Signature(
     [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
 )
-"""Of a method of which only the name is known."""
+"""Signature of a method whose name alone is known."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Method:
         origin: Where that is known from, for people: "controller.py:41".
         is_coroutine: Whether it is awaited.
         while_busy: Whether it is answered while another call runs.
+        older: Signatures of older releases of the driver that take other calls.
 
     """
 
@@ -37,6 +38,7 @@ class Method:
     origin: str = ""
     is_coroutine: bool = False
     while_busy: bool = False
+    older: tuple[Signature, ...] = ()
 
     @property
     def returns(self) -> str | None:
@@ -55,7 +57,7 @@ class DriverFacts:
         origin: The file that says so; empty where nothing is known.
         methods: Its public methods.
         attributes: Its further public attributes, as far as its source shows them.
-        is_closed: Whether it has surely no other methods.
+        is_closed: Whether this is certainly the whole list of methods.
 
     """
 
@@ -68,7 +70,7 @@ class DriverFacts:
 
 
 class WrittenDefault:
-    """A default value that the source names by an expression that is not evaluated here."""
+    """A default value that is an expression; it is shown, not evaluated."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -178,7 +180,7 @@ def _text(annotation: ast.expr) -> str:
 
 
 def _decorators(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    """The last names of what decorates a function: `x.setter` is "setter"."""
+    """Last names of a function's decorators: `x.setter` gives "setter"."""
     found = set()
     for each in node.decorator_list:
         called = each.func if isinstance(each, ast.Call) else each

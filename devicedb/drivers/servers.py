@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from devicedb.drivers.sources import ClassSource, Source, SourceFinder, read
+from devicedb.drivers.sources import ClassSource, ParsedSource, SourceFinder, read
 
 REXEC_LOOP: Final = "simple_rexec_server_loop"
 """Serves remote execution beside the driver, as NAME_rexec."""
@@ -33,7 +33,7 @@ def methods_of(
 ) -> tuple[frozenset[str], str] | None:
     """Return the methods of the target that a command serves and the file of its class.
 
-    None where the source is not found or does not say it plainly.
+    None if the source is not found, or the target is computed.
 
     Args:
         command: The controller's command, as written.
@@ -58,19 +58,40 @@ def served_class(
 def _methods(found: ClassSource, finder: SourceFinder) -> tuple[frozenset[str], str] | None:
     names: set[str] = set()
     for each in finder.lineage(found):
-        if each is None:
-            return None
+        if each is None or each.node.decorator_list or each.node.keywords:
+            return None  # a base, a decorator or a metaclass that may add methods
         for node in ast.walk(each.node):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 names.add(node.name)
+            elif isinstance(node, ast.Call) and _last_name(node.func) in {"setattr", "vars"}:
+                return None  # methods that are made at run time
+            elif isinstance(node, ast.Attribute) and node.attr == "__dict__":
+                return None
             elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
                 names.add(node.id if isinstance(node, ast.Name) else node.attr)
-    if "__getattr__" in names or "__getattribute__" in names:
+        names |= _set_outside(each)
+    if "*" in names or "__getattr__" in names or "__getattribute__" in names:
         return None
     return frozenset(names), found.source.path
 
 
-def program_source(command: str, folder: str, finder: SourceFinder) -> Source | None:
+def _set_outside(found: ClassSource) -> set[str]:
+    """Attributes of a class that its module sets after the class statement; "*" if their names are computed."""
+    names: set[str] = set()
+    for node in ast.walk(found.source.tree):
+        if isinstance(node, ast.Call) and _last_name(node.func) == "setattr" and len(node.args) == 3:
+            owner, name = node.args[:2]
+            if isinstance(owner, ast.Name) and owner.id == found.node.name:
+                names.add(
+                    name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else "*"
+                )
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id == found.node.name:
+                names.add(node.attr)
+    return names
+
+
+def program_source(command: str, folder: str, finder: SourceFinder) -> ParsedSource | None:
     """Return the source of the program that a command starts: `-m MODULE`, `FILE.py` or an installed script."""
     try:
         words = shlex.split(command)
@@ -95,9 +116,9 @@ def installed_scripts() -> dict[str, str]:
 
 
 def served_names(tree: ast.Module) -> tuple[str, ...]:
-    """Return the names of the targets that a server program serves, none where it does not say them plainly.
+    """Return the names of the targets that a server program serves; empty if they are computed.
 
-    Not plain is a name that is computed, and several servers with different targets.
+    Also empty if the program has several servers with different targets.
     """
     found = set()
     for call in _server_calls(tree):
@@ -128,7 +149,7 @@ def offers_option(tree: ast.Module, option: str) -> bool:
 
 
 def target_class(tree: ast.Module, target_name: str | None) -> str | None:
-    """Return the class of which a server program serves an instance under a target's name."""
+    """Return the class whose instance a server program serves under a target's name."""
     for call in _server_calls(tree):
         served = dict(_served(call))
         if target_name is None:
@@ -156,7 +177,7 @@ def _served(call: ast.Call) -> list[tuple[str, ast.expr]]:
 
 
 def _class_of(value: ast.expr, tree: ast.Module) -> str | None:
-    """The name of the class of an expression: a call of it, or a variable that only ever holds such."""
+    """Name of the class that an expression makes: a call of it, or a variable that is only assigned such calls."""
     if isinstance(value, ast.Call):
         return _last_name(value.func)
     if not isinstance(value, ast.Name):

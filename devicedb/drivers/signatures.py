@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from devicedb.catalogue import NEWEST, RELEASES, catalogue
+from devicedb.drivers.catalogue import NEWEST, RELEASES, catalogue
 from devicedb.drivers.sources import ClassSource, SourceFinder
 from devicedb.suggest import is_one_edit, nearest
 
@@ -27,7 +27,7 @@ class Signature:
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     is_open: bool = False
-    """Whether any further name is taken."""
+    """Whether it takes `**kwargs`."""
     managers: tuple[str, ...] = ()
     """Names of the first parameter, which the device manager fills: given again they are there twice."""
 
@@ -42,13 +42,13 @@ class Lookup:
     """What is known of a driver."""
 
     signature: Signature | None = None
-    """None: nothing is known of its arguments."""
+    """None: its arguments are not known."""
     releases: tuple[str, ...] = ()
-    """Releases of ARTIQ that have it, where the asked one does not."""
+    """Releases of ARTIQ that have it, if the chosen one does not."""
     missing: str = ""
-    """"module" or "class", where a module or a class of that name is known not to be there."""
+    """"module" or "class" if that one certainly does not exist."""
     near: str | None = None
-    """What was meant, most likely."""
+    """The most likely intended name."""
 
 
 @dataclass
@@ -56,6 +56,9 @@ class Drivers:
     """Looks drivers up: ARTIQ's own in the catalogue, others on a search path."""
 
     release: str = NEWEST
+    is_certain: bool = False
+    """Whether the release is named or installed, not assumed."""
+    is_installed: bool = False
     finder: SourceFinder = field(default_factory=SourceFinder)
     known: dict[tuple[str, str], Lookup] = field(default_factory=dict)
 
@@ -78,6 +81,13 @@ class Drivers:
                 return Lookup(Signature(form.required, form.optional, form.is_open, MANAGER_NAMES))
         return Lookup(releases=tuple(sorted({release for form in forms for release in form.releases})))
 
+    def taking(self, module: str, name: str, argument: str) -> tuple[str, ...]:
+        """Return the releases of ARTIQ in which a driver takes an argument."""
+        forms = catalogue().get(module, {}).get(name, ())
+        return tuple(
+            each for form in forms for each in form.releases if argument in form.required + form.optional
+        )
+
     def _in_source(self, module: str, name: str) -> Lookup:
         source = self.finder.source(module)
         if source is None:
@@ -93,8 +103,23 @@ class Drivers:
         classes = [node.name for node in source.tree.body if isinstance(node, ast.ClassDef)]
         return Lookup(missing="class", near=nearest(name, classes))
 
+    def device_arguments(self, module: str, name: str) -> frozenset[str] | None:
+        """Return the arguments that a laboratory's driver passes to the device manager; None: no source found."""
+        source = self.finder.source(module)
+        found = self.finder.find_class(source, name) if source is not None else None
+        if found is None:
+            return None
+        used: set[str] = set()
+        for each in self.finder.lineage(found):
+            if each is None:
+                continue
+            for node in each.node.body:
+                if isinstance(node, ast.FunctionDef) and node.name in {"__init__", "build"}:
+                    used |= _passed_to_manager(node)
+        return frozenset(used)
+
     def of_class(self, found: ClassSource) -> Signature | None:
-        """The constructor's signature, None where it is not in sight."""
+        """Return the constructor's signature, None if its source is not found."""
         for each in self.finder.lineage(found):
             if each is None or any("dataclass" in ast.dump(deco) for deco in each.node.decorator_list):
                 return None
@@ -105,7 +130,7 @@ class Drivers:
 
 
 def slip(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that another is one slip of.
+    """Return the known name that is one slip away.
 
     Names that differ in a number only are drivers of different chips or releases, not slips.
     """
@@ -119,7 +144,7 @@ def signature_of(arguments: ast.arguments) -> Signature | None:
     """Return what a constructor takes by name after itself and the device manager."""
     positional = [*arguments.posonlyargs, *arguments.args]
     if len(positional) < 2:
-        return None  # the manager goes into *args, or the class is no driver
+        return None  # the manager is passed in *args, or the class is not a driver
     plain = positional[1:]
     first_default = len(plain) - min(len(arguments.defaults), len(plain))
     names = [each.arg for each in plain]
@@ -131,7 +156,7 @@ def signature_of(arguments: ast.arguments) -> Signature | None:
 
 
 def _is_closed(tree: ast.Module, name: str) -> bool:
-    """Whether a module surely has no such name: it imports nothing by star and defines it nowhere."""
+    """Whether a module certainly has no such name: no star import, and no definition."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom | ast.Import) and any(
             each.name == "*" or (each.asname or each.name) == name for each in node.names
@@ -145,8 +170,8 @@ def _is_closed(tree: ast.Module, name: str) -> bool:
 
 
 @cache
-def installed_release(path: tuple[str, ...] | None = None) -> str:
-    """Return the release of the installed ARTIQ, the newest known one where there is none."""
+def installed_release(path: tuple[str, ...] | None = None) -> str | None:
+    """Return the release of the installed ARTIQ, None if there is none or an unknown one."""
     folders: Sequence[str] = sys.path if path is None else path
     for folder in folders:
         try:
@@ -157,4 +182,24 @@ def installed_release(path: tuple[str, ...] | None = None) -> str:
             found = re.match(r"artiq-(\d+)\.", each)
             if found and found[1] in RELEASES:
                 return found[1]
-    return NEWEST
+    return None
+
+
+def _passed_to_manager(constructor: ast.FunctionDef) -> set[str]:
+    """Names that a constructor passes to `get`, `get_device` or `get_desc`, also in loops over them."""
+    used: set[str] = set()
+    loops = {
+        each.target.id: each.iter.id
+        for each in ast.walk(constructor)
+        if isinstance(each, ast.For | ast.comprehension)
+        and isinstance(each.target, ast.Name)
+        and isinstance(each.iter, ast.Name)
+    }
+    for call in ast.walk(constructor):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            continue
+        if call.func.attr in {"get", "get_device", "get_desc"} and len(call.args) == 1:
+            argument = call.args[0]
+            if isinstance(argument, ast.Name):
+                used.add(loops.get(argument.id, argument.id))
+    return used

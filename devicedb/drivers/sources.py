@@ -15,7 +15,7 @@ MAX_DEPTH: Final = 8
 
 
 @dataclass(frozen=True)
-class Source:
+class ParsedSource:
     """One parsed source file."""
 
     module: str
@@ -29,7 +29,7 @@ class ClassSource:
     """A class, and the file that it is in."""
 
     node: ast.ClassDef
-    source: Source
+    source: ParsedSource
 
 
 @dataclass
@@ -37,15 +37,15 @@ class SourceFinder:
     """Reads modules from the folders of a search path; each file is read once."""
 
     folders: tuple[str, ...] = ()
-    known: dict[str, Source | None] = field(default_factory=dict)
+    known: dict[str, ParsedSource | None] = field(default_factory=dict)
 
-    def source(self, module: str) -> Source | None:
+    def source(self, module: str) -> ParsedSource | None:
         """Return the source of a module, None where it is not on the path or cannot be parsed."""
         if module not in self.known:
             self.known[module] = self._find(module)
         return self.known[module]
 
-    def _find(self, module: str) -> Source | None:
+    def _find(self, module: str) -> ParsedSource | None:
         steps = module.split(".")
         if not all(step.isidentifier() for step in steps):
             return None
@@ -56,7 +56,7 @@ class SourceFinder:
                     return read(Path(path), module, is_package=is_package)
         return None
 
-    def find_class(self, source: Source, name: str, depth: int = 0) -> ClassSource | None:
+    def find_class(self, source: ParsedSource, name: str, depth: int = 0) -> ClassSource | None:
         """Return a class that a module defines or imports from another module on the path."""
         if depth > MAX_DEPTH:
             return None
@@ -88,17 +88,17 @@ class SourceFinder:
                 yield from self.lineage(parent, depth + 1)
 
 
-def read(path: Path, module: str, *, is_package: bool = False) -> Source | None:
+def read(path: Path, module: str, *, is_package: bool = False) -> ParsedSource | None:
     """Return a parsed source file, None where it is not there, too large or no Python."""
     try:
         if path.stat().st_size > MAX_SOURCE:
             return None
-        return Source(module, str(path), ast.parse(path.read_bytes()), is_package)
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        return ParsedSource(module, str(path), ast.parse(path.read_bytes()), is_package)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
-def absolute(node: ast.ImportFrom, source: Source) -> str:
+def absolute(node: ast.ImportFrom, source: ParsedSource) -> str:
     """Return the full name of the module that a `from ... import` names."""
     if not node.level:
         return node.module or ""
@@ -115,6 +115,6 @@ def python_files(folder: Path) -> Iterable[Path]:
             for name in folders
             if not name.startswith(".")
             and name != "__pycache__"
-            and not os.path.exists(os.path.join(where, name, "pyvenv.cfg"))  # False where it may not be read
+            and not os.path.exists(os.path.join(where, name, "pyvenv.cfg"))  # False if unreadable
         )
         yield from (Path(where, name) for name in sorted(files) if name.endswith(".py"))

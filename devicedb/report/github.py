@@ -3,7 +3,8 @@
 from typing import Final
 
 from devicedb.check.finding import Report
-from devicedb.rules.registry import Severity
+from devicedb.model.rule import Severity
+from devicedb.printable import LINES, printable
 
 LEVEL: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
@@ -11,7 +12,7 @@ LEVEL: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.I
 def render(report: Report) -> str:
     """Return one workflow command a finding."""
     lines = []
-    for each in report.findings:
+    for each in report.each():
         text = _data(f"{each.message}. {each.hint}" if each.hint else each.message)
         end = f",endColumn={each.end_column}" if each.end_line == each.line else ""
         where = f"file={_property(each.file)},line={each.line},endLine={each.end_line},col={each.column}{end}"
@@ -21,7 +22,7 @@ def render(report: Report) -> str:
 
 def _data(text: str) -> str:
     """Escape the message of a command, as the runner decodes it."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text, keep=LINES).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -5,7 +5,7 @@ import json
 from typing import Final
 
 from devicedb.check.finding import Report
-from devicedb.rules.registry import Severity
+from devicedb.model.rule import Severity
 
 LEVEL: Final = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.INFO: "info"}
 
@@ -14,7 +14,7 @@ def render(report: Report) -> str:
     """Return the list of issues. Fingerprints stay when lines move, so that an old issue is not a new one."""
     issues = []
     seen: dict[str, int] = {}
-    for each in report.findings:
+    for each in report.each():
         text = "\0".join((each.code, each.file, each.entry, each.message))
         again = seen[text] = seen.get(text, -1) + 1
         issues.append(

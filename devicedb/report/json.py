@@ -1,10 +1,10 @@
 """The report as one JSON object; `schemas/report.schema.json` describes it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from devicedb.check.finding import Report
+from devicedb.check.finding import Finding, Report
 
 VERSION = 1
 
@@ -13,7 +13,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     """Return the object: `version`, `findings` and `summary`."""
     return {
         "version": VERSION,
-        "findings": [asdict(finding) for finding in report.findings],
+        "findings": [_finding(each) for each in report.findings],
         "summary": {
             "files": list(report.files),
             "by_severity": report.by_severity(),
@@ -22,6 +22,12 @@ def as_dict(report: Report) -> dict[str, Any]:
             "notes": list(report.notes),
         },
     }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    facts = asdict(replace(finding, alike=()))
+    del facts["alike"]
+    return {**facts, "message": finding.text, "entries": list(finding.entries)}
 
 
 def render(report: Report) -> str:

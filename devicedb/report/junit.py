@@ -1,25 +1,21 @@
 """The report as a JUnit file: a suite for each database, a case for each finding, or one that passed."""
 
-import re
-from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from devicedb.check.finding import Finding, Report
-from devicedb.rules.registry import Severity
-
-_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold in any form."""
+from devicedb.model.rule import Severity
+from devicedb.printable import LINES, printable
 
 
 def render(report: Report) -> str:
     """Return the report as JUnit XML."""
-    total = [_case(each) for each in report.findings]
+    total = [_case(each) for each in report.each()]
     passed = [file for file in report.files if not any(each.file == file for each in report.findings)]
     total += [
         f"    <testcase classname={_attribute(file)} name={_attribute('device database')}/>\n"
         for file in passed
     ]
-    failures = sum(each.severity is Severity.ERROR for each in report.findings)
+    failures = sum(each.severity is Severity.ERROR for each in report.each())
     counts = f'tests="{len(total)}" failures="{failures}" errors="0"'
     cases = "".join(total)
     return (
@@ -44,8 +40,8 @@ def _case(finding: Finding) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_FORBIDDEN.sub("?", text))
+    return escape(printable(text, keep=LINES))
 
 
 def _attribute(text: str) -> str:
-    return quoteattr(_FORBIDDEN.sub("?", text))
+    return quoteattr(printable(text, keep=LINES))

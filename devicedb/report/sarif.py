@@ -5,7 +5,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from devicedb.check.finding import Finding, Report
-from devicedb.rules.registry import RULES, Severity
+from devicedb.model.fix import Fix
+from devicedb.model.rule import Severity
+from devicedb.rules.registry import RULES
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVEL: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
@@ -21,7 +23,7 @@ def render(report: Report) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(each, codes.index(each.code)) for each in report.findings],
+        "results": [_result(each, codes.index(each.code)) for each in report.each()],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
@@ -46,16 +48,43 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
     }
     location: dict[str, Any] = {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(finding.file.replace("\\", "/"))},
+            "artifactLocation": {"uri": _uri(finding.file)},
             "region": region,
         }
     }
     if finding.entry:
         location["logicalLocations"] = [{"name": finding.entry, "kind": "member"}]
-    return {
+    result = {
         "ruleId": finding.code,
         "ruleIndex": index,
         "level": LEVEL[finding.severity],
         "message": {"text": text},
         "locations": [location],
     }
+    if finding.fix is not None and finding.fix.edits:
+        result["fixes"] = [_fix(finding.fix)]
+    return result
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    replacements = [
+        {
+            "deletedRegion": {
+                "startLine": each.line,
+                "startColumn": each.column,
+                "endLine": each.end_line,
+                "endColumn": each.end_column,
+            },
+            "insertedContent": {"text": each.text},
+        }
+        for each in fix.edits
+    ]
+    artifact = {"uri": _uri(fix.edits[0].file)}
+    return {
+        "description": {"text": fix.title},
+        "artifactChanges": [{"artifactLocation": artifact, "replacements": replacements}],
+    }
+
+
+def _uri(file: str) -> str:
+    return quote(file.replace("\\", "/"))

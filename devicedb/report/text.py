@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from devicedb.check.finding import Finding, Report
-from devicedb.rules.registry import RULES, Severity
+from devicedb.model.rule import Severity
+from devicedb.printable import printable
+from devicedb.rules.registry import RULES
 
 RESET: Final = "\x1b[0m"
 BOLD: Final = "\x1b[1m"
@@ -46,14 +48,16 @@ def _paint(text: str, colour: str) -> str:
 
 def _finding(finding: Finding, report: Report, paint: Paint, is_quiet: bool) -> str:
     colour = COLOURS[finding.severity]
-    where = paint(f"{finding.file}:{finding.line}:{finding.column}", BOLD)
-    head = f"{where}: {paint(f'{finding.severity} {finding.code}', colour)} {_one_line(finding.message)}\n"
+    where = paint(f"{printable(finding.file)}:{finding.line}:{finding.column}", BOLD)
+    head = f"{where}: {paint(f'{finding.severity} {finding.code}', colour)} {printable(finding.text)}\n"
     if is_quiet:
         return head
     lines = report.sources.get(finding.file, [])
     if not 1 <= finding.line <= len(lines):
         return head + _hint(finding, "  ", paint)
-    source = lines[finding.line - 1].replace("\t", " ")
+    line = lines[finding.line - 1].replace("\t", " ")
+    # Each character keeps its column, for the caret.
+    source = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
     end = finding.end_column if finding.end_line == finding.line else len(source) + 1
     width = len(str(finding.line))
     bar = paint(f"{' ' * width} |", BLUE)
@@ -63,15 +67,11 @@ def _finding(finding: Finding, report: Report, paint: Paint, is_quiet: bool) -> 
 
 
 def _hint(finding: Finding, indent: str, paint: Paint) -> str:
-    return f"{indent}{paint('=', BLUE)} {_one_line(finding.hint)}\n" if finding.hint else ""
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n").replace("\x1b", "\\x1b")
+    return f"{indent}{paint('=', BLUE)} {printable(finding.hint)}\n" if finding.hint else ""
 
 
 def _closing(report: Report, paint: Paint) -> str:
-    notes = "".join(f"note: {_one_line(note)}\n" for note in report.notes)
+    notes = "".join(f"note: {printable(note)}\n" for note in report.notes)
     count = report.by_severity()
     parts = [
         f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in count.items() if number

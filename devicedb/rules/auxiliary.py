@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
-from devicedb.check.laboratory import Entry, Laboratory, is_known, kind_of, shown
-from devicedb.check.located import UNKNOWN
+from devicedb.model.database import CheckedDatabase, Entry, is_known, kind_of, shown
+from devicedb.model.fix import Insert, Repair
+from devicedb.model.located import UNKNOWN
 from devicedb.resolve import arrows
 from devicedb.rules.registry import Hit, Severity, entry_rule
-from devicedb.suggest import nearest
+from devicedb.rules.repairs import rename_field, rename_key, write
+from devicedb.suggest import nearest, only_candidate
 
 CAMERA = '"camera": {"type": "controller", "host": "::1", "port": 6283, "target_name": "camera"}'
 AUX = '"type": "controller_aux_target"'
@@ -25,13 +27,12 @@ def _example(fields: str, camera: str = CAMERA, more: str = "") -> str:
     "DDB301",
     Severity.ERROR,
     "aux target without target_name",
-    why="The server has several targets, that is what an aux target is for; without its name ARTIQ fails.",
+    why="ARTIQ reads `target_name` without a default: KeyError when an experiment asks for the device.",
     bad=_example('"controller": "camera"'),
     good=GOOD,
     kinds=KINDS,
 )
-def no_target_name(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """`target_name` is missing, empty or no str."""
+def no_target_name(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     value = entry.raw.get("target_name")
     if value is UNKNOWN or (isinstance(value, str) and value):
         return
@@ -44,41 +45,46 @@ def no_target_name(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     near = near or ("target" if "target" in entry.raw else None)
     hint = f'write "target_name" for "{near}"' if near else 'add "target_name"'
     site = entry.key_at(near) if near else entry.at()
-    yield Hit(
-        site, f"{entry.name!r} is an aux target without 'target_name', which ARTIQ needs", hint, entry.name
-    )
+    text = f"{entry.name!r} is an aux target without 'target_name', which ARTIQ needs"
+    repair = rename_field(entry, near, "target_name") if near else None
+    yield Hit(site, text, hint, entry.name, repair=repair)
 
 
 @entry_rule(
     "DDB302",
     Severity.ERROR,
-    "aux target of a controller that is not there",
+    "aux target of an unknown controller",
     why="Host and port are the controller's; without it there is nothing to connect to.",
     bad=_example('"controller": "camrea", "target_name": "camera_rexec"'),
     good=GOOD,
     kinds=KINDS,
 )
-def controller_not_there(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """The controller of an aux target is not in the database."""
+def controller_not_there(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     name = entry.text("controller")
-    if name and not lab.knows(name):
+    if name and not db.knows(name):
         text = f"{entry.name!r} belongs to the controller {name!r}, which is not in the database"
-        yield Hit(entry.at("controller"), text, lab.suggestion(name).strip(), entry.name)
+        controllers = (each for each in db.entries if _is_controller(each, db))
+        repair = write(entry.at("controller"), name, only_candidate(name, controllers))
+        yield Hit(entry.at("controller"), text, db.suggestion(name).strip(), entry.name, repair=repair)
+
+
+def _is_controller(name: str, db: CheckedDatabase) -> bool:
+    behind = db.entry_behind(name)
+    return behind is not None and behind.kind == "controller"
 
 
 @entry_rule(
     "DDB303",
     Severity.ERROR,
-    "aux target of what is no controller",
+    "aux target of an entry that is not a controller",
     why="Only a controller has host and port.",
     bad='device_db = {\n    "camera": {"type": "dummy"},\n'
     f'    "rexec": {{{AUX}, "controller": "camera", "target_name": "camera_rexec"}},\n}}\n',
     good=GOOD,
     kinds=KINDS,
 )
-def no_controller(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """The controller of an aux target is an entry of another type."""
-    behind = lab.entry_behind(entry.raw.get("controller"))
+def no_controller(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    behind = db.entry_behind(entry.raw.get("controller"))
     if behind is None or behind.kind == "controller" or not is_known(behind.raw.get("type")):
         return
     if behind.node.value is UNKNOWN:
@@ -97,14 +103,13 @@ def no_controller(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     good=GOOD,
     kinds=KINDS,
 )
-def broken_alias(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """The controller of an aux target is an alias that leads nowhere."""
+def broken_alias(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     name = entry.text("controller")
-    if not name or name not in lab.entries:
+    if not name or name not in db.entries:
         return
-    walk = lab.walk(name)
-    if walk.end is None and (walk.is_loop or lab.is_complete):
-        text = f"{entry.name!r} belongs to {name!r}, an alias that leads nowhere: {arrows(walk.chain[:8])}"
+    walk = db.walk(name)
+    if walk.end is None and (walk.is_loop or db.is_complete):
+        text = f"{entry.name!r} belongs to {name!r}, an alias that leads nowhere: {arrows(db.chain(name))}"
         yield Hit(entry.at("controller"), text, "name the entry of the controller itself", entry.name)
 
 
@@ -112,16 +117,15 @@ def broken_alias(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     "DDB305",
     Severity.ERROR,
     "controller with several targets but no target_name of its own",
-    why="An aux target means that the server has several targets. The controller's own entry then has to say which "
-    "is its own: the automatic choice works with one target only and fails with more.",
+    why="A server with an aux target has several targets. The controller's own entry must name its target, "
+    "because the automatic choice works with a single target only.",
     bad='device_db = {\n    "camera": {"type": "controller", "host": "::1", "port": 6283},\n'
     f'    "rexec": {{{AUX}, "controller": "camera", "target_name": "camera_rexec"}},\n}}\n',
     good=GOOD,
     kinds=KINDS,
 )
-def controller_without_target(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """The controller of an aux target does not name its own target."""
-    behind = lab.entry_behind(entry.raw.get("controller"))
+def controller_without_target(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    behind = db.entry_behind(entry.raw.get("controller"))
     if behind is None or behind.kind != "controller" or "target" in behind.raw:
         return
     if behind.raw.get("target_name") in (None, ""):
@@ -130,27 +134,41 @@ def controller_without_target(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
             "'target_name': the automatic choice fails"
         )
         hint = f'add "target_name" to {behind.name!r}'
+        proven = _proven_target(behind, db)
+        repair = None
+        if proven and "target_name" not in behind.raw:
+            hint = f'add "target_name": "{proven}" to {behind.name!r}'
+            repair = Repair(hint, (Insert(behind.at(), "target_name", proven),))
+        elif proven:
+            repair = write(behind.at("target_name"), "", proven) if behind.raw["target_name"] == "" else None
         near = nearest(
             "target_name", [key for key in behind.raw if isinstance(key, str) and key != "target_name"]
         )
         if "target_name" not in behind.raw and near:
-            yield Hit(behind.key_at(near), text, f'write "target_name" for "{near}"', behind.name)
+            repair = rename_key(behind.key_at(near), near, "target_name")
+            yield Hit(behind.key_at(near), text, repair.title, behind.name, repair=repair)
         else:
-            yield Hit(behind.at("target_name"), text, hint, behind.name)
+            yield Hit(behind.at("target_name"), text, hint, behind.name, repair=repair)
+
+
+def _proven_target(controller: Entry, db: CheckedDatabase) -> str | None:
+    """The target of a controller that its aux targets prove: NAME where the others are NAME_rexec."""
+    others = {entry.text("target_name") for entry in db.rexec_controllers.get(controller.name, ())}
+    stems = {each.removesuffix("_rexec") for each in others if each and each.endswith("_rexec")}
+    return stems.pop() if len(stems) == 1 and "" not in stems else None
 
 
 @entry_rule(
     "DDB306",
     Severity.WARNING,
     "aux target equal to the controller's own",
-    why="Both names then mean the same target; the further one was meant to be another.",
+    why="Both names lead to the same target; the second was probably meant to be another one.",
     bad=_example('"controller": "camera", "target_name": "camera"'),
     good=GOOD,
     kinds=KINDS,
 )
-def same_target(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """An aux target names the target that its controller's entry names."""
-    behind = lab.entry_behind(entry.raw.get("controller"))
+def same_target(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    behind = db.entry_behind(entry.raw.get("controller"))
     target = entry.text("target_name")
     if (
         behind is not None
@@ -166,14 +184,30 @@ def same_target(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     "DDB307",
     Severity.ERROR,
     "white space in a target name",
-    why="The protocol separates the target's name by white space: the server closes the connection without a word.",
+    why="The protocol ends the target's name at white space: the server closes the connection without an error.",
     bad=_example('"controller": "camera", "target_name": "camera rexec"'),
     good=GOOD,
     kinds=("controller", "controller_aux_target"),
 )
-def white_space(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A target's name holds white space."""
+def white_space(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     target = entry.text("target_name")
     if target and any(map(str.isspace, target)):
         text = f"the target name {target!r} of {entry.name!r} holds white space; no server has such a target"
         yield Hit(entry.at("target_name"), text, f"write {'_'.join(target.split())!r}", entry.name)
+
+
+@entry_rule(
+    "DDB308",
+    Severity.ERROR,
+    "target name of a controller is empty",
+    why="A client asks the server for the target with the empty name, which no server has.",
+    bad='device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "target_name": ""}}\n',
+    good='device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "target_name": "camera"}}\n',
+    kinds=("controller",),
+)
+def empty_target_name(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    if entry.raw.get("target_name") == "":
+        text = f"'target_name' of {entry.name!r} is empty; no server has such a target"
+        yield Hit(
+            entry.at("target_name"), text, "name the target, or leave it out if there is one only", entry.name
+        )

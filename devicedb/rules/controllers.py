@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from devicedb.check.laboratory import Entry, Laboratory, is_known, is_loopback
+from devicedb.model.database import CheckedDatabase, Entry, is_known, is_loopback
 from devicedb.rules.registry import Hit, Severity, database_rule, entry_rule
+from devicedb.rules.repairs import rename_key
 
 GOOD = (
     'device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "target_name": "camera"}}\n'
@@ -18,23 +19,23 @@ _CERTIFICATES = '"simple_ssl_config": {"client_cert": "c.pem", "client_key": "k.
     "DDB401",
     Severity.WARNING,
     "target written for target_name",
-    why="The manual says `target`, the code reads `target_name`: the line has no effect.",
+    why="The manual says `target`, but the code reads `target_name`: the line has no effect.",
     bad='device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "target": "camera"}}\n',
     good=GOOD,
     kinds=KINDS,
 )
-def target_for_target_name(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A controller has `target` and no `target_name`."""
+def target_for_target_name(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     if "target" in entry.raw and "target_name" not in entry.raw:
         text = f"{entry.name!r} has 'target', which nothing reads: the automatic choice of a target is made"
-        yield Hit(entry.key_at("target"), text, 'write "target_name" for "target"', entry.name)
+        repair = rename_key(entry.key_at("target"), "target", "target_name")
+        yield Hit(entry.key_at("target"), text, repair.title, entry.name, repair=repair)
 
 
 @database_rule(
     "DDB408",
     Severity.ERROR,
     "two controllers would start on one port",
-    why="The second finds the port in use, ends, and is started again for ever.",
+    why="The second one finds its port in use, exits, and is restarted forever.",
     bad="device_db = {\n"
     '    "a": {"type": "controller", "host": "::1", "port": 3286, "command": "aqctl_a -p {port}"},\n'
     '    "b": {"type": "controller", "host": "::1", "port": 3286, "command": "aqctl_b -p {port}"},\n}\n',
@@ -42,10 +43,9 @@ def target_for_target_name(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     '    "a": {"type": "controller", "host": "::1", "port": 3286, "command": "aqctl_a -p {port}"},\n'
     '    "b": {"type": "controller", "host": "::1", "port": 3287, "command": "aqctl_b -p {port}"},\n}\n',
 )
-def port_conflict(lab: Laboratory) -> Iterator[Hit]:
-    """Two ports of controllers that have commands are equal on one host."""
+def port_conflict(db: CheckedDatabase) -> Iterator[Hit]:
     taken: dict[tuple[str, int], tuple[Entry, str]] = {}
-    for entry in lab.of_kind("controller"):
+    for entry in db.of_kind("controller"):
         host = entry.text("host")
         if entry.text("command") is None or not host:
             continue
@@ -72,14 +72,13 @@ def _port(value: Any) -> int | None:
     "DDB409",
     Severity.ERROR,
     "certificate missing in simple_ssl_config",
-    why="All three are needed: each side presents a certificate and trusts exactly the other's.",
+    why="All three are needed: each side presents a certificate and trusts only the other's.",
     bad='device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283,\n'
     '    "simple_ssl_config": {"client_cert": "c.pem", "client_key": "k.pem"}}}\n',
     good=f'device_db = {{"camera": {{"type": "controller", "host": "::1", "port": 6283,\n    {_CERTIFICATES}}}}}\n',
     kinds=KINDS,
 )
-def incomplete_tls(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """`simple_ssl_config` lacks a key or has one that is no path."""
+def incomplete_tls(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     config = entry.raw.get("simple_ssl_config")
     if not isinstance(config, dict):
         return
@@ -97,7 +96,7 @@ def incomplete_tls(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     "DDB410",
     Severity.WARNING,
     "remote execution beyond this machine without TLS",
-    why="Remote execution is the right to run any code on that machine. Whoever reaches the port has it.",
+    why="Remote execution runs any code on that machine, for everyone who can reach the port.",
     bad="device_db = {\n"
     '    "camera": {"type": "controller", "host": "10.0.0.3", "port": 6283, "target_name": "camera"},\n'
     f"    {AUX},\n}}\n",
@@ -105,10 +104,9 @@ def incomplete_tls(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     '    "camera": {"type": "controller", "host": "10.0.0.3", "port": 6283, "target_name": "camera",\n'
     f"        {_CERTIFICATES}}},\n    {AUX},\n}}\n",
 )
-def open_remote_execution(lab: Laboratory) -> Iterator[Hit]:
-    """A target for remote execution is on another host and its controller has no certificates."""
-    for name, targets in lab.rexec_controllers.items():
-        controller = lab.entries[name]
+def open_remote_execution(db: CheckedDatabase) -> Iterator[Hit]:
+    for name, targets in db.rexec_controllers.items():
+        controller = db.entries[name]
         host = controller.raw.get("host")
         if is_loopback(host) or not isinstance(host, str) or not host:
             continue
@@ -123,7 +121,7 @@ def open_remote_execution(lab: Laboratory) -> Iterator[Hit]:
     "DDB411",
     Severity.INFO,
     "pings may end a controller during a long remote call",
-    why="The manager pings each controller and ends one that does not answer. A stock server answers nothing during "
+    why="The manager pings each controller and ends one that does not answer. A stock server does not answer during "
     "a call, so a call longer than ping_timer + ping_timeout ends its controller.",
     bad='device_db = {\n    "camera": {"type": "controller", "host": "::1", "port": 6283, "target_name": "camera",\n'
     '        "command": "aqctl_camera -p {port} --bind {bind}", "ping_timer": 5, "ping_timeout": 5},\n'
@@ -131,14 +129,13 @@ def open_remote_execution(lab: Laboratory) -> Iterator[Hit]:
     good='device_db = {\n    "camera": {"type": "controller", "host": "::1", "port": 6283, "target_name": "camera",\n'
     f'        "command": "aqctl_camera -p {{port}} --bind {{bind}}", "ping_timeout": 600}},\n    {AUX},\n}}\n',
 )
-def impatient_ping(lab: Laboratory) -> Iterator[Hit]:
-    """A managed controller with remote execution is pinged often."""
-    for name in lab.rexec_controllers:
-        raw = lab.entries[name].raw
+def impatient_ping(db: CheckedDatabase) -> Iterator[Hit]:
+    for name in db.rexec_controllers:
+        raw = db.entries[name].raw
         timer, timeout = raw.get("ping_timer", 30), raw.get("ping_timeout", 30)
         if raw.get("command") is None or not all(type(each) in (int, float) for each in (timer, timeout)):
             continue
         if timer + timeout < 120:
             text = f"a remote call over {timer + timeout:g} s on {name!r} may have its controller ended by the manager"
-            site = lab.entries[name].at("ping_timer" if "ping_timer" in raw else "ping_timeout")
+            site = db.entries[name].at("ping_timer" if "ping_timer" in raw else "ping_timeout")
             yield Hit(site, text, 'raise "ping_timeout", or run long work as a job', name)

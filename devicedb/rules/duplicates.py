@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from devicedb.check.facts import FileFacts
-from devicedb.check.located import Place
+from devicedb.model.facts import FileFacts
+from devicedb.place import Place
 from devicedb.rules.registry import Hit, Severity, file_rule
 
 GOOD = 'device_db = {"ttl0": {"type": "dummy"}, "ttl1": {"type": "dummy", "comment": "spare"}}\n'
@@ -20,12 +20,11 @@ def _hits(facts: FileFacts, kind: str, same: bool) -> Iterator[tuple[Place, dict
     "DDB111",
     Severity.ERROR,
     "key twice in one dict, with different values",
-    why="The last one wins silently: the first device does not exist.",
+    why="Python keeps the last value silently: the first device does not exist.",
     bad='device_db = {"ttl0": {"type": "dummy"}, "ttl0": {"type": "dummy", "comment": "spare"}}\n',
     good=GOOD,
 )
 def twice_differing(facts: FileFacts) -> Iterator[Hit]:
-    """A dict display writes one key twice with different values."""
     for place, fact in _hits(facts, "literal", False):
         text = f"{fact['key']!r} is in this dict twice, with another value in line {fact['first']}: that one is lost"
         yield Hit(place, text, "remove or rename one of them", fact["key"])
@@ -35,12 +34,11 @@ def twice_differing(facts: FileFacts) -> Iterator[Hit]:
     "DDB112",
     Severity.WARNING,
     "key twice in one dict, with equal values",
-    why="Harmless today; the day one of the two is edited it is not.",
+    why="Harmless until one of the two is edited.",
     bad='device_db = {"ttl0": {"type": "dummy"}, "ttl0": {"type": "dummy"}}\n',
     good=GOOD,
 )
 def twice_equal(facts: FileFacts) -> Iterator[Hit]:
-    """A dict display writes one key twice with equal values."""
     for place, fact in _hits(facts, "literal", True):
         text = f"{fact['key']!r} is in this dict twice, with the same value as in line {fact['first']}"
         yield Hit(place, text, "remove one of them", fact["key"])
@@ -50,12 +48,11 @@ def twice_equal(facts: FileFacts) -> Iterator[Hit]:
     "DDB113",
     Severity.WARNING,
     "name assigned again with another value",
-    why="Of two entries under one name only the later exists; more often than not the first is still in use.",
+    why="Only the later entry exists, while the first one is often still needed.",
     bad='device_db = {"ttl0": {"type": "dummy"}}\ndevice_db["ttl0"] = {"type": "dummy", "comment": "spare"}\n',
     good=GOOD,
 )
 def assigned_again(facts: FileFacts) -> Iterator[Hit]:
-    """A constant name of the database is given another value later in the file."""
     for place, fact in _hits(facts, "reassigned", False):
         text = f"{fact['key']!r} was given another value in line {fact['first']}: that one is lost"
         yield Hit(place, text, "remove or rename one of them", fact["key"])

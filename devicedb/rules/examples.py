@@ -1,4 +1,4 @@
-"""The examples of rules as files: what is run as tests, and can be tried by hand."""
+"""The examples of rules as files, for tests and to try by hand."""
 
 from pathlib import Path
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from devicedb.check.laboratory import Laboratory
 from devicedb.drivers.servers import ALWAYS, methods_of
 from devicedb.drivers.usage import VIRTUAL
+from devicedb.model.database import CheckedDatabase
 from devicedb.rules.registry import Hit, Severity, database_rule
 from devicedb.suggest import did_you_mean
 
@@ -29,37 +29,35 @@ _RUN = "\n    def run(self):\n        self.camera.{}()\n"
 @database_rule(
     "DDB601",
     Severity.ERROR,
-    "experiment asks for a device that is not there",
+    "experiment asks for an unknown device",
     why="get_device and setattr_device fail in build: the experiment cannot even be opened in the dashboard.",
     bad=_DATABASE + _experiment('        self.setattr_device("camrea")\n'),
     good=_DATABASE + _experiment(_ASK),
 )
-def unknown_device(lab: Laboratory) -> Iterator[Hit]:
-    """A name that an experiment asks for is not in the database."""
-    for use in lab.usage.uses if lab.usage is not None else ():
-        if use.name not in VIRTUAL and not lab.knows(use.name):
+def unknown_device(db: CheckedDatabase) -> Iterator[Hit]:
+    for use in db.usage.uses if db.usage is not None else ():
+        if use.name not in VIRTUAL and not db.knows(use.name):
             text = f"the experiment asks for the device {use.name!r}, which is not in the database"
-            yield Hit(use.place, text, lab.suggestion(use.name).strip(), use.name)
+            yield Hit(use.place, text, db.suggestion(use.name).strip(), use.name)
 
 
 @database_rule(
     "DDB602",
     Severity.ERROR,
     "controller has no such method",
-    why="The source of the controller's driver has no method of that name: AttributeError in the middle of a run.",
+    why="The driver's source has no method of that name: AttributeError in the middle of a run.",
     bad=_SERVED + _CONTROLLER + _experiment(_ASK + _RUN.format("snpa")),
     good=_SERVED + _CONTROLLER + _experiment(_ASK + _RUN.format("snap")),
 )
-def unknown_method(lab: Laboratory) -> Iterator[Hit]:
-    """A method that an experiment calls on a controller is not in its driver's source."""
-    if lab.usage is None:
+def unknown_method(db: CheckedDatabase) -> Iterator[Hit]:
+    if db.usage is None:
         return
-    for call in lab.usage.calls:
-        entry = lab.entry_behind(call.device)
+    for call in db.usage.calls:
+        entry = db.entry_behind(call.device)
         command = entry.text("command") if entry is not None and entry.kind == "controller" else None
         if entry is None or command is None:
             continue
-        found = methods_of(command, entry.text("target_name"), lab.folder, lab.drivers.finder)
+        found = methods_of(command, entry.text("target_name"), db.folder, db.drivers.finder)
         if found is None or call.method in found[0] | ALWAYS:
             continue
         text = f"the driver of {call.device!r} has no method {call.method!r} ({found[1]})"

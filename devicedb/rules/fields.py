@@ -1,12 +1,15 @@
 """Rules about the fields of one entry: there, of the right type, not empty."""
 
+import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
-from devicedb.check.laboratory import TYPES, Entry, Laboratory, is_known, kind_of, shown
-from devicedb.check.located import UNKNOWN
+from devicedb.model.database import TYPES, CheckedDatabase, Entry, is_known, kind_of, shown
+from devicedb.model.located import UNKNOWN
 from devicedb.rules.registry import Hit, Severity, entry_rule
-from devicedb.suggest import did_you_mean, nearest
+from devicedb.rules.repairs import rename_key, write
+from devicedb.suggest import did_you_mean, nearest, only_candidate
 
 GOOD = 'device_db = {"camera": {"type": "controller", "host": "::1", "port": 3286}}\n'
 
@@ -55,6 +58,7 @@ FORMS: Final[dict[str, dict[str, Form]]] = {
         "port_proxy": ("an int", _or_none(_is_port)),
         "environment": ("a dict", _or_none(lambda value: isinstance(value, dict))),
         "busy_limit": ("a number", _or_none(_is_number)),
+        "exclusive": ("a bool", lambda value: isinstance(value, bool)),
         **dict.fromkeys(TIMERS, ("a number", _is_number)),
     },
     "controller_aux_target": {
@@ -73,8 +77,7 @@ FORMS: Final[dict[str, dict[str, Form]]] = {
     bad='device_db = {}\ndevice_db["camera"] = {"type": "controller", "host": "::1", "port": 3286},\n',
     good=GOOD,
 )
-def neither_dict_nor_name(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """The value of a name is neither a dict nor a str."""
+def neither_dict_nor_name(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     value = entry.node.value
     if isinstance(value, dict | str) or value is UNKNOWN:
         return
@@ -90,18 +93,19 @@ def neither_dict_nor_name(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     "DDB104",
     Severity.ERROR,
     "entry without type",
-    why="ARTIQ decides by `type` what to make of an entry.",
+    why="ARTIQ chooses by `type` which device to make of an entry.",
     bad='device_db = {"camera": {"host": "::1", "port": 3286}}\n',
     good=GOOD,
 )
-def no_type(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A dict has no `type`."""
+def no_type(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     if not isinstance(entry.node.value, dict) or "type" in entry.raw:
         return
     near = nearest("type", [key for key in entry.raw if isinstance(key, str)])
     hint = f'write "type" for "{near}"' if near else f"add one of {', '.join(map(repr, TYPES))}"
     site = entry.key_at(near) if near else entry.at()
-    yield Hit(site, f"{entry.name!r} has no 'type', so no device can be made of it", hint, entry.name)
+    repair = rename_key(site, near, "type") if near else None
+    text = f"{entry.name!r} has no 'type', so no device can be made of it"
+    yield Hit(site, text, hint, entry.name, repair=repair)
 
 
 @entry_rule(
@@ -112,8 +116,7 @@ def no_type(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     bad='device_db = {"camera": {"type": "controler", "host": "::1", "port": 3286}}\n',
     good=GOOD,
 )
-def unknown_type(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """`type` is none that ARTIQ knows."""
+def unknown_type(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     if "type" not in entry.raw or entry.kind:
         return
     kind = entry.raw["type"]
@@ -125,6 +128,7 @@ def unknown_type(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
             f"{entry.name!r} has the type {shown(kind)}; ARTIQ knows {known}",
             hint,
             entry.name,
+            repair=write(entry.at("type"), kind, only_candidate(kind, TYPES)) if hint else None,
         )
 
 
@@ -137,17 +141,16 @@ def unknown_type(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     good=GOOD,
     kinds=("local", "controller", "controller_aux_target"),
 )
-def missing_field(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A field that ARTIQ needs is not there."""
+def missing_field(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for name in REQUIRED[entry.kind]:
         if name in entry.raw or name == "target_name":
             continue
         near = misspelling(name, entry)
         hint = f'write "{name}" for "{near}"' if near else f'add "{name}"'
         site = entry.key_at(near) if near else entry.at()
-        yield Hit(
-            site, f"{entry.name!r} is a {entry.kind} without {name!r}, which ARTIQ needs", hint, entry.name
-        )
+        repair = rename_key(site, near, name) if near else None
+        text = f"{entry.name!r} is a {entry.kind} without {name!r}, which ARTIQ needs"
+        yield Hit(site, text, hint, entry.name, repair=repair)
 
 
 def misspelling(name: str, entry: Entry) -> str | None:
@@ -162,18 +165,17 @@ def misspelling(name: str, entry: Entry) -> str | None:
     "DDB107",
     Severity.ERROR,
     "field of the wrong type",
-    why="The field is passed on as it is, and fails where nobody looks for the device database.",
+    why="The field is passed on unchanged and fails far from the device database.",
     bad='device_db = {"camera": {"type": "controller", "host": 1, "port": 3286}}\n',
     good=GOOD,
     kinds=("local", "controller", "controller_aux_target"),
 )
-def wrong_type(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A field is not what ARTIQ takes."""
-    raw = entry.raw
-    for name, (form, check) in FORMS[entry.kind].items():
-        if name not in raw:
+def wrong_type(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    forms = FORMS[entry.kind]
+    for name, value in entry.raw.items():
+        if name not in forms:
             continue
-        value = raw[name]
+        form, check = forms[name]
         if not check(value) and is_known(value):
             text = f"{name!r} of {entry.name!r} is {shown(value)}, a {kind_of(value)}; it must be {form}"
             yield Hit(entry.at(name), text, "", entry.name)
@@ -183,13 +185,12 @@ def wrong_type(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     "DDB108",
     Severity.ERROR,
     "required field empty",
-    why="An empty name of a host, module, class or controller leads nowhere.",
+    why="An empty host, module, class or controller name leads nowhere.",
     bad='device_db = {"camera": {"type": "controller", "host": "", "port": 3286}}\n',
     good=GOOD,
     kinds=("local", "controller", "controller_aux_target"),
 )
-def empty_field(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A required text is empty."""
+def empty_field(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for name in REQUIRED[entry.kind]:
         value = entry.raw.get(name)
         if name != "target_name" and isinstance(value, str) and not value.strip():
@@ -205,8 +206,7 @@ def empty_field(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     good=GOOD,
     kinds=("controller",),
 )
-def port_range(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A port is no TCP port."""
+def port_range(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for name in ("port", "port_proxy"):
         value = entry.raw.get(name)
         if value is not None and _is_port(value) and not 1 <= int(value) <= 65535:
@@ -218,15 +218,57 @@ def port_range(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     "DDB110",
     Severity.WARNING,
     "port is a string",
-    why="Connecting works, but it is not equal to the same port elsewhere: conflicts are not seen.",
+    why="Connecting works, but the string differs from the same number elsewhere, so conflicts go unnoticed.",
     bad='device_db = {"camera": {"type": "controller", "host": "::1", "port": "3286"}}\n',
     good=GOOD,
     kinds=("controller",),
 )
-def port_text(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A port is written in quotes."""
+def port_text(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for name in ("port", "port_proxy"):
         value = entry.raw.get(name)
         if isinstance(value, str) and _is_digits(value):
             text = f"{name!r} of {entry.name!r} is the string {value!r}"
-            yield Hit(entry.at(name), text, f"write {int(value)} without quotes", entry.name)
+            hint = f"write {int(value)} without quotes"
+            repair = write(entry.at(name), value, int(value))
+            yield Hit(entry.at(name), text, hint, entry.name, repair=repair)
+
+
+@lru_cache(4096)
+def _fault_of_module(module: str) -> str:
+    """What is wrong with the name of a module, "" if nothing. Many entries have the same one."""
+    if module.startswith("."):
+        return "is relative"
+    if "/" in module or "\\" in module:
+        return "is a path"
+    if module != module.strip() or any(map(str.isspace, module)):
+        return "holds white space"
+    if module.endswith(".py"):
+        return "is the name of a file"
+    return "" if all(module.split(".")) else "has an empty part between its dots"
+
+
+@entry_rule(
+    "DDB115",
+    Severity.ERROR,
+    "module is not a module's name",
+    why="ARTIQ imports the module by its dotted name. A path, a file name or a relative name cannot be imported.",
+    bad='device_db = {"laser": {"type": "local", "module": "lab/laser.py", "class": "Laser"}}\n',
+    good='device_db = {"laser": {"type": "local", "module": "lab.laser", "class": "Laser"}}\n',
+    kinds=("local",),
+)
+def impossible_module(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    module, name = entry.text("module"), entry.text("class")
+    if module and module.strip():
+        said = _fault_of_module(module)
+        if said:
+            better = ".".join(part for part in re.split(r"[./\\\\\s]+", module.removesuffix(".py")) if part)
+            text = f"'module' of {entry.name!r}, {module!r}, {said}; ARTIQ imports a dotted name"
+            yield Hit(entry.at("module"), text, f"write {better!r}" if better else "", entry.name)
+    if name and name.strip() and ("." in name or "(" in name or any(map(str.isspace, name))):
+        text = f"'class' of {entry.name!r}, {name!r}, is not the name of a class"
+        yield Hit(
+            entry.at("class"),
+            text,
+            f"write {name.strip().rpartition('.')[2].partition('(')[0]!r}",
+            entry.name,
+        )

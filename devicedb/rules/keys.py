@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from typing import Final
 
-from devicedb.check.laboratory import Entry, Laboratory
 from devicedb.command import placeholders
+from devicedb.model.database import CheckedDatabase, Entry
 from devicedb.rules.fields import FORMS, REQUIRED
 from devicedb.rules.registry import Hit, Severity, entry_rule
+from devicedb.rules.repairs import rename_key
 from devicedb.suggest import is_one_edit
 
 EVERYWHERE: Final = frozenset({"type", "comment", "comments", "mockmodule", "mockclass", "simulated"})
+_ELSEWHERE: Final = frozenset({"allow", "exclusive"})
+"""Keys of a controller; on another entry they have a rule of their own."""
 READ: Final[dict[str, frozenset[str]]] = {
     "local": EVERYWHERE | set(FORMS["local"]) | {"satellite_cpu_targets"},
-    "controller": EVERYWHERE | set(FORMS["controller"]) | {"command", "target", "port_control"},
+    "controller": EVERYWHERE | set(FORMS["controller"]) | {"command", "target", "port_control", "allow"},
     "controller_aux_target": EVERYWHERE | set(FORMS["controller_aux_target"]) | {"target_name"},
     "dummy": EVERYWHERE,
 }
@@ -23,6 +26,8 @@ KINDS = ("local", "controller", "controller_aux_target", "dummy")
 
 
 def _unread(entry: Entry) -> Iterator[str]:
+    if entry.raw.keys() <= READ[entry.kind]:
+        return
     used: set[str] = set()
     template = entry.text("command")
     if template is not None:
@@ -31,7 +36,7 @@ def _unread(entry: Entry) -> Iterator[str]:
         except ValueError:
             return  # a broken template has a rule of its own, and what it would read is not known
     for key in entry.raw:
-        if isinstance(key, str) and key not in READ[entry.kind] and key not in used:
+        if isinstance(key, str) and key not in READ[entry.kind] | _ELSEWHERE and key not in used:
             yield key
 
 
@@ -46,32 +51,31 @@ def _meant(key: str, entry: Entry) -> str | None:
 @entry_rule(
     "DDB701",
     Severity.WARNING,
-    "key that is one slip from a known one",
-    why="Nothing reads the key, so what it sets has no effect; one letter away it would.",
+    "misspelt key",
+    why="Nothing reads the key, so it has no effect; a known key is one letter away.",
     bad='device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "best_efort": True}}\n',
     good=GOOD,
     kinds=KINDS,
 )
-def slip(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A key that nothing reads is one edit from one that something does."""
+def slip(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for key in _unread(entry):
         meant = _meant(key, entry)
         if meant and meant not in entry.raw:
             text = f"nothing reads {key!r} of a {entry.kind}; it has no effect"
-            yield Hit(entry.key_at(key), text, f'write "{meant}" for "{key}"', entry.name)
+            repair = rename_key(entry.key_at(key), key, meant)
+            yield Hit(entry.key_at(key), text, repair.title, entry.name, repair=repair)
 
 
 @entry_rule(
     "DDB702",
     Severity.INFO,
     "key that nothing reads",
-    why="It may be a note, or it was meant to do something.",
+    why="It may be a note, or it was meant to have an effect.",
     bad='device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "rack": 3}}\n',
     good='device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "comment": "rack 3"}}\n',
     kinds=KINDS,
 )
-def unread(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A key is neither ARTIQ's nor in the command's template."""
+def unread(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for key in _unread(entry):
         meant = _meant(key, entry)
         if meant is None or (meant and meant in entry.raw):

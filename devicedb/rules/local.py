@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from devicedb.check.laboratory import Entry, Laboratory, kind_of, shown
-from devicedb.drivers.signatures import Lookup
+from devicedb.drivers.history import gone_with, replaced_by, replacement
+from devicedb.drivers.signatures import ARTIQ, Lookup
+from devicedb.model.arguments import device_names, names_in
+from devicedb.model.database import CheckedDatabase, Entry
+from devicedb.model.fix import Repair, Replace
 from devicedb.rules.registry import Hit, Severity, database_rule, entry_rule
-from devicedb.suggest import nearest
+from devicedb.rules.repairs import write
+from devicedb.suggest import is_one_edit, only_candidate
 
 KINDS = ("local",)
 CORE = (
@@ -15,41 +19,40 @@ CORE = (
 )
 
 
-def _example(*entries: str) -> str:
+def example(*entries: str) -> str:
+    """Return a database of a core device and some entries, for the examples of rules."""
     return "device_db = {\n    " + ",\n    ".join((CORE, *entries)) + ",\n}\n"
 
 
-def _ttl(
-    fields: str, name: str = "ttl0", class_: str = "TTLOut", module: str = "artiq.coredevice.ttl"
-) -> str:
+def ttl(fields: str, name: str = "ttl0", class_: str = "TTLOut", module: str = "artiq.coredevice.ttl") -> str:
+    """Return the text of the entry of a local device, for the examples of rules."""
     return (
         f'"{name}": {{"type": "local", "module": "{module}", "class": "{class_}", "arguments": {{{fields}}}}}'
     )
 
 
-GOOD = _example(_ttl('"channel": 0'))
-NAMES_A_DEVICE: Final = frozenset({"core", "host_mirny"})
-EEPROM: Final = frozenset({"sync_delay_seed", "io_update_delay"})
-"""Arguments that are a number, or "DEVICE:offset"."""
+GOOD = example(ttl('"channel": 0'))
 
 
-def _lookup(entry: Entry, lab: Laboratory) -> Lookup:
-    module, name = entry.text("module"), entry.text("class")
-    return lab.drivers.lookup(module, name) if module and name else Lookup()
+_NO_DRIVER: Final = Lookup()
+
+
+def found_driver(entry: Entry, db: CheckedDatabase) -> Lookup:
+    """Return what is known of the driver of a local device."""
+    return db.drivers.lookup(*entry.driver) if entry.driver is not None else _NO_DRIVER
 
 
 @entry_rule(
     "DDB501",
     Severity.ERROR,
     "driver misspelt",
-    why="There is no such module or class, and one that is a slip away: the import fails when the device is asked for.",
-    bad=_example(_ttl('"channel": 0', class_="TTlOut")),
+    why="The module or class does not exist, and a similar name does: the import fails when the device is asked for.",
+    bad=example(ttl('"channel": 0', class_="TTlOut")),
     good=GOOD,
     kinds=KINDS,
 )
-def driver_misspelt(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """Module or class of a driver is a slip of a known one, or its source has no such class."""
-    found = _lookup(entry, lab)
+def driver_misspelt(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    found = found_driver(entry, db)
     if not found.missing:
         return
     is_artiq = (entry.text("module") or "").startswith("artiq.coredevice.")
@@ -59,145 +62,103 @@ def driver_misspelt(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
     where = f"module {entry.raw['module']!r}" if found.missing == "class" else "ARTIQ"
     hint = f"Did you mean {found.near!r}?" if found.near else ""
     text = f"{entry.name!r}: {where} has no {found.missing} {value!r}"
-    yield Hit(entry.at(found.missing), text, hint, entry.name)
+    is_slip = found.near is not None and is_one_edit(value, found.near)
+    repair = write(entry.at(found.missing), value, found.near) if is_slip else None
+    yield Hit(entry.at(found.missing), text, hint, entry.name, repair=repair)
 
 
 @entry_rule(
     "DDB502",
-    Severity.INFO,
+    Severity.ERROR,
     "driver that this release of ARTIQ does not have",
-    why="It may be an older or newer release's, or a fork's own. Its arguments are not checked.",
-    bad=_example(_ttl('"chip_select": 1', "dac", "AD9154", "artiq.coredevice.ad9154_spi")),
+    why="The import fails when the device is asked for. It is an error if the release is named (--artiq-release, "
+    "pyproject.toml) or installed; otherwise the driver may be another release's, or a fork's.",
+    bad=example(ttl('"chip_select": 1', "dac", "AD9154", "artiq.coredevice.ad9154_spi")),
     good=GOOD,
     kinds=KINDS,
 )
-def driver_of_another_release(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """A driver in ARTIQ's name space is not in the release that is checked for."""
-    found = _lookup(entry, lab)
-    is_artiq = (entry.text("module") or "").startswith("artiq.coredevice.")
-    driver = f"{entry.raw.get('module')}.{entry.raw.get('class')}"
+def driver_of_another_release(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    found = found_driver(entry, db)
+    if entry.driver is None or not (found.releases or (found.missing and found.near is None)):
+        return
+    module, class_ = entry.driver
+    if not module.startswith(ARTIQ):
+        return
+    # If no release is named or installed, the laboratory may use an older one.
+    hint = replacement(module, class_)
+    repair = _newer_driver(entry, module, class_, db)
     if found.releases:
-        text = f"ARTIQ {lab.drivers.release} has no driver {driver}; ARTIQ {', '.join(found.releases)} has"
-        yield Hit(entry.at("module"), text, "", entry.name)
-    elif found.missing and found.near is None and is_artiq:
-        text = f"no release of ARTIQ that is known here has {driver}"
-        yield Hit(entry.at(found.missing), text, "", entry.name)
+        went = gone_with(found.releases, db.drivers.release)
+        text = f"{entry.name!r}: ARTIQ {db.drivers.release} has no driver {module}.{class_}; {went}"
+        severity = None if db.drivers.is_certain else Severity.INFO
+        yield Hit(entry.at("module"), text, hint or "", entry.name, severity, repair)
+    else:
+        text = f"{entry.name!r}: no release of ARTIQ that is known here has {module}.{class_}"
+        if hint is not None:
+            text = f"{entry.name!r}: ARTIQ {db.drivers.release} has no driver {module}.{class_}; {gone_with((), '')}"
+        is_error = db.drivers.is_installed or (db.drivers.is_certain and hint is not None)
+        severity = None if is_error else Severity.INFO
+        yield Hit(entry.at(found.missing), text, hint or "", entry.name, severity, repair)
+
+
+def _newer_driver(entry: Entry, module: str, class_: str, db: CheckedDatabase) -> Repair | None:
+    """The repair to the driver that replaced one that is gone, if it takes the same arguments."""
+    new = replaced_by(module, class_)
+    signature = db.drivers.lookup(*new).signature if new and db.drivers.is_certain else None
+    if new is None or signature is None or not set(signature.required) <= entry.arguments.keys():
+        return None
+    if not entry.arguments.keys() <= set(signature.names):
+        return None
+    old = (module, class_)
+    changes = [
+        Replace(entry.at(key), value, better)
+        for key, value, better in zip(("module", "class"), old, new, strict=True)
+        if value != better
+    ]
+    return Repair(f'write "module": "{new[0]}", "class": "{new[1]}"', tuple(changes))
 
 
 @entry_rule(
     "DDB503",
     Severity.ERROR,
-    "argument names a device that is not there",
-    why="The driver asks the device manager for it, and fails with a KeyError for a name that no experiment has.",
-    bad=_example(_ttl('"channel": 0, "core_device": "kasli"')),
+    "argument names an unknown device",
+    why="The driver asks the device manager for it: KeyError for a name that no experiment mentions.",
+    bad=example(ttl('"channel": 0, "core_device": "kasli"')),
     good=GOOD,
     kinds=KINDS,
 )
-def argument_names_nothing(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """An argument that names devices names one that is not in the database."""
+def argument_names_nothing(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
+    module, class_ = entry.text("module") or "", entry.text("class") or ""
+    used = None if module.startswith(ARTIQ) else db.drivers.device_arguments(module, class_)
     for key, value in entry.arguments.items():
         if not isinstance(key, str):
             continue
-        for name, path in device_names(key, value):
-            if lab.knows(name):
+        named = device_names(key, value)
+        if used is not None and key in used:
+            named = names_in(key, value)
+        for name, path in named:
+            if db.provides(name):
                 continue
             text = f"{key!r} of {entry.name!r} names the device {name!r}, which is not in the database"
-            yield Hit(entry.at("arguments", *path), text, lab.suggestion(name).strip(), entry.name)
+            hint = db.suggestion(name).strip()
+            severity = None
+            if (
+                not module.startswith(ARTIQ)
+                and (used is None or key not in used)
+                and key not in {"core", "core_device"}
+            ):
+                # The driver is the laboratory's own: the name may be the instrument's, as its maker calls it.
+                if used is not None or not hint:
+                    continue
+                severity = Severity.WARNING
+            site = entry.at("arguments", *path)
+            meant = only_candidate(name, db.entries)
+            repair = write(site, name, meant) if name in (value, *_listed(value)) else None
+            yield Hit(site, text, hint, entry.name, severity, repair)
 
 
-def device_names(key: str, value: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Names of devices in an argument, each with its path."""
-    if key in EEPROM:
-        if isinstance(value, str) and ":" in value:
-            yield value.partition(":")[0], (key,)
-        return
-    if not (key in NAMES_A_DEVICE or key.endswith(("_device", "_devices"))):
-        return
-    values = [(value, (key,))]
-    if isinstance(value, list | tuple):
-        values = [(each, (key, index)) for index, each in enumerate(value)]  # type: ignore[misc]
-    for each, path in values:
-        # A laboratory's own driver may call /dev/ttyUSB0 or COM3:9600 a device.
-        if isinstance(each, str) and each and not any(mark in each for mark in "/\\: "):
-            yield each, path
-
-
-def _has_dict(entry: Entry) -> bool:
-    return "arguments" not in entry.raw or isinstance(entry.raw["arguments"], dict)
-
-
-@entry_rule(
-    "DDB504",
-    Severity.ERROR,
-    "unknown constructor argument",
-    why="The driver's constructor does not take it: TypeError when the device is asked for.",
-    bad=_example(_ttl('"chanel": 0, "channel": 0')),
-    good=GOOD,
-    kinds=KINDS,
-)
-def unknown_argument(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """`arguments` holds a name that the driver does not take."""
-    signature = _lookup(entry, lab).signature
-    if signature is None or signature.is_open:
-        return
-    known = (*signature.names, *signature.managers)
-    for key in entry.arguments:
-        if key in known:
-            continue
-        if not isinstance(key, str):
-            text = f"{entry.name!r}: the argument {shown(key)} is a {kind_of(key)}; names of arguments are strings"
-            yield Hit(_key_site(entry, key), text, "", entry.name)
-            continue
-        near = nearest(key, signature.names)
-        hint = f"Did you mean {near!r}?" if near else f"it takes {', '.join(signature.names) or 'none'}"
-        text = f"{entry.name!r}: {entry.raw['class']} takes no argument {key!r}"
-        yield Hit(_key_site(entry, key), text, hint, entry.name)
-
-
-@entry_rule(
-    "DDB505",
-    Severity.ERROR,
-    "constructor argument missing",
-    why="The driver's constructor has no default for it: TypeError when the device is asked for.",
-    bad=_example(_ttl("")),
-    good=GOOD,
-    kinds=KINDS,
-)
-def missing_argument(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """`arguments` lacks a name that the driver needs."""
-    signature = _lookup(entry, lab).signature
-    if signature is None or not _has_dict(entry):
-        return
-    missing = [name for name in signature.required if name not in entry.arguments]
-    if missing:
-        names = ", ".join(map(repr, missing))
-        text = f"{entry.name!r}: {entry.raw['class']} needs the argument{'s' if len(missing) > 1 else ''} {names}"
-        yield Hit(entry.at("arguments"), text, "add it to 'arguments'", entry.name)
-
-
-@entry_rule(
-    "DDB506",
-    Severity.ERROR,
-    "constructor argument given twice",
-    why="The device manager passes itself as the first argument; `arguments` gives it again: TypeError.",
-    bad=_example(_ttl('"channel": 0, "dmgr": None')),
-    good=GOOD,
-    kinds=KINDS,
-)
-def given_twice(entry: Entry, lab: Laboratory) -> Iterator[Hit]:
-    """`arguments` holds the name of the parameter that the device manager fills."""
-    signature = _lookup(entry, lab).signature
-    if signature is None:
-        return
-    for name in signature.managers:
-        if name in entry.arguments and name not in signature.names:
-            text = f"{entry.name!r}: {name!r} is what ARTIQ fills with the device manager; it would be given twice"
-            yield Hit(_key_site(entry, name), text, "remove it", entry.name)
-
-
-def _key_site(entry: Entry, key: Any) -> int:
-    node = entry.node.children.get("arguments")
-    return node.key_at(key) if node is not None else entry.at()
+def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 RTIO: Final = frozenset(
@@ -210,23 +171,24 @@ RTIO: Final = frozenset(
     "DDB507",
     Severity.WARNING,
     "different drivers on one RTIO channel",
-    why="A channel has one kind of hardware behind it, so one of the two is wrong. A counter and its input share one.",
-    bad=_example(_ttl('"channel": 4'), _ttl('"channel": 4', "spi0", "SPIMaster", "artiq.coredevice.spi2")),
-    good=_example(_ttl('"channel": 4'), _ttl('"channel": 5', "spi0", "SPIMaster", "artiq.coredevice.spi2")),
+    why="A channel drives one kind of hardware, so one entry is wrong. Only a counter and its input share a channel.",
+    bad=example(ttl('"channel": 4'), ttl('"channel": 4', "spi0", "SPIMaster", "artiq.coredevice.spi2")),
+    good=example(ttl('"channel": 4'), ttl('"channel": 5', "spi0", "SPIMaster", "artiq.coredevice.spi2")),
 )
-def shared_channel(lab: Laboratory) -> Iterator[Hit]:
-    """Devices of different classes have one RTIO channel of one core."""
+def shared_channel(db: CheckedDatabase) -> Iterator[Hit]:
     first: dict[tuple[str, int], Entry] = {}
-    for entry in lab.of_kind("local"):
+    for entry in db.of_kind("local"):
         channel = entry.arguments.get("channel")
-        if entry.text("module") not in RTIO or type(channel) is not int or entry.text("class") is None:
+        if entry.driver is None or entry.driver[0] not in RTIO or type(channel) is not int:
             continue
         core = entry.arguments.get("core_device", "core")
         if not isinstance(core, str):
             continue
-        key = (lab.walk(core).end or core, channel)
+        key = (db.walk(core).end or core, channel)
         other = first.setdefault(key, entry)
-        classes = {str(entry.raw.get("class")), str(other.raw.get("class"))}
+        if other is entry or other.driver is None:
+            continue
+        classes = {entry.driver[1], other.driver[1]}
         if len(classes) > 1 and not (
             "EdgeCounter" in classes and any(name.startswith("TTLIn") for name in classes)
         ):

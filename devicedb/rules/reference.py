@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from devicedb.rules.registry import Rule
+from devicedb.model.rule import Rule
 
 HEADER = """# Rules of `devicedb check`
 
@@ -34,7 +34,7 @@ def as_markdown(rules: Iterable[Rule]) -> str:
 
 
 def _section(rule: Rule) -> str:
-    # Plain text: a formatter of Python in Markdown would mend the bad examples.
+    # Plain text: a formatter of Python in Markdown would correct the bad examples.
     examples = "".join(
         f"{name}:\n\n```text\n{example}```\n\n" for name, example in (("Bad", rule.bad), ("Good", rule.good))
     )

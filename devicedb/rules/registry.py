@@ -1,64 +1,11 @@
-"""What a rule is, and the table of all of them."""
+"""The table of all rules, and the decorators that fill it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable
+from typing import Final
 
-if TYPE_CHECKING:
-    from devicedb.check.facts import FileFacts
-    from devicedb.check.laboratory import Entry, Laboratory
-    from devicedb.check.located import Place
+from devicedb.model.rule import DatabaseCheck, EntryCheck, FileCheck, Hit, Rule, Severity
 
-
-class Severity(StrEnum):
-    """How bad a finding is: it fails, it works but is suspicious, it is worth knowing."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-
-
-@dataclass(frozen=True)
-class Hit:
-    """What a rule has found."""
-
-    site: "int | Place"
-    """Where: a site of the database, or a place in a file."""
-    message: str
-    """What is wrong, and why it matters."""
-    hint: str = ""
-    """What to write instead."""
-    entry: str = ""
-    """Name of the entry, where there is one."""
-    severity: Severity | None = None
-    """Where it is not the rule's own."""
-
-
-EntryCheck: TypeAlias = "Callable[[Entry, Laboratory], Iterator[Hit]]"
-DatabaseCheck: TypeAlias = "Callable[[Laboratory], Iterator[Hit]]"
-FileCheck: TypeAlias = "Callable[[FileFacts], Iterator[Hit]]"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule of the catalogue.
-
-    `bad` and `good` are device databases. Lines `# file: NAME` in them begin another file of the example.
-    """
-
-    code: str
-    severity: Severity
-    summary: str
-    why: str
-    bad: str
-    good: str
-    kinds: tuple[str, ...] = ()
-    """Kinds of entries that `entry` looks at; empty: all."""
-    entry: "EntryCheck | None" = None
-    database: "DatabaseCheck | None" = None
-    file: "FileCheck | None" = None
-
+__all__ = ["RULES", "Hit", "Severity", "database_rule", "entry_rule", "file_rule"]
 
 RULES: Final[dict[str, Rule]] = {}
 """Every rule by its code. Codes are stable: a rule that goes leaves its code unused."""

@@ -1,8 +1,9 @@
 """The child process: runs one device database and writes its picture, then ends.
 
-Started by `devicedb.sandbox.run` as `python -P -c ... SOURCE NAME RESULT MODE SECONDS`, with standard output and
-error going to a file. SOURCE is read and run as the file NAME, whose folder is searched for imports. MODE is
-"traced", or "plain" for the second try of a file that does not bear instruments.
+Started by `devicedb.sandbox.run`, with standard output and error going to a file. Its arguments come by standard input,
+so that the file finds them nowhere: the source, the name that it is run under (whose folder is searched for imports),
+the file for the result, the mode ("traced", or "plain" for a file that fails when instrumented), the time limit, the
+packages to assume installed, and the lifeline to the parent.
 """
 
 import builtins
@@ -13,40 +14,75 @@ import sys
 from types import ModuleType, TracebackType
 from typing import Any, Final
 
+from devicedb.sandbox.assumed import ITERATED, assume_installed
+from devicedb.sandbox.lifeline import end_with_parent
 from devicedb.sandbox.limits import set_limits
+from devicedb.sandbox.prints import note_prints
+from devicedb.sandbox.result import pairs_file, write_result
 from devicedb.trace.imports import TracingFinder, compile_traced
+from devicedb.trace.literal import NotLiteralError, draw_literal
 from devicedb.trace.picture import Painter
-from devicedb.trace.recorder import Recorder
+from devicedb.trace.recorder import SiteRecorder
+from devicedb.trace.sites import SiteTable
 
 OURS: Final = ("devicedb", "schemas")
+OWNER: Final = os.getpid()
 
 
-def main(source: str, path: str, result: str, mode: str, seconds: str) -> None:
-    """Run the file and write the result; the process ends without running anything else of the file's."""
-    gc.disable()  # the process ends before garbage matters, and collecting costs more than all the rest
+def main() -> None:
+    """Run the file, write the result and end; exit handlers and threads of the file do not run."""
+    source, path, result, mode, seconds, assumed, inherited = json.loads(sys.stdin.buffer.readline())
+    for descriptor in inherited:
+        end_with_parent(descriptor)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    sys.argv[:] = [path]
+    gc.disable()  # the process is short-lived; collection costs more than all the rest
     limits = set_limits(float(seconds))
-    recorder = Recorder()
-    owner = os.getpid()
+    recorder = SiteRecorder()
+    prints = note_prints(path)
+    assume_installed(assumed)
     with open(source, "rb") as file:
         code = file.read()
+    is_traced = mode == "traced"
     try:
-        answer = run(code, path, recorder, is_traced=mode == "traced")
+        answer = (draw(code, path, recorder, result) if is_traced else None) or run(
+            code, path, recorder, result, is_traced=is_traced
+        )
     except BaseException as error:  # a device database may raise anything, SystemExit too
         answer = {"error": describe(error, path)}
-    if os.getpid() != owner:
-        os._exit(0)  # the file has forked; only the first process reports
+    end_if_forked()
     answer["processes"] = limits.started
+    answer["prints"] = prints
+    answer["incomplete"] = bool(ITERATED)
     answer["files"] = recorder.files
     answer["duplicates"] = recorder.duplicates
-    answer["sites"] = recorder.sites
     sys.stdout.flush()
     sys.stderr.flush()
-    with open(result, "w", encoding="utf-8") as sink:
-        sink.write(json.dumps(answer, separators=(",", ":")))
+    write_result(result, answer, recorder.sites)
     os._exit(0)  # no threads, no atexit handlers
 
 
-def run(source: bytes, path: str, recorder: Recorder, *, is_traced: bool) -> dict[str, Any]:
+def end_if_forked() -> None:
+    """End a process that the file has forked; only the first one reports."""
+    if os.getpid() != OWNER:
+        os._exit(0)
+
+
+def draw(source: bytes, path: str, recorder: SiteRecorder, result: str) -> dict[str, Any] | None:
+    """Return the picture of a file that need not be run, None for any other."""
+    sites = SiteTable()
+    try:
+        with pairs_file(result) as write:
+            root = draw_literal(source, path, sites, write)
+    except NotLiteralError:
+        return None
+    recorder.files.append(path)
+    recorder.sites = sites
+    return {"root": root}
+
+
+def run(source: bytes, path: str, recorder: SiteRecorder, result: str, *, is_traced: bool) -> dict[str, Any]:
     """Execute the file in a new module and return the picture of its `device_db`."""
     module = ModuleType(os.path.splitext(os.path.basename(path))[0])
     module.__file__ = path
@@ -62,10 +98,14 @@ def run(source: bytes, path: str, recorder: Recorder, *, is_traced: bool) -> dic
     sys.path[0] = os.path.dirname(path)
     sys.dont_write_bytecode = True
     exec(code, vars(module))  # noqa: S102  # this is what the process is for
+    end_if_forked()
     if "device_db" not in vars(module):
         names = [name for name in vars(module) if not name.startswith("__")]
         return {"missing": names[:1000]}
-    return {"root": Painter(recorder).node(vars(module)["device_db"], recorder.databases.get(0))}
+    value, site = vars(module)["device_db"], recorder.databases.get(0)
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    with pairs_file(result) as write:
+        return {"root": Painter(recorder).root(value, site, lambda pair: write([encode(pair)]))}
 
 
 def describe(error: BaseException, path: str) -> dict[str, Any]:
@@ -89,12 +129,12 @@ def describe(error: BaseException, path: str) -> dict[str, Any]:
 def _text(error: BaseException) -> str:
     try:
         return " ".join(builtins.str(error).split())[:500]
-    except Exception:  # an exception class of the laboratory may fail at its own text
+    except Exception:  # str() of the laboratory's exception may raise
         return ""
 
 
 def _place(traceback: TracebackType | None, path: str) -> tuple[str, int]:
-    """The innermost frame in the laboratory's own files."""
+    """Return the innermost frame in the laboratory's own files."""
     file, line = path, 1
     folder = os.path.dirname(path) + os.sep
     while traceback is not None:

@@ -1,25 +1,32 @@
-"""Limits that the child process sets itself, so that an accident in a device database stays in it."""
+"""Limits that the child process sets itself, so that a runaway device database harms nothing else."""
 
 import os
+import signal
 import sys
 from typing import Any, Final
 
 MAX_PROCESSES: Final = 20
-"""How many processes a device database may start: some ask git or hostname something."""
+"""Processes that a device database may start (some call git or hostname)."""
 
 MAX_MEMORY: Final = 4 * 1024**3
 MAX_FILE: Final = 1024**3
 
+WALL: Final = 10
+"""The longest time for which a file may run, in limits of its CPU time."""
+
 TOO_MANY: Final = 97
 """Exit status of a child that started too many processes."""
+
+OUT_OF_TIME: Final = -int(getattr(signal, "SIGXCPU", 0)) or None  # Windows has none
+"""Return code of a child that the system ended at its limit of CPU time."""
 
 _STARTS: Final = frozenset(
     {"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen", "os.startfile"}
 )
 
 
-class Limits:
-    """Counts the processes that are started, and ends this one when there are too many."""
+class ProcessCount:
+    """Counts started processes, and ends this one at MAX_PROCESSES."""
 
     def __init__(self) -> None:
         self.started = 0
@@ -31,13 +38,13 @@ class Limits:
             return
         self.started += 1
         if os.getpid() != self.owner or self.started > MAX_PROCESSES:
-            os._exit(TOO_MANY)  # a copy of a copy is how a bomb begins
+            os._exit(TOO_MANY)  # a child that forks again is a fork bomb
 
 
-def set_limits(seconds: float) -> Limits:
+def set_limits(seconds: float) -> ProcessCount:
     """Limit memory, the size of files, and processor time of this process and of what it starts.
 
-    Where the system has no resource limits (Windows) only the count of processes holds, and the parent's clock.
+    Windows has no resource limits: only the process count and the parent's limits of time hold there.
     """
     if sys.platform != "win32":
         import resource
@@ -51,6 +58,7 @@ def set_limits(seconds: float) -> Limits:
             _, hard = resource.getrlimit(name)
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(name, (value, hard))
-    limits = Limits()
+        signal.alarm(WALL * int(seconds) + 2)  # a parent that was killed ends nothing
+    limits = ProcessCount()
     sys.addaudithook(limits.hook)
     return limits

@@ -1,4 +1,4 @@
-"""Finds keys that a source file writes twice, which the dict that comes out no longer shows."""
+"""Finds keys that a source file writes twice; the resulting dict no longer shows them."""
 
 import ast
 from typing import Any
@@ -70,7 +70,7 @@ def _assigned(statement: ast.stmt) -> list[tuple[ast.Constant, ast.expr]]:
 def _pairs(node: ast.expr) -> list[tuple[ast.Constant, ast.expr]]:
     if not isinstance(node, ast.Dict):
         return []
-    # Within one display the last one counts; that it is there twice is another finding.
+    # Within one display the last key counts; the duplicate itself is a finding of its own.
     last: dict[str, tuple[ast.Constant, ast.expr]] = {}
     for key, value in zip(node.keys, node.values, strict=True):
         if isinstance(key, ast.Constant) and isinstance(key.value, str):

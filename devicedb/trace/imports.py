@@ -1,7 +1,6 @@
-"""Lets the laboratory's own modules, which a device database imports, run instrumented too."""
+"""Instruments the laboratory's modules that a device database imports."""
 
 import ast
-import importlib.abc
 import importlib.machinery
 import os
 import site
@@ -12,13 +11,13 @@ from typing import Any
 
 from devicedb.trace.duplicates import duplicates
 from devicedb.trace.instrument import instrument
-from devicedb.trace.recorder import Recorder
+from devicedb.trace.recorder import SiteRecorder
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Loads one source file instrumented, and never through a cache of compiled code."""
+    """Loads a source file instrumented, without a bytecode cache."""
 
-    recorder: Recorder
+    recorder: SiteRecorder
 
     def get_code(self, fullname: str) -> CodeType:
         """Compile the file anew."""
@@ -26,10 +25,10 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return compile_traced(self.get_data(path), path, self.recorder)
 
 
-class TracingFinder(importlib.abc.MetaPathFinder):
-    """Finds what Python would find, and has it instrumented where it is the laboratory's own."""
+class TracingFinder:
+    """Finds modules as Python does; those of the laboratory are loaded instrumented."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: SiteRecorder) -> None:
         self.recorder = recorder
         self.installed = _installed_folders()
 
@@ -49,15 +48,15 @@ class TracingFinder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def compile_traced(source: bytes, file: str, recorder: Recorder) -> CodeType:
-    """Compile a source file so that running it tells the recorder where values are made."""
+def compile_traced(source: bytes, file: str, recorder: SiteRecorder) -> CodeType:
+    """Compile a source file so that its run tells the recorder where values are made."""
     tree: Any = ast.parse(source, file)
     recorder.duplicates += duplicates(tree, file)
     return compile(instrument(tree, file, recorder), file, "exec", dont_inherit=True)
 
 
 def _installed_folders() -> tuple[str, ...]:
-    """Folders of what was installed rather than written by the laboratory."""
+    """Folders of installed packages."""
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     folders |= (
         {*site.getsitepackages(), site.getusersitepackages()} if hasattr(site, "getsitepackages") else set()

@@ -1,16 +1,16 @@
-"""Rewrites a syntax tree so that running it tells a `Recorder` where every value was made."""
+"""Rewrites a syntax tree so that running it tells a `SiteRecorder` where every value was made."""
 
 import ast
 from collections.abc import Callable
 from typing import Any, Final
 
-from devicedb.trace.recorder import STAR, Recorder, Slots
+from devicedb.trace.recorder import STAR, SiteRecorder, Slots
 from devicedb.trace.tags import tag
 
 _TAGGABLE: Final = (str, int, float)
 
 
-def instrument(tree: ast.Module, file: str, recorder: Recorder) -> ast.Module:
+def instrument(tree: ast.Module, file: str, recorder: SiteRecorder) -> ast.Module:
     """Return the tree rewritten; it must be compiled and run in a process where the recorder is installed."""
     recorder.files.append(file)
     rewriter = _Rewriter(recorder, len(recorder.files) - 1)
@@ -32,25 +32,16 @@ def _number(value: int, at: ast.expr | ast.stmt) -> ast.Constant:
 class _Rewriter(ast.NodeTransformer):
     """Rewrites the expressions of one file, named by its number in the recorder."""
 
-    def __init__(self, recorder: Recorder, file: int) -> None:
+    def __init__(self, recorder: SiteRecorder, file: int) -> None:
         self.recorder = recorder
         self.file = file
 
     def site(self, node: ast.expr | ast.stmt | ast.keyword) -> int:
         """Number the place of a node."""
-        sites = self.recorder.sites
-        sites.append(
-            (
-                self.file,
-                node.lineno,
-                node.col_offset,
-                node.end_lineno or node.lineno,
-                node.end_col_offset or 0,
-            )
-        )
-        return len(sites) - 1
+        end = node.end_lineno or node.lineno, node.end_col_offset or 0
+        return self.recorder.sites.append((self.file, node.lineno, node.col_offset, *end))
 
-    # What must stay as it is: doc strings, annotations, patterns, the inside of format specifications.
+    # Not rewritten: docstrings, annotations, patterns, format specifications.
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
         """Leave a doc string alone."""
@@ -106,7 +97,7 @@ class _Rewriter(ast.NodeTransformer):
         return ast.copy_location(ast.Subscript(value=table, slice=index, ctx=ast.Load()), node)
 
     def visit_Dict(self, node: ast.Dict) -> ast.expr:
-        """Note a dict display; one of constants only is built from a plan."""
+        """Note a dict display; a display of constants is built from a plan."""
         if is_literal(node):
             return self._literal(node)
         site = self.site(node)
@@ -128,7 +119,7 @@ class _Rewriter(ast.NodeTransformer):
         return _call("merged", node, _number(site, node), *parts)
 
     def visit_List(self, node: ast.List) -> ast.expr:
-        """A list of constants only is built from a plan."""
+        """Build a list of constants from a plan."""
         if isinstance(node.ctx, ast.Load) and is_literal(node):
             return self._literal(node)
         self.generic_visit(node)
@@ -142,7 +133,7 @@ class _Rewriter(ast.NodeTransformer):
         return _call("display", node, _number(site, node), node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        """Tag what an operation makes; `|` may join dicts."""
+        """Tag the result of an operation; `|` may merge dicts."""
         site = self.site(node)
         self.generic_visit(node)
         if isinstance(node.op, ast.BitOr):
@@ -156,7 +147,7 @@ class _Rewriter(ast.NodeTransformer):
         return _call("tagged", node, _number(site, node), node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        """Tag what a call returns, unless it is a value that knows its place already."""
+        """Tag the result of a call, unless it has a tag."""
         site = self.site(node)
         keyword_sites: Slots = {
             each.arg: (self.site(each), self.site(each.value)) for each in node.keywords if each.arg
@@ -223,7 +214,7 @@ class _Rewriter(ast.NodeTransformer):
         return _call("literal", node, number)
 
     def _plan(self, node: ast.expr) -> Callable[[], Any]:
-        """Return a function that builds what a literal node writes."""
+        """Return a function that builds the value of a literal node."""
         if isinstance(node, ast.Dict):
             return self._dict_plan(node)
         assert isinstance(node, ast.List | ast.Tuple)  # noqa: S101  # is_literal lets nothing else in
@@ -232,7 +223,7 @@ class _Rewriter(ast.NodeTransformer):
         return lambda: kind([value if build is None else build() for build, value in parts])
 
     def _part(self, node: ast.expr) -> tuple[Callable[[], Any] | None, Any]:
-        """A function that builds the value, or None and the value itself where that is a constant."""
+        """A function that builds the value; or None, and the constant itself."""
         if isinstance(node, ast.Constant):
             return None, tag(node.value, self.site(node)) if type(node.value) in _TAGGABLE else node.value
         if isinstance(node, ast.UnaryOp):
@@ -248,7 +239,7 @@ class _Rewriter(ast.NodeTransformer):
             build, constant = self._part(value)
             tagged = tag(key.value, self.site(key))
             if build is not None or type(constant) in (bool, type(None), bytes):
-                # What carries no site itself is found by its slot.
+                # Values without a tag are located by their slot.
                 static[key.value] = (None, self.site(value))
             parts.append((tagged, build, constant))
         slots = static or None

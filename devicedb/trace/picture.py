@@ -9,26 +9,40 @@ A node of the picture is one of
 * `{"r": number}` for a container drawn before.
 
 A site is an index into the table of sites, -1 where nothing is known.
+
+The pairs of a root that is a dict are written one a line, so that neither process holds the whole picture.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from devicedb.trace.recorder import Recorder
+from devicedb.trace.recorder import SiteRecorder, SlotSites
 from devicedb.trace.tags import PLAIN, site_of
 
 MAX_DEPTH: Final = 60
 MAX_TEXT: Final = 200
 _LARGEST: Final = 10**4000
-"""Beyond this Python refuses to write an int in decimals."""
+"""Above this, Python refuses to convert an int to decimal digits."""
 
 
 class Painter:
-    """Draws values; one for each picture, since it remembers what it has drawn."""
+    """Draws values; use one for each picture, because it remembers drawn containers."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: SiteRecorder) -> None:
         self.recorder = recorder
         self.drawn: dict[int, int] = {}
         self.kept: list[Any] = []
+
+    def root(self, value: Any, site: int | None, write: Callable[[Any], None]) -> Any:
+        """Return the node of `device_db`; the pairs of a dict are not in it, but given to `write`."""
+        if not isinstance(value, dict):
+            return self.node(value, site)
+        record = self.recorder.record(value)
+        where = record.site if record is not None else site
+        number = self._number(value)
+        for pair in self._pairs(value, record, where, 0):
+            write(pair)
+        return {"d": [], "s": _known(where), "i": number}
 
     def node(self, value: Any, site: int | None, depth: int = 0) -> Any:
         """Return the node of a value; `site` is where its container says that it was made."""
@@ -52,21 +66,27 @@ class Painter:
         where = record.site if record is not None else site
         if depth > MAX_DEPTH:
             return {"o": [type(value).__name__, "nested too deeply to be read"], "s": _known(where)}
-        number = self.drawn[id(value)] = len(self.drawn)
-        self.kept.append(value)
+        number = self._number(value)
         if not isinstance(value, dict):
             kind = next(k for k in (list, tuple, set, frozenset) if isinstance(value, k)).__name__
             children = [self.node(each, where, depth + 1) for each in value]
             return {"l": children, "k": kind, "s": _known(where), "i": number}
-        pairs = []
+        pairs = list(self._pairs(value, record, where, depth))
+        return {"d": pairs, "s": _known(where), "i": number}
+
+    def _number(self, value: Any) -> int:
+        number = self.drawn[id(value)] = len(self.drawn)
+        self.kept.append(value)
+        return number
+
+    def _pairs(
+        self, value: dict[Any, Any], record: SlotSites | None, where: int | None, depth: int
+    ) -> Iterator[list[Any]]:
         for key, child in value.items():
             key_site, value_site = record.slot(key) if record is not None else (None, None)
-            # A slot that was filled later than the dict was made says more than the key's own first place.
+            # The place of a later assignment to a slot is more useful than the key's first place.
             key_node = self.node(key, key_site if key_site is not None else where, depth + 1)
-            pairs.append(
-                [key_node, self.node(child, value_site if value_site is not None else where, depth + 1)]
-            )
-        return {"d": pairs, "s": _known(where), "i": number}
+            yield [key_node, self.node(child, value_site if value_site is not None else where, depth + 1)]
 
 
 def _known(site: int | None) -> int:
@@ -74,8 +94,8 @@ def _known(site: int | None) -> int:
 
 
 def _text(value: Any) -> str:
-    """A short text of any object; its own repr may fail."""
+    """A short text of an object; its repr may raise."""
     try:
         return repr(value)[:MAX_TEXT]
-    except Exception as error:  # whatever a laboratory's class does
+    except Exception as error:  # repr of a laboratory's class
         return f"<its repr raises {type(error).__name__}>"

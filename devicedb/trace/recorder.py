@@ -1,29 +1,30 @@
-"""What instrumented code calls: it does what the original expression did, and notes where.
+"""The functions that instrumented code calls: each does what the original expression did, and notes its place.
 
-Only dicts are recorded (entries, their arguments, the database itself); strings and numbers carry their site
-themselves, and anything else is where the container's slot says.
+Only dicts are recorded (database, entries, arguments). Strings and numbers carry their site
+themselves; other values have the site of their slot.
 """
 
 import builtins
 from collections.abc import Callable
 from typing import Any, Final
 
+from devicedb.trace.sites import SiteTable
 from devicedb.trace.tags import PLAIN, tag
 
 Slots = dict[Any, tuple[int | None, int | None]]
 """Key, the sites of its key expression and its value expression."""
 
 STAR: Final = object()
-"""Stands where a dict display has `**mapping`."""
+"""Key that stands for `**mapping` in a dict display."""
 
 
-class Record:
-    """Where a dict was made, and where each of its slots was filled."""
+class SlotSites:
+    """Sites of a dict and of its slots."""
 
     __slots__ = ("container", "site", "slots", "static")
 
     def __init__(self, container: Any, site: int, static: Slots | None = None) -> None:
-        # Holding the container keeps its id from being given to another.
+        # Keeps the container alive, so that its id is not reused.
         self.container = container
         self.site = site
         self.static = static
@@ -44,26 +45,25 @@ class Record:
         self.slots[key] = (key_site, value_site)
 
 
-class Recorder:
-    """All that is known of the values that one run has made.
+class SiteRecorder:
+    """The sites of the values that one run makes.
 
-    Sites are `(file number, line, column, end line, end column)`: lines from 1, columns from 0 in UTF-8 bytes, as
-    Python's syntax trees have them.
+    A site is a stretch of source, as Python's syntax trees have it; see `devicedb.trace.sites`.
     """
 
     def __init__(self) -> None:
         self.files: list[str] = []
-        self.sites: list[tuple[int, int, int, int, int]] = []
+        self.sites = SiteTable()
         self.constants: list[Any] = []
         self.literals: list[Callable[[], Any]] = []
         self.statics: dict[int, Slots] = {}
-        self.records: dict[int, Record] = {}
+        self.records: dict[int, SlotSites] = {}
         self.duplicates: list[dict[str, Any]] = []
         self.databases: dict[int, int] = {}
         """File number, the site of what it assigns to `device_db` last."""
 
     def install(self) -> None:
-        """Put what instrumented code calls among the builtins of this process."""
+        """Add the functions that instrumented code calls to the builtins."""
         for name in (
             "tagged",
             "display",
@@ -80,17 +80,17 @@ class Recorder:
         builtins.__ddb_constants__ = self.constants  # type: ignore[attr-defined]
         builtins.__ddb_star__ = STAR  # type: ignore[attr-defined]
 
-    def record(self, container: Any) -> Record | None:
+    def record(self, container: Any) -> SlotSites | None:
         """Return what is known of a dict."""
         return self.records.get(id(container))
 
-    def note(self, container: Any, site: int, static: Slots | None = None) -> Record:
+    def note(self, container: Any, site: int, static: Slots | None = None) -> SlotSites:
         """Note where a dict was made."""
-        record = self.records[id(container)] = Record(container, site, static)
+        record = self.records[id(container)] = SlotSites(container, site, static)
         return record
 
     def tagged(self, site: int, value: Any) -> Any:
-        """The result of a call or an operation: new strings and numbers are tagged, new dicts noted."""
+        """Tag new strings and numbers, and note new dicts, that a call or an operation returns."""
         kind = type(value)
         if kind is dict:
             if id(value) not in self.records:
@@ -190,13 +190,13 @@ class Recorder:
         for key, value in copy.items():
             self._twin(original.get(key), value, site, depth + 1)
 
-    def _inherit(self, record: Record, source: Any, keys: Any, default: int | None = None) -> None:
+    def _inherit(self, record: SlotSites, source: Any, keys: Any, default: int | None = None) -> None:
         known = self.record(source)
         for key in keys:
             key_site, value_site = known.slot(key) if known else (None, None)
             record.set(key, key_site or default, value_site or default)
 
-    def _keywords(self, record: Record, site: int, kwargs: dict[str, Any]) -> None:
+    def _keywords(self, record: SlotSites, site: int, kwargs: dict[str, Any]) -> None:
         static = self.statics.get(site) or {}
         for key in kwargs:
             key_site, value_site = static.get(key, (site, site))
@@ -204,5 +204,5 @@ class Recorder:
 
 
 def _is_iterator(value: Any) -> bool:
-    """Whether going through a value uses it up."""
+    """Whether iterating a value exhausts it."""
     return hasattr(value, "__next__")

@@ -54,9 +54,9 @@ def drivers(text: Text, entry: Written) -> Iterator[Mutant]:
     module, name = entry.constant("module"), entry.constant("class")
     if entry.kind != "local" or not isinstance(module, str) or not module.startswith(ARTIQ):
         return
-    yield text.replaced(
-        "DDB501", "module misspelt", entry.values["module"], f'"{module[:-1]}{module[-1] * 2}"'
-    )
+    stem = module.rstrip("0123456789")  # another number is another chip, not a slip
+    slip = f'"{stem}{stem[-1]}{module[len(stem) :]}"'
+    yield text.replaced("DDB501", "module misspelt", entry.values["module"], slip)
     yield text.replaced("DDB502", "unknown module", entry.values["module"], f'"{ARTIQ}quantum_router"')
     if name:
         yield text.replaced("DDB501", "class misspelt", entry.values["class"], f'"{name[:1]}{name[2:]}"')
@@ -225,7 +225,7 @@ def faults(text: Text) -> Iterator[Mutant]:
         return
     yield text.appended("DDB004", "no device_db", "del device_db", 1)
     yield text.appended("DDB005", "a list", "device_db = [1]")
-    yield text.appended("DDB010", "prints", "print('loaded')", 1)
+    yield text.appended("DDB010", "prints", "print('loaded')")
     yield text.appended("DDB101", "key a number", 'device_db[5] = {"type": "dummy"}')
     for name in ("two words", "a:b", "line\\nbreak", ""):
         yield text.appended("DDB102", f"name {name}", f'device_db["{name}"] = {{"type": "dummy"}}')

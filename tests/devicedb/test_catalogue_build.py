@@ -8,9 +8,9 @@ import pytest
 
 from devicedb.catalogue.__main__ import main
 from devicedb.catalogue.build import add, find_package, read
-from devicedb.catalogue.load import FILE
 from devicedb.catalogue.methods import FILE as METHODS
 from devicedb.catalogue.methods import artiq_driver, merged, methods_in
+from devicedb.drivers.catalogue import FILE
 
 DRIVERS = """
 from .base import Base

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from devicedb.check.config import Settings
 from devicedb.check.engine import hits_of
-from devicedb.check.laboratory import Laboratory
-from devicedb.check.located import from_plain
 from devicedb.cli import main
+from devicedb.model.database import CheckedDatabase
+from devicedb.model.located import from_plain
 from devicedb.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,7 +189,7 @@ ENTRIES = JUNK | WORDS | st.dictionaries(KEYS | st.integers(), JUNK | WORDS | AR
 def test_an_entry_without_class_on_a_shared_channel_is_no_accident() -> None:
     ttl = {"type": "local", "module": "artiq.coredevice.ttl", "arguments": {"channel": 1}}
     raw = {"a": {**ttl, "class": "TTLOut"}, "b": ttl, "c": {**ttl, "class": "TTLInOut"}}
-    codes = {rule.code for rule, _ in hits_of(Laboratory(root=from_plain(raw)), Settings())}
+    codes = {rule.code for rule, _ in hits_of(CheckedDatabase(root=from_plain(raw)), Settings())}
     assert {"DDB106", "DDB507"} <= codes
 
 
@@ -198,6 +198,6 @@ def test_an_entry_without_class_on_a_shared_channel_is_no_accident() -> None:
     st.dictionaries(st.sampled_from(["a", "b", "c", "core", "", "x y"]) | st.integers(), ENTRIES, max_size=5)
 )
 def test_no_rule_fails_on_any_database(raw: dict[Any, Any]) -> None:
-    for rule, hit in hits_of(Laboratory(root=from_plain(raw)), Settings()):
+    for rule, hit in hits_of(CheckedDatabase(root=from_plain(raw)), Settings()):
         assert rule.code in RULES
         assert isinstance(hit.message, str)

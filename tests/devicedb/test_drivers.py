@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from devicedb.cli import main
+from devicedb.drivers.catalogue import NEWEST
+from devicedb.drivers.history import ARTIQ, REPLACED, replaced_by
 from devicedb.drivers.servers import offers_option, served_names
 from devicedb.drivers.signatures import Drivers, installed_release, slip
 from devicedb.drivers.sources import SourceFinder
@@ -60,7 +62,7 @@ def test_arguments_of_artiqs_drivers_depend_on_the_release() -> None:
 
 
 def test_the_installed_release_is_found_by_its_metadata(tmp_path: Path) -> None:
-    assert installed_release((str(tmp_path),)) == "9"
+    assert installed_release((str(tmp_path),)) is None
     (tmp_path / "artiq-8.1+abc.dist-info").mkdir()
     installed_release.cache_clear()
     assert installed_release((str(tmp_path),)) == "8"
@@ -113,3 +115,12 @@ def test_an_option_of_a_program_is_found_in_its_source() -> None:
     tree = ast.parse('parser.add_argument("-s", "--simulation", action="store_true")\nprint("--simulate")')
     assert offers_option(tree, "--simulation")
     assert not offers_option(tree, "--simulate")
+
+
+@pytest.mark.parametrize("old", REPLACED)
+def test_what_replaced_a_driver_is_in_the_newest_release_and_the_driver_is_not(old: str) -> None:
+    drivers = Drivers(NEWEST)
+    module, _, name = old.partition(".")
+    assert drivers.lookup(ARTIQ + module, name).signature is None
+    new = replaced_by(ARTIQ + module, name)
+    assert new is None or drivers.lookup(*new).signature is not None

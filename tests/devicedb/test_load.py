@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import schemas  # noqa: F401  # loaded, as in a process that has resolved a name
 from devicedb import DatabaseLoadError, from_dict, load_file
 
 
@@ -132,3 +133,10 @@ def test_a_dict_from_elsewhere_is_checked_too() -> None:
     assert from_dict({"a": "b"}, "master ::1:3251").origin == "master ::1:3251"
     with pytest.raises(DatabaseLoadError, match="master ::1:3251: `device_db` is a NoneType"):
         from_dict(None, "master ::1:3251")
+
+
+def test_every_public_name_is_there_on_first_use() -> None:
+    import devicedb
+
+    assert set(devicedb.__all__) <= set(dir(devicedb))
+    assert all(getattr(devicedb, name) is not None for name in devicedb.__all__)

@@ -6,7 +6,7 @@ import pytest
 
 from devicedb.check.config import Settings
 from devicedb.check.engine import Subject, check_file
-from devicedb.rules import Severity
+from devicedb.model.rule import Severity
 from devicedb.rules.examples import write
 from tests.campaigns.devicedb_mutants import GOAL, campaign
 from tests.devicedb.mutants import CORPUS, mutants

@@ -1,4 +1,4 @@
-"""`pytest --device-db FILE`: each rule is a test. pytest is run in a process of its own."""
+"""`pytest --device-db FILE`: each rule is a test."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ WITHOUT_EXPERIMENTS = [code for code in RULES if not code.startswith("DDB6")]
 
 
 def run(pytester: pytest.Pytester, *argv: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *argv, timeout=40)
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error", *argv)
 
 
 def test_a_rule_that_finds_something_fails_with_file_and_line(pytester: pytest.Pytester) -> None:
@@ -47,7 +47,7 @@ def test_several_databases_beside_tests_and_k(pytester: pytest.Pytester) -> None
     pytester.makepyfile(
         device_db=BROKEN, other_db="device_db = {}", test_plain="def test_plain(): pass\ndef test_b(): pass"
     )
-    argv = ("--device-db", "device_db.py", "--device-db", "other_db.py", "-k", "DDB109 or test_b")
+    argv = (".", "--device-db", "device_db.py", "--device-db", "other_db.py", "-k", "DDB109 or test_b")
     result = run(pytester, *argv)
     result.assert_outcomes(passed=2, failed=1, deselected=2 * len(WITHOUT_EXPERIMENTS) - 1)
     result.stdout.fnmatch_lines([f"collected {2 * len(WITHOUT_EXPERIMENTS) + 2} items / * / 3 selected"])
@@ -89,3 +89,10 @@ def test_without_the_option_nothing_of_the_check_is_loaded() -> None:
     for heavy in ("pydantic", "rich", "schemas", "numpy"):
         assert heavy not in done.stdout
     assert done.stdout.endswith("False\n")
+
+
+def test_scripts_of_the_laboratory_are_not_collected_unless_asked_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(device_db="device_db = {}\n", test_stage="raise SystemExit('moves the stage')\n")
+    run(pytester, "--device-db", "device_db.py").assert_outcomes(passed=len(WITHOUT_EXPERIMENTS))
+    result = run(pytester, "--device-db", "device_db.py", "test_stage.py")
+    assert "moves the stage" in result.stdout.str() + result.stderr.str()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from devicedb import (
     AliasLoopError,
@@ -17,7 +18,10 @@ from devicedb import (
     UnknownDeviceError,
     from_dict,
 )
+from devicedb.plain import FORMS, plain
+from devicedb.resolve import validate_entry
 from devicedb.suggest import nearest
+from schemas.device_db import Controller, ControllerAuxTarget
 
 TLS = {
     "client_cert": "{ARTIQ_SSL_DIR}/c.pem",
@@ -176,3 +180,51 @@ def test_whatever_the_entries_are_only_our_errors_come_out(raw: dict[str, Any]) 
 )
 def test_nearest_name(name: str, candidates: list[str], expected: str | None) -> None:
     assert nearest(name, candidates) == expected
+
+
+PLAIN_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    1,
+    65535,
+    65536,
+    -1.5,
+    2.5,
+    float("inf"),
+    float("nan"),
+    "",
+    "a",
+    "a b",
+    "3290",
+    "\xe4",
+    {},
+    {"a": "b"},
+)
+PLAIN_FIELDS = sorted({name for forms in FORMS.values() for name in forms} | {"comment"})
+
+
+@given(
+    st.sampled_from(sorted(FORMS)),
+    st.dictionaries(st.sampled_from(PLAIN_FIELDS), st.sampled_from(PLAIN_VALUES)),
+    st.booleans(),
+)
+def test_a_plain_entry_is_what_its_model_is(kind: str, fields: dict[str, Any], is_whole: bool) -> None:
+    whole = (
+        {"host": "::1", "port": 1} if kind == "controller" else {"controller": "camera", "target_name": "t"}
+    )
+    entry = {**(whole if is_whole else {}), **fields, "type": kind}
+    found = plain(entry)
+    if found is not None:
+        model = validate_entry("x", entry, "db")
+        assert {name: getattr(model, name) for name in vars(found)} == vars(found)
+
+
+def test_every_field_of_a_model_has_a_plain_form() -> None:
+    models: dict[str, type[BaseModel]] = {
+        "controller": Controller,
+        "controller_aux_target": ControllerAuxTarget,
+    }
+    assert {kind: set(forms) | {"type"} for kind, forms in FORMS.items()} == {
+        kind: set(model.model_fields) for kind, model in models.items()
+    }

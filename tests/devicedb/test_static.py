@@ -8,7 +8,7 @@ from devicedb.check.config import Settings
 from devicedb.check.engine import Subject, check_file
 from devicedb.check.finding import Report
 from devicedb.cli import main
-from devicedb.rules import Severity
+from devicedb.model.rule import Severity
 from devicedb.rules.examples import write
 from tests.devicedb.mutants import CORPUS
 

@@ -72,7 +72,7 @@ def checked(folder: Path, *files: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=150,
         check=False,
     )
     return done.stdout + done.stderr

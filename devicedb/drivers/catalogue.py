@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-FILE: Final = Path(__file__).with_name("artiq_coredevice.json")
+FILE: Final = Path(__file__).parents[1] / "catalogue" / "artiq_coredevice.json"
 RELEASES: Final = ("7", "8", "9")
 NEWEST: Final = RELEASES[-1]
 
@@ -19,7 +19,7 @@ class Driver:
     required: tuple[str, ...]
     optional: tuple[str, ...]
     is_open: bool = False
-    """Whether it takes any further name."""
+    """Whether it takes `**kwargs`."""
 
 
 @cache

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from sys import intern
+from types import MappingProxyType
 from typing import Any, Final
 
 NOWHERE: Final = -1
-"""The site of a value of which no place is known."""
+"""The site of a value without a known place."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +17,16 @@ class Opaque:
     type_name: str
     text: str
 
+    def __repr__(self) -> str:
+        return f"<{self.text}>"
+
 
 UNKNOWN: Final = Opaque("unknown", "what only running the file would tell")
 """A value that a check without running the file cannot know. No rule may say a word about it."""
+
+
+_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+"""What every value holds that is no container."""
 
 
 class Node:
@@ -33,11 +42,11 @@ class Node:
 
     __slots__ = ("children", "key_sites", "site", "value")
 
-    def __init__(self, value: Any, site: int = NOWHERE) -> None:
+    def __init__(self, value: Any, site: int = NOWHERE, children: "dict[Any, Node] | None" = None) -> None:
         self.value = value
         self.site = site
-        self.children: dict[Any, Node] = {}
-        self.key_sites: dict[Any, int] = {}
+        self.children: Mapping[Any, Node] = _NOTHING if children is None else children
+        self.key_sites: Mapping[Any, int] = _NOTHING
 
     def at(self, *path: Any) -> int:
         """Return the site of the value at a path, or of the nearest container of it that has one."""
@@ -56,17 +65,6 @@ class Node:
         return site if site != NOWHERE else self.site
 
 
-@dataclass(frozen=True, order=True)
-class Place:
-    """A stretch of source: lines from 1, columns from 0 in UTF-8 bytes."""
-
-    file: str
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-
-
 def decode(picture: Any) -> Node:
     """Return the tree that a picture (see `devicedb.trace.picture`) draws."""
     return _decode(picture, {})
@@ -82,7 +80,8 @@ def outline(picture: Any) -> tuple[str, int]:
 
 def _decode(node: Any, drawn: dict[int, Node]) -> Node:
     if type(node) is list:
-        return Node(node[0], node[1])
+        plain, site = node
+        return Node(intern(plain) if type(plain) is str else plain, site)
     if "r" in node:
         return drawn[node["r"]]
     if "o" in node:
@@ -92,32 +91,37 @@ def _decode(node: Any, drawn: dict[int, Node]) -> Node:
         return drawn[node["i"]]
     if "d" in node:
         value: dict[Any, Any] = {}
-        found = drawn[node["i"]] = Node(value, node["s"])
+        children: dict[Any, Node] = {}
+        key_sites: dict[Any, int] = {}
+        found = drawn[node["i"]] = Node(value, node["s"], children)
+        found.key_sites = key_sites
         for key_node, child_node in node["d"]:
             if type(key_node) is list:
                 key, key_site = key_node
+                key = intern(key) if type(key) is str else key
             else:
                 decoded = _decode(key_node, drawn)
                 key, key_site = hashable(decoded.value), decoded.site
             child = _decode(child_node, drawn)
             value[key] = child.value
-            found.children[key] = child
-            found.key_sites[key] = key_site
+            children[key] = child
+            key_sites[key] = key_site
         return found
     return _decode_sequence(node, drawn)
 
 
 def _decode_sequence(node: Any, drawn: dict[int, Node]) -> Node:
     items: list[Any] = []
-    found = drawn[node["i"]] = Node(items, node["s"])
+    children: dict[Any, Node] = {}
+    found = drawn[node["i"]] = Node(items, node["s"], children)
     for index, each in enumerate(node["l"]):
         child = _decode(each, drawn)
         items.append(child.value)
-        found.children[index] = child
+        children[index] = child
     if node["k"] == "tuple":
         found.value = tuple(items)
     elif node["k"] != "list":
-        found.value = Opaque(node["k"], repr(items))
+        found.value = Opaque(node["k"], f"a {node['k']} of {len(items)}")
     return found
 
 
@@ -131,7 +135,7 @@ def hashable(key: Any) -> Any:
 
 
 def from_plain(value: Any) -> Node:
-    """Return the tree of a value of which no places are known, for example of a running master."""
+    """Return the tree of a value without known places, for example of a running master."""
     return _from_plain(value, {})
 
 
@@ -140,16 +144,18 @@ def _from_plain(value: Any, seen: dict[int, Node]) -> Node:
         return seen[id(value)]
     if isinstance(value, Mapping):
         plain: dict[Any, Any] = {}
-        found = seen[id(value)] = Node(plain)
+        children: dict[Any, Node] = {}
+        found = seen[id(value)] = Node(plain, NOWHERE, children)
         for key, each in value.items():
             child = _from_plain(each, seen)
             plain[key] = child.value
-            found.children[key] = child
+            children[key] = child
         return found
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
-        found = seen[id(value)] = Node(value)
+        items: dict[Any, Node] = {}
+        found = seen[id(value)] = Node(value, NOWHERE, items)
         for index, each in enumerate(value):
-            found.children[index] = _from_plain(each, seen)
+            items[index] = _from_plain(each, seen)
         return found
     if value is None or isinstance(value, str | int | float | Opaque):
         return Node(value)

@@ -1,0 +1,1 @@
+"""`devicedb lsp`: a language server, so that editors check, explain and complete device databases."""

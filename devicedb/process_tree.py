@@ -1,0 +1,119 @@
+"""A child process and all that it starts: apart from our terminal, and ended as one.
+
+* On POSIX the child leads a session; its process group is signalled.
+* Windows has no such groups. The child leads a console's group, so that Ctrl-C is not for it, and a *job object*, to
+  which all that it starts belongs, also after the child's own end. It starts suspended, so that nothing escapes.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+__all__ = ["HAS_GUARD", "ProcessTree"]
+
+HAS_GUARD: Final = sys.platform == "win32"
+"""Whether the system itself can end a tree when this process dies (`ends_with_us`)."""
+
+if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+    import ctypes
+    from ctypes import wintypes
+
+    _CREATE_SUSPENDED: Final = 0x4
+    _EXTENDED_LIMITS: Final = 9
+    _KILL_ON_JOB_CLOSE: Final = 0x2000
+
+    class _ExtendedLimits(ctypes.Structure):
+        """The structure JOBOBJECT_EXTENDED_LIMIT_INFORMATION; only the flags are set."""
+
+        _fields_ = (
+            ("process_time", ctypes.c_int64),
+            ("job_time", ctypes.c_int64),
+            ("flags", wintypes.DWORD),
+            ("least_working_set", ctypes.c_size_t),
+            ("most_working_set", ctypes.c_size_t),
+            ("processes", wintypes.DWORD),
+            ("affinity", ctypes.c_size_t),
+            ("priority", wintypes.DWORD),
+            ("scheduling", wintypes.DWORD),
+            ("counters", ctypes.c_uint64 * 6),
+            ("memory", ctypes.c_size_t * 4),
+        )
+
+    _kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    _kernel.CreateJobObjectW.restype = wintypes.HANDLE
+    for _name, _types in {
+        "SetInformationJobObject": (wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD),
+        "AssignProcessToJobObject": (wintypes.HANDLE, wintypes.HANDLE),
+        "TerminateJobObject": (wintypes.HANDLE, wintypes.UINT),
+        "CloseHandle": (wintypes.HANDLE,),
+    }.items():
+        getattr(_kernel, _name).argtypes = _types
+    _resume = ctypes.WinDLL("ntdll").NtResumeProcess
+    _resume.argtypes = (wintypes.HANDLE,)
+
+    class _Job:
+        """A job object; what belongs to it outlives this object, except with `ends_with_us`."""
+
+        def __init__(self, *, ends_with_us: bool) -> None:
+            self._handle = _kernel.CreateJobObjectW(None, None)
+            limits = _ExtendedLimits(flags=_KILL_ON_JOB_CLOSE if ends_with_us else 0)
+            size = ctypes.sizeof(limits)
+            _kernel.SetInformationJobObject(self._handle, _EXTENDED_LIMITS, ctypes.byref(limits), size)
+
+        def take(self, process: int) -> None:
+            """Take a process in, by its handle."""
+            _kernel.AssignProcessToJobObject(self._handle, process)
+
+        def kill(self) -> None:
+            _kernel.TerminateJobObject(self._handle, 1)
+
+        def __del__(self) -> None:
+            _kernel.CloseHandle(self._handle)
+
+
+class ProcessTree(subprocess.Popen[bytes]):
+    """A process with what it starts.
+
+    Args:
+        words: The command.
+        ends_with_us: Have the system end the tree when this process ends, however that happens. Only where `HAS_GUARD`.
+        keywords: Further ones of `subprocess.Popen`.
+
+    """
+
+    def __init__(self, words: Sequence[str], *, ends_with_us: bool = False, **keywords: Any) -> None:
+        if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+            self._job = _Job(ends_with_us=ends_with_us)
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED
+            super().__init__(words, creationflags=flags, **keywords)
+            process = int(self._handle)  # type: ignore[attr-defined, unused-ignore]
+            self._job.take(process)
+            _resume(process)
+        else:
+            super().__init__(words, start_new_session=True, **keywords)
+
+    def kill_all(self) -> None:
+        """Kill the process and what it has started; those that left its session or job live on."""
+        if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+            self._job.kill()
+        else:
+            self._signal(signal.SIGKILL)
+
+    def ask_all(self) -> None:
+        """Ask them to end: SIGTERM; on Windows Ctrl-Break, or a kill where they share no console with us."""
+        if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+            try:
+                os.kill(self.pid, signal.CTRL_BREAK_EVENT)
+            except OSError:
+                self._job.kill()
+        else:
+            self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        # The group is gone, or has only zombies.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)  # type: ignore[attr-defined, unused-ignore]

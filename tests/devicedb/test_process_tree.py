@@ -1,0 +1,85 @@
+"""A child ends with all that it has started, on POSIX by its session, on Windows by its job object."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from devicedb.process_tree import HAS_GUARD, ProcessTree
+from tests.waiting import within
+
+SLEEPER = "import time; time.sleep(150)\n"
+PARENT = f"""import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", {SLEEPER!r}]).pid, flush=True)
+"""
+
+
+def program(text: str) -> list[str]:
+    return [sys.executable, "-c", textwrap.dedent(text)]
+
+
+def said(process: "subprocess.Popen[bytes]") -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+def ends(pid: int) -> bool:
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return within(150, ended)
+
+
+def test_what_a_child_has_started_is_killed_with_it() -> None:
+    with ProcessTree(program(PARENT + SLEEPER), stdout=subprocess.PIPE) as tree:
+        grandchild = said(tree)
+        tree.kill_all()
+        assert ends(grandchild)
+        assert tree.wait(150) != 0
+
+
+def test_what_outlives_the_child_is_killed() -> None:
+    with ProcessTree(program(PARENT), stdout=subprocess.PIPE) as tree:
+        grandchild = said(tree)
+        assert tree.wait(150) == 0
+        assert psutil.pid_exists(grandchild)
+        tree.kill_all()
+        assert ends(grandchild)
+
+
+def test_a_child_that_is_asked_ends_in_order(tmp_path: Path) -> None:
+    text = """
+        import signal, sys, time
+        def end(number, frame):
+            print("0", flush=True)
+            sys.exit(7)
+        signal.signal(signal.SIGBREAK if sys.platform == "win32" else signal.SIGTERM, end)
+        print("1", flush=True)
+        while True:
+            time.sleep(0.02)
+    """
+    with ProcessTree(program(text), stdout=subprocess.PIPE) as tree:
+        assert said(tree) == 1
+        tree.ask_all()
+        assert said(tree) == 0
+        assert tree.wait(150) == 7
+
+
+@pytest.mark.skipif(not HAS_GUARD, reason="the supervisor's guardian does it here: tests/supervise")
+def test_a_tree_ends_with_a_killed_parent() -> None:
+    text = f"""
+        import subprocess, sys, time
+        from devicedb.process_tree import ProcessTree
+        tree = ProcessTree([sys.executable, "-c", {PARENT + SLEEPER!r}], ends_with_us=True)
+        time.sleep(150)
+    """
+    with subprocess.Popen(program(text), stdout=subprocess.PIPE) as parent:
+        grandchild = said(parent)
+        parent.kill()
+        assert ends(grandchild)

@@ -1,0 +1,82 @@
+"""A check is ended from another thread, as an editor's next keystroke does."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from devicedb.check.config import Settings
+from devicedb.check.engine import Subject, examine
+from devicedb.sandbox.lifeline import HAS_LIFELINE
+from devicedb.sandbox.run import Stop, Stopped, run_file
+from tests.supervise.controllers import alive
+from tests.waiting import within
+
+
+def test_a_run_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
+    path, pid_file = tmp_path / "device_db.py", tmp_path / "pid"
+    note = f"open({str(pid_file)!r}, 'w').write(f'{{os.getpid()}} ')"
+    path.write_text(f"import os, time\n{note}\ntime.sleep(1000)\ndevice_db = {{}}\n")
+    stop = Stop()
+    ended: list[BaseException] = []
+
+    def check() -> None:
+        try:
+            examine(Subject(path, "device_db.py"), Settings(time_limit=50), stop)
+        except Stopped as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    assert within(30, lambda: pid_file.exists() and pid_file.read_text().endswith(" "))
+    stop.set()
+    thread.join(30)
+    assert ended
+    assert not Path("/proc", pid_file.read_text().strip()).exists()
+
+
+@pytest.mark.skipif(not HAS_LIFELINE, reason="a child's end with its killed parent is Linux's")
+def test_a_killed_check_leaves_neither_its_child_nor_what_that_has_started(tmp_path: Path) -> None:
+    path, pid_file = tmp_path / "device_db.py", tmp_path / "pids"
+    path.write_text(
+        "import os, subprocess, time\nstarted = subprocess.Popen(['sleep', '1000'])\n"
+        f"open({str(pid_file)!r}, 'w').write(f'{{os.getpid()}} {{started.pid}} ')\ntime.sleep(1000)\n"
+    )
+    with subprocess.Popen([sys.executable, "-m", "devicedb", "check", path, "--time-limit", "90"]) as check:
+        assert within(60, lambda: pid_file.exists() and pid_file.read_text().count(" ") == 2)
+        check.kill()
+    pids = [int(each) for each in pid_file.read_text().split()]
+    assert within(60, lambda: not any(map(alive, pids)))
+
+
+def test_a_run_that_was_stopped_before_starts_no_child(tmp_path: Path) -> None:
+    path = tmp_path / "device_db.py"
+    path.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndevice_db = {{}}\n")
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        examine(Subject(path, "device_db.py"), Settings(), stop)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_file_that_computes_is_limited_by_its_own_time_not_by_the_clock(tmp_path: Path) -> None:
+    # A busy machine, told by a process that is stopped and goes on: the clock passes the limit, the CPU time does not.
+    path = tmp_path / "device_db.py"
+    path.write_text(
+        "import os, signal, subprocess, sys\n"
+        "waker = f'import os, signal, time; time.sleep(0.95); os.kill({os.getpid()}, signal.SIGCONT)'\n"
+        "subprocess.Popen([sys.executable, '-S', '-c', waker])\n"
+        "sum(range(2_000_000))\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "device_db = {}\n"
+    )
+    assert run_file(path, time_limit=1).ended == "finished"
+
+
+def test_a_file_that_only_computes_ends_at_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "device_db.py"
+    path.write_text("while True:\n    pass\n")
+    assert run_file(path, time_limit=0.3).ended == "hung"
