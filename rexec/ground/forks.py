@@ -1,0 +1,25 @@
+"""Tells a process from one that was forked from it, at the cost of reading a variable."""
+
+import os
+
+__all__ = ["fork_generation"]
+
+_generation = 0
+
+
+def fork_generation() -> int:
+    """Return how many forks lie between this process and the one that imported this module first.
+
+    An object that must not be shared by a fork keeps the number that it was made with; where the number is another
+    one, the object belongs to an ancestor. `os.getpid` says the same, but is a system call.
+    """
+    return _generation
+
+
+def _count_fork() -> None:
+    global _generation
+    _generation += 1
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_count_fork)
