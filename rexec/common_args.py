@@ -1,16 +1,20 @@
-"""Command-line arguments that every controller has, and the form of its log lines.
+"""Command-line arguments and log format of controllers.
 
-Names, defaults and meaning are those of the ecosystem, so that one line of a device database starts any
+Names, defaults and meaning are those of the reference library, so that one command in a device database starts any
 controller.
 """
 
 import argparse
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from devicedb.printable import LINES, inset, printable
+from rexec.access.guard import AUDIT, AUDIT_BEST_EFFORT, AUDIT_CALLS, DEVICE, RIGHTS
 
 LOCALHOST: Final = ("127.0.0.1", "::1")
 _STEP: Final = 10
@@ -18,14 +22,21 @@ _EVERYTHING: Final = "*"
 
 
 def simple_network_args(
-    parser: argparse.ArgumentParser, default_port: int | Iterable[tuple[str, str, int]], ssl: bool = False
+    parser: argparse.ArgumentParser,
+    default_port: int | Iterable[tuple[str, str, int]],
+    ssl: bool = False,
+    *,
+    access: bool = True,
 ) -> None:
-    """Add the arguments of a network server: --bind, --no-localhost-bind, --port, and --ssl where wanted.
+    """Add the arguments of a network server: --bind, --no-localhost-bind, --port, and optionally --ssl.
+
+    Beside those of the reference library: --rights, --audit, --audit-calls, --audit-best-effort.
 
     Args:
-        parser: Gets the arguments, in a group of their own.
-        default_port: TCP port; or (name, purpose, port) of each, which makes `--port-NAME`, for several.
-        ssl: Whether the server can speak TLS: adds `--ssl CERT KEY PEER`.
+        parser: Gets the arguments, in their own group.
+        default_port: TCP port; or, for several ports, (name, purpose, port) of each, which adds `--port-NAME`.
+        ssl: Whether to add `--ssl CERT KEY PEER`.
+        access: Whether to add the options of rights and audit.
 
     """
     group = parser.add_argument_group("network server")
@@ -34,13 +45,13 @@ def simple_network_args(
         metavar="ADDRESS",
         default=[],
         action="append",
-        help="listen on this host name or address too; '*' means all interfaces; may be repeated",
+        help="also listen on this host name or address; '*' means all interfaces; may be repeated",
     )
     group.add_argument(
         "--no-localhost-bind",
         default=False,
         action="store_true",
-        help="do not listen on the addresses of localhost as well",
+        help="do not listen on localhost (default: listen on localhost, too)",
     )
     if isinstance(default_port, int):
         group.add_argument(
@@ -67,19 +78,67 @@ def simple_network_args(
             metavar=("CERT", "KEY", "PEER"),
             help="speak TLS: this server's certificate, its private key, and the client certificates to trust",
         )
+    if access:
+        _access_args(parser)
+
+
+def _access_args(parser: argparse.ArgumentParser) -> None:
+    """Add --rights, --audit, --audit-calls, --audit-best-effort. They take effect when the first server starts."""
+    group = parser.add_argument_group("rights and audit")
+    group.add_argument(
+        "--rights",
+        nargs=2,
+        metavar=("FILE", "DEVICE"),
+        action=_Setting,
+        variables=(RIGHTS, DEVICE),
+        help="refuse what the entry DEVICE does not allow; FILE is from `devicedb show --rights`, or of `rexec up`",
+    )
+    group.add_argument(
+        "--audit",
+        metavar="FILE",
+        action=_Setting,
+        variables=(AUDIT,),
+        help="record connections, remote code and refused calls in FILE, a line each (see `rexec audit`)",
+    )
+    group.add_argument(
+        "--audit-calls",
+        nargs=0,
+        action=_Setting,
+        variables=(AUDIT_CALLS,),
+        help="record each call, too, without its arguments",
+    )
+    group.add_argument(
+        "--audit-best-effort",
+        nargs=0,
+        action=_Setting,
+        variables=(AUDIT_BEST_EFFORT,),
+        help="run remote code that cannot be recorded (default: refuse it, for example on a full disk)",
+    )
+
+
+class _Setting(argparse.Action):
+    """Sets environment variables, so that servers find the setting wherever a controller makes them."""
+
+    def __init__(self, *arguments: Any, variables: tuple[str, ...], **keywords: Any) -> None:
+        super().__init__(*arguments, **{**keywords, "default": argparse.SUPPRESS})
+        self._variables = variables
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        words = values if isinstance(values, list) else [values]
+        os.environ.update(zip(self._variables, words or ["1"], strict=True))
 
 
 def bind_address_from_args(args: argparse.Namespace) -> list[str] | None:
-    """Return the addresses to listen on, as `Server.start` takes them; None means all interfaces.
+    """Return the addresses to listen on, for `Server.start`; None means all interfaces.
 
     Args:
-        args: Result of a parser that `simple_network_args` prepared.
+        args: Result of a parser with `simple_network_args`.
 
     """
     wanted: list[str] = args.bind
     if _EVERYTHING in wanted:
         return None
-    # A manager's --bind is often an address of localhost: nothing can be listened on twice.
+    # Without duplicates, because a controller manager's --bind is often an address of localhost.
     return list(dict.fromkeys([*(() if args.no_localhost_bind else LOCALHOST), *wanted]))
 
 
@@ -87,8 +146,8 @@ def verbosity_args(parser: argparse.ArgumentParser, quiet: str = "") -> None:
     """Add -v/--verbose and -q/--quiet, each counted.
 
     Args:
-        parser: Gets the arguments, in a group of their own.
-        quiet: What -q does beside logging less, for its help.
+        parser: Gets the arguments, in their own group.
+        quiet: A further effect of -q, for its help.
 
     """
     group = parser.add_argument_group("verbosity")
@@ -98,12 +157,12 @@ def verbosity_args(parser: argparse.ArgumentParser, quiet: str = "") -> None:
 
 
 def init_logger_from_args(args: argparse.Namespace) -> None:
-    """Send the log of the whole program to standard error, in the form that controller managers read.
+    """Send the log of the program to standard error, in the format that controller managers read.
 
-    Without -v or -q warnings and worse are shown; each -v shows one level more, each -q one less.
+    The level is WARNING; each -v lowers it by one step, each -q raises it.
 
     Args:
-        args: Result of a parser that `verbosity_args` prepared.
+        args: Result of a parser with `verbosity_args`.
 
     """
     handler = logging.StreamHandler(sys.stderr)
@@ -117,13 +176,13 @@ def init_logger_from_args(args: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def error_in_one_line(*further: type[Exception]) -> Iterator[None]:
-    """End the program with one line and status 2 where it cannot do its work: an address in use, a missing TLS file.
+    """End the program with one line and status 2 on an expected error, such as a port in use or a missing TLS file.
 
-    For the `main` of a controller, as a decorator: `@error_in_one_line(InstrumentError)`. With -vv the log has the
-    traceback, too.
+    Use it as a decorator of a controller's `main`: `@error_in_one_line(InstrumentError)`. With -vv the traceback is
+    logged.
 
     Args:
-        further: Errors beside OSError whose text says all, such as those of a driver whose instrument is not there.
+        further: Expected errors besides OSError, for example the driver's error for a missing instrument.
 
     """
     expected: tuple[type[Exception], ...] = (OSError, *further)
@@ -134,22 +193,22 @@ def error_in_one_line(*further: type[Exception]) -> Iterator[None]:
         text = str(error)
         if isinstance(error, OSError) and error.strerror:
             text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-        print(f"{Path(sys.argv[0]).name}: error: {text}", file=sys.stderr)  # noqa: T201
+        print(f"{Path(sys.argv[0]).name}: error: {inset(text)}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
 
 
 class LineCountFormatter(logging.Formatter):
-    """Writes `LEVEL:name:message`, or `LEVEL<n>:name:message` where the message has n lines.
+    """Writes `LEVEL:name:message`, or `LEVEL<n>:name:message` for a message of n lines.
 
-    The reader of a controller's standard error knows from n which lines belong together.
+    The count tells the reader of a controller's standard error which lines belong together.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the lines of a record, traceback included."""
-        message = super().format(record)
+        """Return the lines of a record, including its traceback."""
+        message = printable(super().format(record), keep=LINES)
         lines = message.count("\n") + 1
         count = f"<{lines}>" if lines > 1 else ""
-        return f"{record.levelname}{count}:{record.name}:{message}"
+        return f"{record.levelname}{count}:{printable(record.name)}:{message}"
 
 
 def listening_port(text: str) -> int:
@@ -159,5 +218,5 @@ def listening_port(text: str) -> int:
     except ValueError:
         port = -1
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port (0 to 65535)")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a TCP port (0 to 65535)")
     return port

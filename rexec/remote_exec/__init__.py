@@ -1,7 +1,7 @@
 """Remote execution: code of an experiment runs beside the driver, on the controller.
 
-The server side (`RemoteExecServer`, `simple_rexec_server_loop`) belongs into a controller;
-`connect_global_rpc` is called by an experiment. All of it understands, and is understood by, the original ARTIQ module.
+A controller uses `RemoteExecServer` or `simple_rexec_server_loop`; an experiment calls `connect_global_rpc`. Both
+interoperate with the original ARTIQ module.
 """
 
 from rexec.remote_exec._dataset_db import DEFAULT_PORT, DatasetDBOffer, offer_dataset_db, offered_dataset_db

@@ -1,4 +1,4 @@
-"""Where the dataset database of this process's experiment is, for code that it sends to controllers."""
+"""The address of the running experiment's dataset database, for the code that it sends to controllers."""
 
 import contextlib
 import threading
@@ -12,11 +12,11 @@ DEFAULT_PORT: Final = 3251
 
 @dataclass(frozen=True)
 class DatasetDBOffer:
-    """Where a dataset database is reached.
+    """The address of a dataset database.
 
     Args:
         port: TCP port.
-        host: Name or address; None: this end of whatever connection a controller is reached by.
+        host: Name or address; None: the local address of the connection to a controller.
 
     """
 
@@ -30,11 +30,11 @@ _lock: Final = threading.Lock()
 
 @contextlib.contextmanager
 def offer_dataset_db(port: int, host: str | None = None) -> Iterator[DatasetDBOffer]:
-    """Announce, while the context lasts, the dataset database that `connect_global_rpc` is to use.
+    """Set the dataset database that `connect_global_rpc` uses while the context lasts.
 
     Args:
-        port: Its TCP port.
-        host: Where controllers reach it; None: the local end of each connection to a controller.
+        port: TCP port.
+        host: Host for controllers; None: the local address of each connection to a controller.
 
     """
     offer = DatasetDBOffer(port, host)
@@ -48,6 +48,6 @@ def offer_dataset_db(port: int, host: str | None = None) -> Iterator[DatasetDBOf
 
 
 def offered_dataset_db() -> DatasetDBOffer | None:
-    """Return the dataset database announced last in this process, None if there is none."""
+    """Return the dataset database that was set last in this process, or None."""
     with _lock:
         return _offers[-1] if _offers else None

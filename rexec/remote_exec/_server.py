@@ -1,4 +1,4 @@
-"""The controller's side of remote execution."""
+"""The server side of remote execution."""
 
 import logging
 import weakref
@@ -15,31 +15,31 @@ _MODULE: Final = "rexec.remote_exec"
 
 
 class RemoteExecServer:
-    """Target that runs the code of one connection, in a namespace of its own.
+    """RPC target that runs the code of one connection in its own namespace.
 
-    Code that clients send has the full rights of the controller: serve it on loopback, or with TLS.
+    Code from clients has the full rights of the controller: serve it on loopback, or with TLS.
 
     Args:
-        initial_namespace: Names that the code finds, the controller-wide ones; copied, not changed.
+        initial_namespace: The controller-wide namespace; it is copied, not changed.
 
     """
 
     def __init__(self, initial_namespace: dict[str, Any]) -> None:
         self.namespace = dict(initial_namespace)
-        # Compilers such as Numba import the module that a function says it is from, so there must be one.
+        # A real module, because compilers such as Numba import the module of a function.
         self.namespace["__name__"] = _MODULE
         self._sources = Sources()
         weakref.finalize(self, self._sources.drop)
 
     def add_code(self, code: str) -> None:
-        """Run source text in the namespace of this connection: definitions stay for `call`.
+        """Run source text in the namespace of this connection; `call` finds its definitions.
 
         Args:
             code: Python source. Tracebacks show its lines.
 
         Raises:
-            SyntaxError: It is no Python source.
-            Exception: What running it raised.
+            SyntaxError: The text is not Python source.
+            Exception: Any exception of the code.
 
         """
         compiled = compile(code, self._sources.add(code), "exec", dont_inherit=True)
@@ -49,13 +49,13 @@ class RemoteExecServer:
         """Call a function of the namespace and return its value; the server awaits a coroutine.
 
         Args:
-            function: Its name.
-            args: Its positional arguments.
-            kwargs: Its keyword arguments.
+            function: Name of the function.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
 
         Raises:
-            KeyError: There is nothing of that name.
-            Exception: What the function raised.
+            KeyError: The namespace has no such name.
+            Exception: Any exception of the function.
 
         """
         return self.namespace[function](*args, **kwargs)
@@ -74,13 +74,13 @@ def rexec_targets(
         connection: Makes the target of one connection from the controller-wide namespace.
 
     Returns:
-        The driver under its name, and under that name with `_rexec` a factory of one namespace a connection.
+        The driver under its name, and under `NAME_rexec` a factory that makes one namespace per connection.
 
     """
     controller_wide: dict[str, Any] = {"controller_driver": target}
     controller_wide["controller_initial_namespace"] = controller_wide
 
-    # Copying a dict does not touch the driver: new connections are accepted while it is busy.
+    # Copying a dict does not use the driver, so a busy driver does not block new connections.
     @while_busy
     def new_connection() -> RemoteExecServer:
         return connection(controller_wide)
@@ -98,10 +98,10 @@ def simple_rexec_server_loop(
     ssl_config: SimpleSSLConfig | None = None,
     allow_parallel: bool = False,
 ) -> None:
-    """Serve a driver, and remote execution beside it as `NAME_rexec`, until told to end.
+    """Serve a driver as `NAME` and remote execution as `NAME_rexec`, until a signal or a client ends the server.
 
-    Code of a connection finds `controller_driver` (the driver) and `controller_initial_namespace` (the dict
-    that every later connection starts with).
+    Remote code finds `controller_driver` (the driver) and `controller_initial_namespace` (the dict from which the
+    namespace of every later connection is copied).
 
     Args:
         target_name: Name of the driver's target.
@@ -109,11 +109,11 @@ def simple_rexec_server_loop(
         host: Name or address to listen on, several of them, or None for all interfaces.
         port: TCP port.
         description: Text for people.
-        ssl_config: TLS, if any.
+        ssl_config: TLS files, or None.
         allow_parallel: Let coroutine methods of several connections overlap.
 
     Raises:
-        OSError: The address cannot be listened on, or a TLS file cannot be read.
+        OSError: The server cannot listen on the address, or cannot read a TLS file.
 
     """
     targets = rexec_targets(target_name, target)
@@ -124,10 +124,10 @@ def simple_rexec_server_loop(
 
 
 def close_global_clients(factory: Callable[[], RemoteExecServer]) -> None:
-    """Close the clients that `connect_global_rpc` put onto a controller.
+    """Close the clients that `connect_global_rpc` made on a controller.
 
     Args:
-        factory: The controller's target for remote execution, as `rexec_targets` made it.
+        factory: The factory of `rexec_targets`.
 
     """
     registry = factory().namespace["controller_initial_namespace"].get(REXEC_REGISTRY, {})

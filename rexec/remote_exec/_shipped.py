@@ -1,7 +1,7 @@
-"""Runs on the controller, of any make: puts a client of another server into the controller-wide namespace.
+"""Runs on any controller: puts a client of another server into the controller-wide namespace.
 
-The source of this module is sent by `rexec.remote_exec.connect_global_rpc`. It must not import anything of
-this project at its top, since the controller may have none of it.
+`rexec.remote_exec.connect_global_rpc` sends the source of this module. It must not import this project at its top,
+because the controller may not have it.
 """
 
 import logging
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 REXEC_REGISTRY = "_rexec_global_clients"
-"""Where the controller-wide namespace keeps what was put into it: {name: {client, host, port, target, tls}}."""
+"""Name of the registry in the controller-wide namespace: {name: {client, host, port, target, tls}}."""
 _rexec_timeout = 5.0
 
 
@@ -22,7 +22,7 @@ def _rexec_put_client(
     targets: list[str],
     tls: list[str] | None,
 ) -> dict[str, Any]:
-    """Put a client into the namespace unless a good one is there; return what was found and done."""
+    """Put a client into the namespace unless it has a working one; return the outcome."""
     registry = namespace.setdefault(REXEC_REGISTRY, {})
     if name in namespace:
         previous = registry.get(name)
@@ -42,7 +42,7 @@ def _rexec_put_client(
 
 
 def _rexec_client_classes() -> tuple[Any, Any]:
-    """Return client and TLS settings of the library that is here; ours reconnects by itself."""
+    """Return client class and TLS module of the installed library; ours is preferred, because it reconnects."""
     try:
         client, tls = import_module("rexec.wire.pc_rpc"), import_module("rexec.wire.tls")
     except ImportError:
@@ -51,7 +51,7 @@ def _rexec_client_classes() -> tuple[Any, Any]:
 
 
 def _rexec_tls(module: Any, tls: list[str] | None) -> dict[str, Any]:
-    # Old releases of the reference library know no TLS: the keyword is left out where it is not needed.
+    # Old releases of the reference library have no TLS and no such keyword.
     return {} if tls is None else {"ssl_config": module.SimpleSSLConfig(*tls)}
 
 
@@ -62,7 +62,7 @@ def _rexec_connect(
     failures = []
     for host in hosts:
         try:
-            # The library's own constructor may wait for ever: first see that anybody listens.
+            # The reference library's constructor has no timeout, so test the connection first.
             socket.create_connection((host, port), _rexec_timeout).close()
             client = client_class(host, port, None, **_rexec_tls(tls_module, tls))
         except OSError as error:
@@ -84,12 +84,12 @@ def _rexec_connect(
         )
     raise ConnectionError(
         f"{socket.gethostname()} cannot connect: {'; '.join(failures)}. "
-        "Is the server running, and reachable from the controller's machine?"
+        "Does the server run, and is it reachable from the controller's machine?"
     )
 
 
 def _rexec_is_alive(entry: dict[str, Any]) -> bool:
-    """Return whether what was put there earlier still works, or will make itself work at its next call."""
+    """Return whether the server answers and the client works, or reconnects at its next call."""
     client_class, tls_module = _rexec_client_classes()
     try:
         probe = client_class(

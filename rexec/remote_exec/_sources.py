@@ -1,4 +1,4 @@
-"""Source texts that clients sent, where Python's own tracebacks find their lines."""
+"""Keeps the source texts of clients in `linecache`, so that Python's tracebacks show their lines."""
 
 import hashlib
 import linecache
@@ -11,10 +11,10 @@ _lock: Final = threading.Lock()
 
 
 class Sources:
-    """The source texts of one connection: each has a file name of its own, and lines until it is dropped.
+    """The source texts of one connection, each under its own file name.
 
     Args:
-        limit: Most characters that are kept at a time; the oldest texts lose their lines first.
+        limit: Maximum characters to keep; the oldest texts are forgotten first.
 
     """
 
@@ -24,7 +24,7 @@ class Sources:
         self._kept: OrderedDict[str, int] = OrderedDict()
 
     def add(self, text: str) -> str:
-        """Keep a text and return the file name to compile it under; the same text has the same name.
+        """Keep a text and return the file name for `compile`; equal texts have equal names.
 
         Args:
             text: Python source.
@@ -37,7 +37,7 @@ class Sources:
                 self._kept.move_to_end(name)
                 return name
             _holders[name] += 1
-            # Without a modification time linecache never looks for a file of that name.
+            # With the modification time None, linecache never looks for a file of that name.
             linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
             self._kept[name] = len(text)
             self._size += len(text)
@@ -46,7 +46,7 @@ class Sources:
         return name
 
     def drop(self) -> None:
-        """Forget all texts; those that another connection sent too stay for that one."""
+        """Forget all texts, except those that another connection also sent."""
         with _lock:
             while self._kept:
                 self._forget(*self._kept.popitem())

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +16,8 @@ _DTYPE: Final = re.compile(
     r"[<>|=](?:b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32)|[SUV][0-9]{1,9}|[Mm]8(?:\[[0-9a-zA-Z/]{1,24}\])?)"
 )
 _MAX_DIMENSIONS: Final = 64
+_FEW: Final = 1000
+_SAME_HASH: Final = 100
 
 
 def dtype_from(text: Any) -> "np.dtype[Any]":
@@ -40,6 +44,8 @@ def flat(array: "np.ndarray[Any, Any]") -> memoryview:
     """
     if array.dtype.hasobject:
         raise TypeError("arrays of objects are not PYON encodable")
+    if array.ndim and not array.dtype.itemsize:
+        raise TypeError("arrays whose items have no bytes are not PYON encodable")
     contiguous = np.ascontiguousarray(array)
     return contiguous.reshape(-1).view(np.uint8).data if contiguous.nbytes else memoryview(b"")
 
@@ -57,6 +63,9 @@ def array_from(shape: Any, dtype: Any, data: Buffer) -> "np.ndarray[Any, Any]":
 
     """
     kind = dtype_from(dtype)
+    if not kind.itemsize:
+        # NumPy makes items of at least one character out of them: memory that nobody has sent.
+        raise ValueError(f"an array of {dtype}, whose items have no bytes")
     if not isinstance(shape, list | tuple) or len(shape) > _MAX_DIMENSIONS:
         raise ValueError(f"{shape!r:.60} is not a shape")
     if any(type(length) is not int or length < 0 for length in shape):
@@ -83,7 +92,36 @@ def scalar_from(dtype: Any, data: Buffer) -> Any:
         ValueError: Dtype and length do not fit each other.
 
     """
+    kind = dtype_from(dtype)
+    if not kind.itemsize and not len(data):
+        return kind.type(b"" if kind.kind in "SV" else "")
     return array_from((), dtype, data)[()]
+
+
+def scalar_bytes(scalar: "np.generic") -> bytes:
+    """Return the bytes of a NumPy scalar; NumPy itself gives an empty text a byte that its dtype does not have."""
+    return scalar.tobytes() if scalar.dtype.itemsize else b""
+
+
+def spread(keys: Sequence[Any]) -> Sequence[Any]:
+    """Return the future items of a set or keys of a dict, unless they would take quadratic time.
+
+    Text is safe, because Python hashes it with a secret. Numbers are not: anyone can find many with one hash.
+
+    Raises:
+        ValueError: Too many of them have one hash.
+
+    """
+    if len(keys) > _FEW and max(Counter(map(hash, keys)).values()) > _SAME_HASH:
+        raise ValueError(f"over {_SAME_HASH} of {len(keys)} values have one hash")
+    return keys
+
+
+def spread_pairs(pairs: Sequence[Any]) -> Sequence[Any]:
+    """Return the items of a dict to be, unless it would take too long to make; errors as of `spread`."""
+    if len(pairs) > _FEW:
+        spread([pair[0] for pair in pairs if isinstance(pair, list | tuple) and pair])
+    return pairs
 
 
 def from_base64(text: Any) -> bytearray:

@@ -4,24 +4,22 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Self
 
-from rexec.wire._async_session import AsyncSession, open_async_session
+from rexec.ground.forks import fork_generation
+from rexec.wire._async_connection import AsyncConnection, open_async_connection
+from rexec.wire._conversation import Conversation
+from rexec.wire._forks import OfOneProcess
+from rexec.wire._handshake import AutoTarget, TargetName, no_such_method
 from rexec.wire._pieces import Piece
-from rexec.wire._protocol import (
-    FEATURES,
-    AutoTarget,
-    RemoteFailure,
-    TargetName,
-    bare_method_list,
-    no_such_method,
-)
-from rexec.wire.errors import ConnectionFailed
+from rexec.wire._protocol import FEATURES, RemoteFailure, bare_method_list
+from rexec.wire._task_lock import TaskLock
+from rexec.wire.errors import CallTimeout, ConnectionFailed, ReentrantCall
 from rexec.wire.tls import SimpleSSLConfig
 
 _FIRST_DELAY: Final = 0.05
 _LONGEST_DELAY: Final = 2.0
 
 
-class AsyncioClient:
+class AsyncioClient(OfOneProcess):
     """Calls the methods of a remote target: `await client.method(…)`. Calls wait for each other.
 
     A call that is cancelled, times out or fails on the way closes its connection; the next one makes a new one.
@@ -46,10 +44,12 @@ class AsyncioClient:
         self.__call_timeout = call_timeout
         self.__reconnect_timeout = reconnect_timeout
         self.__features = tuple(features)
-        self.__lock = asyncio.Lock()
+        self.__lock = TaskLock()
+        self.__home: tuple[asyncio.AbstractEventLoop, int] | None = None
+        """Event loop and generation of forks to which lock and connection belong."""
         self.__address: tuple[str, int, SimpleSSLConfig | None] | None = None
         self.__wanted: TargetName = None
-        self.__session: AsyncSession | None = None
+        self.__connection: AsyncConnection | None = None
         self.__connections = 0
 
     async def connect_rpc(
@@ -72,21 +72,21 @@ class AsyncioClient:
             IncompatibleServer: The server speaks another protocol, or does not have the target.
 
         """
-        async with self.__lock:
+        async with self.__turn():
             self.__close()
             self.__address = (host, port, ssl_config)
             self.__wanted = target_name
-            self.__session = await self.__open(target_name)
+            self.__connection = await self.__open(target_name)
 
-    async def __open(self, target: TargetName) -> AsyncSession:
+    async def __open(self, target: TargetName) -> AsyncConnection:
         if self.__address is None:
             raise ConnectionFailed("this client is not connected: await connect_rpc() first")
         host, port, ssl_config = self.__address
-        session = await open_async_session(
+        connection = await open_async_connection(
             host, port, target, ssl_config, self.__handshake_timeout, self.__features
         )
         self.__connections += 1
-        return session
+        return connection
 
     async def select_rpc_target(self, target_name: TargetName) -> None:
         """Choose the target, once, where `connect_rpc` was given None.
@@ -99,16 +99,16 @@ class AsyncioClient:
             IncompatibleServer: The server does not have it.
 
         """
-        async with self.__lock:
-            session = self.__session
-            if session is None or not session.usable:
-                session = self.__session = await self.__open(None)
-            await session.select(target_name)
-            self.__wanted = session.target
+        async with self.__turn():
+            connection = self.__connection
+            if connection is None or not connection.usable:
+                connection = self.__connection = await self.__open(None)
+            await connection.choose(target_name, self.__handshake_timeout)
+            self.__wanted = connection.talk.target
 
     def get_selected_target(self) -> str | None:
         """Return the name of the target; None as long as none is chosen."""
-        return None if self.__session is None else self.__session.target
+        return None if self.__connection is None else self.__connection.talk.target
 
     def get_rpc_id(self) -> tuple[list[str], str | None]:
         """Return what the server said in its greeting: names of its targets, and its description.
@@ -117,7 +117,7 @@ class AsyncioClient:
             ConnectionFailed: There has been no connection.
 
         """
-        greeting = self.__known().greeting
+        greeting = self.__known().talk.greeting
         return list(greeting.targets), greeting.description
 
     def get_local_host(self) -> str:
@@ -138,9 +138,9 @@ class AsyncioClient:
 
         """
         try:
-            result: dict[str, Any] = await self.__request(lambda session: session.encode_method_list(), None)
+            result: dict[str, Any] = await self.__request(lambda talk: talk.encode_method_list(), None)
         except AttributeError:
-            return bare_method_list(self.__known().methods)
+            return bare_method_list(self.__known().talk.methods)
         return result
 
     async def rpc_call(
@@ -168,11 +168,11 @@ class AsyncioClient:
 
         """
         keywords = dict(kwargs or {})
-        return await self.__request(lambda session: session.encode_call(name, args, keywords), timeout)
+        return await self.__request(lambda talk: talk.encode_call(name, args, keywords), timeout)
 
     @property
     def rpc_connections(self) -> int:
-        """How many connections there have been: changes whenever a new one was made."""
+        """Number of connections so far; a change shows a new one."""
         return self.__connections
 
     async def close_rpc(self) -> None:
@@ -181,56 +181,81 @@ class AsyncioClient:
         self.__close()
         await asyncio.sleep(0)  # the transport closes its socket in the loop's next turn
 
+    def __turn(self) -> TaskLock:
+        """Return the lock of calls in the running loop; begin anew in a new loop or process.
+
+        Raises:
+            WireError: The loop is not one in which this client can be used.
+
+        """
+        here = asyncio.get_running_loop(), fork_generation()
+        if self.__home != here:
+            if self.__home is not None:
+                loop, generation = self.__home
+                if loop is here[0]:
+                    raise ReentrantCall("this event loop belongs to the parent process: use a new one here")
+                if generation == here[1] and loop.is_running():
+                    raise ReentrantCall("this client is in use on another event loop, which still runs")
+                if generation == here[1]:
+                    self.__close()
+            self.__lock = TaskLock()
+            if self.__connection is not None:
+                self.__connection.clean = False
+            self.__home = here
+        return self.__lock
+
     def __close(self) -> None:
-        if self.__session is not None:
-            self.__session.close()
+        if self.__connection is not None:
+            self.__connection.close()
 
-    def __known(self) -> AsyncSession:
-        if self.__session is None:
+    def __known(self) -> AsyncConnection:
+        if self.__connection is None:
             raise ConnectionFailed("this client is not connected: await connect_rpc() first")
-        return self.__session
+        return self.__connection
 
-    async def __usable(self, until: float) -> AsyncSession:
-        session = self.__session
-        if session is not None and session.usable and self.__address is not None:
-            return session
+    async def __usable(self, until: float) -> AsyncConnection:
+        connection = self.__connection
+        if connection is not None and connection.usable and self.__address is not None:
+            return connection
         loop = asyncio.get_running_loop()
         delay = _FIRST_DELAY
         while True:
             try:
-                self.__session = await self.__open(self.__wanted)
+                self.__connection = await self.__open(self.__wanted)
             except ConnectionFailed:
                 if self.__address is None or loop.time() + delay >= until:
                     raise
             else:
-                return self.__session
+                return self.__connection
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
-    async def __request(self, encode: Callable[[AsyncSession], list[Piece]], seconds: float | None) -> Any:
+    async def __request(self, encode: Callable[[Conversation], list[Piece]], seconds: float | None) -> Any:
         limit = self.__call_timeout if seconds is None else seconds
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        async with self.__lock:
+        async with self.__turn():
             reconnect = self.__reconnect_timeout if limit is None else min(limit, self.__reconnect_timeout)
-            session = await self.__usable(loop.time() + reconnect)
-            pieces = encode(session)
-            left = None if limit is None else max(limit - (loop.time() - begin), 0.0)
+            connection = await self.__usable(loop.time() + reconnect)
+            pieces = encode(connection.talk)
+            left = None if limit is None else limit - (loop.time() - begin)
+            if left is not None and left <= 0:
+                raise CallTimeout(f"{connection.talk.where} is busy with other calls for over {limit:g} s")
             try:
-                return await session.exchange(pieces, left)
+                return await connection.call(pieces, left)
             except RemoteFailure as failure:
                 error = failure.error
         raise error
 
     def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-        session = self.__dict__.get("_AsyncioClient__session")
-        if name.startswith("__") or session is None:
+        connection = self.__dict__.get("_AsyncioClient__connection")
+        if name.startswith("__") or connection is None:
             raise AttributeError(f"{name} (this client is not connected: await connect_rpc() first)")
-        if name not in session.methods:
-            raise no_such_method(session.where, name, session.methods)
+        if name not in connection.talk.methods:
+            raise no_such_method(connection.talk.where, name, connection.talk.methods)
 
         async def proxy(*args: Any, **kwargs: Any) -> Any:
-            return await self.__request(lambda session: session.encode_call(name, args, kwargs), None)
+            return await self.__request(lambda talk: talk.encode_call(name, args, kwargs), None)
 
         proxy.__name__ = proxy.__qualname__ = name
         return proxy

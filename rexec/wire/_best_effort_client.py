@@ -6,20 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from rexec.wire._client import Client
-from rexec.wire._protocol import TargetName
-from rexec.wire.errors import IncompatibleServer, WireError
+from rexec.wire._forks import OfOneProcess
+from rexec.wire._handshake import AutoTarget, TargetName
+from rexec.wire.errors import IncompatibleServer, ReentrantCall, WireError
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 
 
-class BestEffortClient:
+class BestEffortClient(OfOneProcess):
     """A client whose calls return None while the connection is broken; it is remade in the background.
 
     Args:
         host: Name or address.
         port: TCP port.
-        target_name: Target, or `AutoTarget`.
+        target_name: Target; `AutoTarget` or None: the only one there is.
         firstcon_timeout: Longest time for the first connection, in seconds; calls return None if it failed.
         retry: Time between attempts to connect, in seconds.
         ssl_config: TLS, if any.
@@ -44,14 +45,16 @@ class BestEffortClient:
         self.last_error: Exception | None = None
         self.__host = host
         self.__port = port
-        self.__target = target_name
+        self.__target: TargetName = AutoTarget if target_name is None else target_name
         self.__retry = retry
         self.__ssl_config = ssl_config
         self.__client: Client | None = None
+        """That of the present connection; None while there is none."""
         self.__known: Client | None = None
-        self.__lock = threading.Lock()
+        """The last one, for its facts."""
         self.__ended = threading.Event()
         self.__thread: threading.Thread | None = None
+        """Remakes the connection."""
         try:
             self.__connect(firstcon_timeout)
         except IncompatibleServer:
@@ -68,48 +71,60 @@ class BestEffortClient:
             handshake_timeout=timeout,
             reconnect_timeout=0.0,
         )
-        with self.__lock:
-            if self.__ended.is_set():
-                client.close_rpc()
-                return
-            self.__client = self.__known = client
-            self.last_error = None
+        self.last_error = None
+        self.__client = self.__known = client
+        if self.__ended.is_set():
+            client.close_rpc()
 
     def __broken(self, error: Exception) -> None:
         """Note a fault, say it once, and have a thread remake the connection."""
-        with self.__lock:
-            self.last_error = error
-            client, self.__client = self.__client, None
-            if client is not None:
-                client.close_rpc()
-            if self.__thread is not None or self.__ended.is_set():
-                return
-            self.__thread = threading.Thread(target=self.__reconnect, name="rexec-best-effort", daemon=True)
-            self.__thread.start()
-        _log.warning("%s: its calls return None until it is back (tried every %g s)", error, self.__retry)
+        self.last_error = error
+        client, self.__client = self.__client, None
+        if client is not None:
+            client.close_rpc()
+        if self.__remake():
+            _log.warning("%s: its calls return None until it is back (tried every %g s)", error, self.__retry)
+
+    def __remake(self) -> bool:
+        """Start the thread that remakes the connection, unless one runs in this process; return whether it did."""
+        if self.__ended.is_set() or (self.__thread is not None and self.__thread.is_alive()):
+            return False
+        self.__thread = threading.Thread(target=self.__reconnect, name="rexec-best-effort", daemon=True)
+        self.__thread.start()
+        return True
 
     def __reconnect(self) -> None:
         while not self.__ended.wait(self.__retry):
+            # Two threads that noticed the fault at once may each have started one of these.
+            if self.__thread is not threading.current_thread():
+                return
             try:
                 self.__connect(max(self.__retry, 1.0))
             except WireError as error:
                 self.last_error = error
                 continue
             _log.info("%s:%d is back", self.__host, self.__port)
-            break
-        with self.__lock:
-            self.__thread = None
+            return
 
     def __attempt(self, action: Callable[[Client], Any]) -> Any:
         client = self.__client
         if client is None:
+            self.__remake()
             return None
         try:
             return action(client)
+        except ReentrantCall:
+            raise
         except WireError as error:
-            if not self.__ended.is_set():
+            if not self.__ended.is_set() and self.__client is client:
                 self.__broken(error)
             return None
+
+    @property
+    def rpc_pending(self) -> tuple[int, str] | None:
+        """Number and method of the call that waits for its answer; None if none does."""
+        client = self.__client
+        return None if client is None else client.rpc_pending
 
     def get_selected_target(self) -> str | None:
         """Return the name of the target; None if there was no connection yet and no name was given."""
@@ -134,13 +149,11 @@ class BestEffortClient:
     def close_rpc(self) -> None:
         """Close the connection and end the attempts to remake it."""
         self.__ended.set()
-        with self.__lock:
-            client, self.__client = self.__client, None
-            thread = self.__thread
+        client, self.__client = self.__client, None
         if client is not None:
             client.close_rpc()
-        if thread is not None:
-            thread.join()
+        if self.__thread is not None and self.__thread is not threading.current_thread():
+            self.__thread.join()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__") or "_BestEffortClient__known" not in self.__dict__:

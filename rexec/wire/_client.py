@@ -1,30 +1,25 @@
 """The blocking pc_rpc client."""
 
 import functools
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
+from rexec.wire._conversation import Conversation
+from rexec.wire._forks import OfOneProcess
+from rexec.wire._handshake import AutoTarget, TargetName, no_such_method
 from rexec.wire._pieces import Piece
-from rexec.wire._protocol import (
-    FEATURES,
-    AutoTarget,
-    RemoteFailure,
-    TargetName,
-    bare_method_list,
-    choose_target,
-    no_such_method,
-)
-from rexec.wire._session import Session, open_session
-from rexec.wire.errors import CallTimeout, ConnectionFailed, WireError, shown_address
+from rexec.wire._protocol import FEATURES, INTRODUCTION, RemoteFailure, bare_method_list
+from rexec.wire.call_lock import CallLock
+from rexec.wire.connection import Connection, open_connection
+from rexec.wire.errors import CallTimeout, ConnectionFailed, shown_address
 from rexec.wire.tls import SimpleSSLConfig
 
 _FIRST_DELAY: Final = 0.05
 _LONGEST_DELAY: Final = 2.0
 
 
-class Client:
+class Client(OfOneProcess):
     """Calls the methods of a remote target: `client.method(…)` returns what the method there returns.
 
     A call that fails on the way closes its connection; the next call makes a new one. What the target had kept for
@@ -72,23 +67,25 @@ class Client:
         self.__reconnect_timeout = reconnect_timeout
         self.__on_connect = on_connect
         self.__features = tuple(features)
-        self.__lock = threading.RLock()
+        self.__lock = CallLock()
         self.__closed = False
         self.__connections = 1
         self.__own_class: Any = type(self)
-        self.__session: Session | None = None
+        self.__connection: Connection | None = None
+        self.__unprepared: Connection | None = None
+        """A new connection for which `on_connect` has not returned yet."""
         self.__begin(self.__open(target_name))
 
-    def __open(self, target: TargetName) -> Session:
-        return open_session(
+    def __open(self, target: TargetName) -> Connection:
+        return open_connection(
             self.__host, self.__port, target, self.__ssl_config, self.__handshake_timeout, self.__features
         )
 
-    def __begin(self, session: Session) -> None:
-        """Go on with a session, and have the methods of its target."""
-        self.__greeted: Session = session
-        self.__session = session
-        self.__class__ = self.__with_methods(self.__own_class, session.methods)
+    def __begin(self, connection: Connection) -> None:
+        """Use a connection, and get the methods of its target."""
+        self.__class__ = self.__with_methods(self.__own_class, connection.talk.methods)
+        self.__talk: Conversation = connection.talk
+        self.__connection = connection
 
     def select_rpc_target(self, target_name: TargetName) -> None:
         """Choose the target, once, where the constructor was given None.
@@ -102,31 +99,22 @@ class Client:
 
         """
         with self.__lock:
-            session = self.__session
-            if session is None or not session.quiet():
+            connection = self.__connection
+            if connection is None or not connection.clean or not connection.quiet():
                 self.__drop()
-                session = self.__open(None)
-                self.__begin(session)
-            try:
-                session.select(target_name)
-                self.__begin(session)
-            except WireError:
-                if session.target is None and choose_is_wrong(session, target_name, self.__where()):
-                    raise
-                self.__drop()
-                raise
-            except BaseException:
-                self.__drop()
-                raise
-            self.__wanted = session.target
+                connection = self.__open(None)
+                self.__begin(connection)
+            connection.choose(target_name, self.__handshake_timeout)
+            self.__begin(connection)
+            self.__wanted = connection.talk.target
 
     def get_selected_target(self) -> str | None:
         """Return the name of the target; None as long as none is chosen."""
-        return self.__greeted.target
+        return self.__talk.target
 
     def get_rpc_id(self) -> tuple[list[str], str | None]:
         """Return what the server said in its greeting: names of its targets, and its description."""
-        greeting = self.__greeted.greeting
+        greeting = self.__talk.greeting
         return list(greeting.targets), greeting.description
 
     def get_local_host(self) -> str:
@@ -150,9 +138,9 @@ class Client:
 
         """
         try:
-            result: dict[str, Any] = self.__request(None, Session.encode_method_list)
+            result: dict[str, Any] = self.__request(None, Conversation.encode_method_list)
         except AttributeError:
-            return bare_method_list(self.__greeted.methods)
+            return bare_method_list(self.__talk.methods)
         return result
 
     def rpc_call(
@@ -179,59 +167,87 @@ class Client:
             Exception: What the method raised.
 
         """
-        return self.__request(timeout, Session.encode_call, name, args, dict(kwargs or {}))
+        return self.__request(timeout, Conversation.encode_call, name, args, dict(kwargs or {}))
+
+    @property
+    def rpc_has_leases(self) -> bool:
+        """Whether the server answers `rpc_lease`."""
+        return INTRODUCTION in self.__talk.greeting.features
+
+    def rpc_lease(self, name: str, *args: Any, timeout: float | None = None) -> Any:
+        """Ask a server of this project about leases (docs/explanation/wire.md); a busy one answers at once.
+
+        Raises:
+            WireError: The connection failed.
+            ValueError: The server is a stock one.
+
+        """
+        if not self.rpc_has_leases:
+            raise ValueError(f"{self.__where()} knows no leases")
+        return self.__request(timeout, Conversation.encode_lease, name, args)
 
     @property
     def rpc_connections(self) -> int:
-        """How many connections there have been: changes whenever a new one was made."""
+        """Number of connections so far; a change shows a new one."""
         return self.__connections
+
+    @property
+    def rpc_pending(self) -> tuple[int, str] | None:
+        """Number and method of the call that waits for its answer; None if none does. From any thread."""
+        connection = self.__connection
+        return None if connection is None or connection.clean else connection.talk.last_request
 
     def close_rpc(self) -> None:
         """Close the connection. A call of another thread that waits for its answer fails."""
         self.__closed = True
-        session, self.__session = self.__session, None
-        if session is not None:
-            session.close()
+        self.__drop()
 
     def __where(self) -> str:
         return shown_address(self.__host, self.__port)
 
     def __drop(self) -> None:
-        session, self.__session = self.__session, None
-        if session is not None:
-            session.close()
+        connection, self.__connection = self.__connection, None
+        if connection is not None:
+            connection.close()
 
     def __refuse_if_closed(self) -> None:
         if self.__closed:
             self.__drop()
             raise ConnectionFailed(f"the client of {self.__where()} is closed")
 
-    def __usable(self, deadline: float | None) -> Session:
-        """Return a session that can be used: the present one, else a new one."""
-        session = self.__session
-        if session is not None and not self.__closed and session.quiet():
-            return session
-        # The server has ended, or has sent what nobody asked for: nothing on this connection can be trusted.
+    def __usable(self, deadline: float | None) -> Connection:
+        """Return the present connection if it is clean and quiet, else a new one."""
+        connection = self.__connection
+        if (
+            connection is not None
+            and connection.clean
+            and not self.__closed
+            and (self.__unprepared is None or self.__lock.is_lent())
+            and connection.quiet()
+        ):
+            return connection
         self.__drop()
+        if self.__lock.is_lent():
+            raise ConnectionFailed(f"the connection to {self.__where()} did not survive its preparation")
         self.__refuse_if_closed()
-        session = self.__reconnect(deadline)
-        self.__begin(session)
-        self.__refuse_if_closed()  # by another thread meanwhile, which may have seen the old session only
+        connection = self.__unprepared = self.__reconnect(deadline)
+        self.__begin(connection)
         self.__connections += 1
         if self.__on_connect is not None:
             try:
-                self.__on_connect(self)
+                with self.__lock.lent():
+                    self.__on_connect(self)
             except BaseException:
                 self.__drop()
                 raise
-        if self.__session is None:
+        self.__refuse_if_closed()  # by another thread meanwhile, which may have seen the old connection only
+        if self.__connection is not connection or not connection.clean:
             raise ConnectionFailed(f"the connection to {self.__where()} did not survive its preparation")
-        return self.__session
+        self.__unprepared = None
+        return connection
 
-    def __reconnect(self, deadline: float | None) -> Session:
-        until = time.monotonic() + self.__reconnect_timeout
-        if deadline is not None:
-            until = min(until, deadline)
+    def __reconnect(self, deadline: float | None) -> Connection:
+        until = min(time.monotonic() + self.__reconnect_timeout, deadline or float("inf"))
         delay = _FIRST_DELAY
         while True:
             try:
@@ -243,47 +259,53 @@ class Client:
             delay = min(2 * delay, _LONGEST_DELAY)
 
     def __request(self, timeout: float | None, encode: Callable[..., list[Piece]], *what: Any) -> Any:
-        """Send what `encode(session, *what)` returns, and return its result."""
+        """Send what `encode(conversation, *what)` returns, and return its result."""
         seconds = self.__call_timeout if timeout is None else timeout
         deadline = None if seconds is None else time.monotonic() + seconds
-        if not self.__lock.acquire(True, -1 if seconds is None else max(seconds, 0.0)):
-            raise CallTimeout(
-                f"{self.__where()} is busy with a call of another thread for over {seconds:g} s"
-            )
+        connection = None
         try:
-            session = self.__usable(deadline)
-            pieces = encode(session, *what)
-            try:
-                return session.exchange(pieces, self.__silence, deadline)
-            except RemoteFailure as failure:
-                error = failure.error
-            except BaseException:
-                # Whatever comes on this connection now would be taken for the answer to the next call.
-                if self.__session is session:
-                    self.__session = None
-                session.close()
-                raise
+            if not self.__lock.acquire(seconds):
+                raise CallTimeout(
+                    f"{self.__where()} is busy with a call of another thread for over {seconds:g} s"
+                )
+            connection = self.__usable(deadline)
+            pieces = encode(connection.talk, *what)
+            return connection.call(pieces, self.__silence, deadline)
+        except RemoteFailure as failure:
+            error = failure.error
         finally:
+            if connection is not None and not connection.clean:
+                self.__drop()
             self.__lock.release()
         raise error
 
+    def __repr__(self) -> str:
+        return f"<{self.__own_class.__name__} of {self.get_selected_target() or 'no target'} at {self.__where()}>"
+
+    def _repr_html_(self) -> str:
+        from devicedb.html import facts, heading
+
+        talk = self.__talk
+        methods = ", ".join(sorted(each for each in talk.methods if not each.startswith("_")))
+        return heading(talk.target or "no target", f"at {self.__where()}") + facts([("methods", methods)])
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        greeted = self.__dict__.get("_Client__greeted")  # asked for itself where the constructor has failed
-        if greeted is None or name.startswith("__"):
+        talk = self.__dict__.get("_Client__talk")  # asked for itself where the constructor has failed
+        if talk is None or name.startswith(("__", "_repr_", "_ipython_")):
             raise AttributeError(name)
-        raise no_such_method(greeted.where, name, greeted.methods)
+        raise no_such_method(talk.where, name, talk.methods)
 
     @staticmethod
     @functools.lru_cache(128)
     def __with_methods(base: Any, names: frozenset[str]) -> Any:
         """Return the class of the clients of a target with these methods.
 
-        So they are found as fast as any method, where `__getattr__` costs much of a small call; `dir` lists them.
+        So they are found as fast as any method (`__getattr__` costs 5 % of a small call), and `dir` lists them.
         """
 
         def method(name: str) -> Callable[..., Any]:
             def call(self: Client, *args: Any, **kwargs: Any) -> Any:
-                return self.__request(None, Session.encode_call, name, args, kwargs)
+                return self.__request(None, Conversation.encode_call, name, args, kwargs)
 
             call.__name__ = call.__qualname__ = name
             return call
@@ -295,12 +317,3 @@ class Client:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close_rpc()
-
-
-def choose_is_wrong(session: Session, wanted: TargetName, where: str) -> bool:
-    """Return whether a choice of target failed before anything was sent."""
-    try:
-        choose_target(session.greeting, wanted, where)
-    except WireError:
-        return True
-    return False

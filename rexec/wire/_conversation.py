@@ -1,133 +1,110 @@
-"""What a pc_rpc client says and understands on one connection: greeting, choice of a target, calls. No I/O."""
+"""Requests and answers of a pc_rpc client on one connection after the handshake. No I/O."""
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from rexec.wire._framing import Frame
 from rexec.wire._pieces import Piece
-from rexec.wire._protocol import (
-    CALL_IDS,
-    FEATURES,
-    Codec,
-    Greeting,
-    RemoteFailure,
-    TargetName,
-    call_request,
-    check_length,
-    choose_features,
-    choose_target,
-    method_list_request,
-    parse_greeting,
-    parse_methods,
-    target_line,
-)
-from rexec.wire.errors import ConnectionBroken, ConnectionFailed, FormatError, IncompatibleServer, WireError
+from rexec.wire._protocol import CALL_IDS, Codec, RemoteFailure, numbered
+from rexec.wire._pyon_encode import to_json
+from rexec.wire.errors import FormatError, MessageTooLong
 from rexec.wire.packed_exceptions import exception_from
 
-GREETING: Final = "greeting"
-"""The first step of the handshake, in the words of errors."""
+_STOCK_LINE_LIMIT: Final = 4 << 20
+"""Bytes that a reference server reads in one line; it drops the connection at a longer one."""
+
+
+@functools.lru_cache(1024)
+def _call_head(name: str) -> bytes:
+    return b'{"action":"call","name":%b' % to_json(name)
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """The server's first line."""
+
+    targets: tuple[str, ...] = ()
+    description: str | None = None
+    features: frozenset[str] = frozenset()
 
 
 class Conversation:
-    """The state of a connection between a client and a server.
+    """What client and server have agreed on, and the number of the last request.
 
     Args:
         where: host:port, for errors; the target is added once it is chosen.
-        features: Those that may be used.
 
     """
 
-    def __init__(self, where: str, features: Sequence[str] = FEATURES) -> None:
+    def __init__(self, where: str) -> None:
         self.where = where
-        self.greeting = Greeting((), None, frozenset())
+        self.greeting = Greeting()
         self.codec = Codec()
         self.methods: frozenset[str] = frozenset()
         self.target: str | None = None
-        self._features = features
         self._number = 0
+        self._asked = ""
+        """Method of the last request."""
 
-    def greeted(self, frame: Frame) -> None:
-        """Take the server's first line.
-
-        Raises:
-            IncompatibleServer: It is that of another protocol.
-
-        """
-        try:
-            self.greeting = parse_greeting(frame.line)
-        except FormatError as error:
-            raise IncompatibleServer(f"{self.where} is no pc_rpc server: {error}") from error
-
-    def choose(self, wanted: TargetName) -> tuple[str, bytes] | None:
-        """Return the name of the target and the line that chooses it; None where none is wanted yet.
-
-        From here on messages are written with the features that both sides have.
-
-        Raises:
-            IncompatibleServer: The server does not have it.
-
-        """
-        name = choose_target(self.greeting, wanted, self.where)
-        if name is None:
-            return None
-        features = choose_features(self.greeting, allowed=self._features)
-        self.codec = Codec.of(features)
-        return name, target_line(name, features)
-
-    def chosen(self, name: str, frame: Frame) -> None:
-        """Take the names of the target's methods, the answer to its choice.
-
-        Raises:
-            IncompatibleServer: It is no such answer.
-
-        """
-        try:
-            self.methods = parse_methods(self.codec.decode(frame))
-        except (TypeError, ValueError) as error:
-            raise IncompatibleServer(f"{self.where}: {error}") from error
-        self.target = name
-        self.where = f"{self.where}, target {name!r}"
-
-    def silent(self, what: str, seconds: float) -> ConnectionFailed:
-        """Return the error that a step of the handshake was not answered."""
-        return ConnectionFailed(
-            f"{self.where} accepted the connection but sent no answer to the {what} in {seconds:g} s"
-        )
-
-    def refused(self, what: str, error: WireError) -> ConnectionFailed:
-        """Return the error that a step of the handshake ended the connection."""
-        where = "" if self.where in str(error) else f"{self.where}: "
-        hint = ""
-        if what == GREETING and isinstance(error, ConnectionBroken):
-            hint = ". It may be a port of another protocol, want TLS, or not know our certificate"
-        return ConnectionFailed(f"{where}{error} (during the handshake, {what}){hint}")
+    @property
+    def last_request(self) -> tuple[int, str]:
+        """Number of the last request, and the method that it calls; "" before the first."""
+        return self._number, self._asked
 
     def encode_call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Piece]:
         """Return the message of a call.
 
         Raises:
-            TypeError: An argument has no encoding.
+            TypeError: An argument has no encoding; the text has its path.
             ValueError: An argument is nested too deeply.
             MessageTooLong: The server is known not to take it.
 
         """
         self._number += 1
-        pieces = call_request(self.codec, name, args, kwargs, self._number)
-        if CALL_IDS not in self.greeting.features:  # one of ours takes any length
-            check_length(pieces, f"{name}() of {self.where}")
+        self._asked = name
+        head = _call_head(name)
+        values: dict[str, Any] = {}
+        if self.codec.call_ids:  # a server of ours takes a list, and does without what is empty
+            head = b'%b,"id":%d' % (head, self._number)
+            if args:
+                values["args"] = list(args)
+            if kwargs:
+                values["kwargs"] = kwargs
+        else:
+            values = {"args": tuple(args), "kwargs": kwargs}
+        try:
+            pieces = self.codec.encode_fields(head, values)
+        except TypeError as error:
+            raise TypeError(f"argument of {name}(): {error}") from None
+        if CALL_IDS not in self.greeting.features and (size := sum(map(len, pieces))) > _STOCK_LINE_LIMIT:
+            raise MessageTooLong(
+                f"{name}() of {self.where}: the request has {size} bytes, this server reads at most "
+                f"{_STOCK_LINE_LIMIT} in one. Send the data in pieces"
+            )
         return pieces
 
     def encode_method_list(self) -> list[Piece]:
-        """Return the message that asks for the method list."""
         self._number += 1
-        return method_list_request(self.codec, self._number)
+        self._asked = "get_rpc_method_list"
+        return self.codec.encode_fields(
+            b'{"action":"get_rpc_method_list"' + numbered(self.codec, self._number), {}
+        )
+
+    def encode_lease(self, name: str, args: Sequence[Any]) -> list[Piece]:
+        """Return a request about leases; the server needs the feature `introduction_1`."""
+        self._number += 1
+        self._asked = f"lease {name}"
+        head = b'{"action":"lease"' + numbered(self.codec, self._number)
+        return self.codec.encode_fields(head, {"name": name, "args": list(args)})
 
     def result(self, frame: Frame) -> Any:
         """Return what the last call returned.
 
         Raises:
             RemoteFailure: The method raised, or its value cannot be made here.
-            FormatError: It is no answer to that call: the connection is of no use any more.
+            FormatError: It is not the answer to that call; the connection is unusable.
 
         """
         try:
@@ -137,7 +114,9 @@ class Conversation:
             raise RemoteFailure(error) from error
         except ValueError as error:
             raise FormatError(f"{self.where} sent what is no answer: {error}") from error
-        if type(answer) is not dict or (self.codec.call_ids and answer.get("id") != self._number):
+        if type(answer) is not dict:
+            raise FormatError(f"{self.where} sent something else than an answer")
+        if self.codec.call_ids and (type(answer.get("id")) is not int or answer["id"] != self._number):
             raise FormatError(f"{self.where} sent something else than the answer to this call")
         status = answer.get("status")
         if status == "ok":

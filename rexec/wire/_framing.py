@@ -1,6 +1,6 @@
 """Cuts a byte stream into messages: a line, or a line and the raw buffers behind it. No I/O.
 
-Data are received straight into the place where they stay: a raw buffer's bytes into the array's own memory.
+Data are received without a copy: a raw buffer's bytes go straight into the array's memory.
 Time is linear in the length of a line: only what is new is searched for its end.
 """
 
@@ -16,6 +16,8 @@ _SMALL: Final = 1 << 12
 _LARGE: Final = 1 << 17
 _SIZES: Final = re.compile(rb"#((?:[0-9]{1,15},)*[0-9]{1,15}) ")
 _MAX_SIZES: Final = 1 << 20
+_LEAST_USE: Final = len('{"__jsonclass__":["bytes",[0]]}')
+"""Bytes of text that use a raw buffer: a line cannot announce more buffers than its text has room for."""
 
 
 @dataclass(slots=True)
@@ -54,8 +56,10 @@ class FrameReader:
         self.limit = limit
         self.raw = False
         """Whether lines may announce raw buffers (set once the feature is negotiated)."""
+        self.opening: bytes | None = None
+        """First bytes that each line must have, if not None: another protocol is noticed at its first byte."""
         self.idle = True
-        """Whether no byte of a next message is here."""
+        """Whether no byte of the next message has arrived."""
         # A connection that only waits, or exchanges small messages, holds no more than this.
         self._data = bytearray(_SMALL)
         self._whole = memoryview(self._data)
@@ -98,10 +102,10 @@ class FrameReader:
         if self._searched == end:
             return None
         at = self._data.find(b"\n", self._searched, end)
-        if self.limit is not None:
-            size = len(self._line) + (end if at < 0 else at) - self._start
-            if size > self.limit:
-                raise MessageTooLong(f"a line of more than {self.limit} bytes")
+        if self.limit is not None and len(self._line) + (end if at < 0 else at) - self._start > self.limit:
+            raise MessageTooLong(f"a line of more than {self.limit} bytes")
+        if self.opening is not None:
+            self._check_opening(self.opening)
         if at < 0:
             self._searched = end
             return None
@@ -116,8 +120,16 @@ class FrameReader:
         self._announced(line)
         return self._complete()
 
+    def _check_opening(self, opening: bytes) -> None:
+        """Check the begin of a line, which may be incomplete."""
+        begin = self._line[:60] or self._data[self._start : min(self._end, self._start + 60)]
+        said = bytes(begin)
+        if not said.startswith(opening):
+            error = FormatError(f"says {said!r}")
+            error.said = said
+            raise error
+
     def _fill(self, count: int) -> None:
-        """Account for bytes that came for a raw buffer."""
         rest = self._waiting.pop()[count:]
         if len(rest):
             self._waiting.append(rest)
@@ -130,7 +142,7 @@ class FrameReader:
         return line
 
     def _make_room(self) -> None:
-        """Move what is here of an unfinished line out of the way."""
+        """Move the begin of an unfinished line to its own memory."""
         self._keep(self._whole[self._start : self._end])
         self._start = self._end = self._searched = 0
         if len(self._data) < _LARGE:
@@ -148,6 +160,8 @@ class FrameReader:
         if match is None:
             raise FormatError(f"not an announcement of raw buffers: {bytes(line[:40])!r}")
         sizes = [int(size) for size in match[1].split(b",")]
+        if len(sizes) * _LEAST_USE > len(line) - match.end():
+            raise FormatError(f"{len(sizes)} raw buffers are announced, more than the message can use")
         if self.limit is not None and len(line) + sum(sizes) > self.limit:
             raise MessageTooLong(f"a message of {len(line) + sum(sizes)} bytes, more than {self.limit}")
         try:
@@ -160,7 +174,8 @@ class FrameReader:
             buffer[:count] = self._whole[self._start : self._start + count]
             self._start += count
             if count < len(buffer):
-                self._waiting.insert(0, buffer[count:])
+                self._waiting.append(buffer[count:])
+        self._waiting.reverse()  # the next one to be filled is the last
         if self._start == self._end:
             self._start = self._end = 0
         self._searched = self._start

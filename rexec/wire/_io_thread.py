@@ -5,6 +5,7 @@ handshake is answered at once whatever the driver does (docs/decisions/0010-*.md
 """
 
 import collections
+import itertools
 import logging
 import selectors
 import socket
@@ -14,26 +15,32 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from rexec.wire._framing import Frame
+from rexec.wire._admission import finished, has_room, seldom, unfinished
+from rexec.wire._forks import keep_from_children
+from rexec.wire._framing import Frame, FrameReader
+from rexec.wire._handshake import ServerHandshake
 from rexec.wire._limits import Limits
-from rexec.wire._link import READ, WRITE, Link
 from rexec.wire._listen import tune
+from rexec.wire._server_connection import READ, WRITE, ServerConnection
+from rexec.wire._winsock import PollSelector
 from rexec.wire.errors import WireError
-from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 _FLUSH_TIME: Final = 1.0
 _ABORT_TIME: Final = 5.0
-"""A method marked with `while_busy` may run in this thread: nobody waits for it any longer."""
+"""Longest wait for a method marked with `while_busy`, which runs in this thread."""
 _ACCEPT_PAUSE: Final = 0.5
 _EVENTS: Final = {READ: selectors.EVENT_READ, WRITE: selectors.EVENT_WRITE}
 
 
 class Service(Protocol):
-    """What the I/O thread does with messages."""
+    """What the I/O thread does with connections and messages."""
 
-    def frame_received(self, link: Link, frame: Frame) -> bool:
-        """Handle a message; return whether the link may go on reading (else it belongs to the owner's loop)."""
+    def handshake(self, reader: FrameReader) -> ServerHandshake:
+        """Return the handshake of a new connection."""
+
+    def frame_received(self, connection: ServerConnection, frame: Frame) -> bool:
+        """Handle a message; return whether the connection may go on reading (else it belongs to the owner's loop)."""
 
 
 class IOThread:
@@ -42,8 +49,8 @@ class IOThread:
     Args:
         listeners: Listening sockets.
         service: Handles messages.
-        limits: What a client can make the server hold.
-        ssl_config: TLS, or None.
+        limits: Limits on what clients use.
+        context: TLS, or None.
         closed: Called, in this thread, when it ends.
 
     """
@@ -53,47 +60,47 @@ class IOThread:
         listeners: list[socket.socket],
         service: Service,
         limits: Limits,
-        ssl_config: SimpleSSLConfig | None,
+        context: ssl.SSLContext | None,
         closed: Callable[[], None],
     ) -> None:
-        self._listeners = listeners
+        self.listeners = listeners
         self._service = service
         self._limits = limits
-        self._tls = None if ssl_config is None else (ssl_config.create_server_context(), ssl_config)
+        self._tls = context
         self._closed = closed
-        self._selector = selectors.DefaultSelector()
+        self._selector = PollSelector()
         self._commands: collections.deque[Callable[[], None]] = collections.deque()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
-        self._links: dict[Link, None] = {}
-        self._shaking: dict[Link, None] = {}
+        for sock in (*listeners, self._wake_read, self._wake_write):
+            keep_from_children(sock)
+        self._connections: dict[ServerConnection, None] = {}
+        self._shaking: dict[ServerConnection, None] = {}
         self._stop_at: float | None = None
         self._accept_again: float | None = None
         self._thread = threading.Thread(target=self._run, name="rexec-wire-io", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._drain_wake)
         self._accepting(True)
         self._thread.start()
 
-    def give_back(self, link: Link) -> None:
-        """Let the thread go on with a link whose call is answered. From any thread."""
-        self._command(lambda: self._resume(link))
+    def give_back(self, connection: ServerConnection) -> None:
+        """Let the thread go on with a connection whose call is answered. From any thread."""
+        self._command(lambda: self._resume(connection))
 
     def stop(self) -> None:
-        """End the thread once what is left has been sent, within a second. From any thread."""
+        """End the thread once all answers are sent, after a second at most. From any thread."""
         self._command(self._begin_stop)
 
     def abort(self) -> None:
-        """End the thread and close all sockets, whatever is left: they are closed at the return. For any thread."""
+        """End the thread and close all sockets at once, unsent answers included. From any thread."""
         self._command(self._begin_abort)
         if not self.is_current():
             self._thread.join(_ABORT_TIME)
 
     def join(self) -> None:
-        """Wait for the end of the thread."""
         self._thread.join()
 
     def is_current(self) -> bool:
@@ -112,22 +119,26 @@ class IOThread:
     def _run(self) -> None:
         try:
             while not self._finished():
-                for key, _ in self._selector.select(self._timeout()):
-                    key.data()
+                self._handle_events()
                 while self._commands:
                     self._commands.popleft()()
                 self._expire()
         except Exception:
             _log.exception("internal error in the I/O thread of a server")
         finally:
-            for link in list(self._links):
-                self.drop(link)
-            for listener in self._listeners:
+            for connection in list(self._connections):
+                self.drop(connection)
+            for listener in self.listeners:
                 listener.close()
             self._selector.close()
             self._wake_read.close()
             self._wake_write.close()
             self._closed()
+
+    def _handle_events(self) -> None:
+        # A function of its own: its variables would keep a closed connection until the next event.
+        for key, _ in self._selector.select(self._timeout()):
+            key.data()
 
     def _drain_wake(self) -> None:
         try:
@@ -137,27 +148,22 @@ class IOThread:
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
-        times = [link.deadline for link in self._oldest() if link.deadline is not None]
+        times = [connection.deadline for connection in itertools.islice(self._shaking, 1)]
         times += [t for t in (self._stop_at, self._accept_again) if t is not None]
         return max(min(times) - now, 0.0) if times else None
 
-    def _oldest(self) -> list[Link]:
-        for link in self._shaking:
-            return [link]
-        return []
-
     def _expire(self) -> None:
-        while (oldest := self._oldest()) and oldest[0].expired():
+        while (oldest := next(iter(self._shaking), None)) is not None and time.monotonic() > oldest.deadline:
             _log.info(
-                "%s did not choose a target in %g s: closed", oldest[0].peer, self._limits.handshake_timeout
+                "%s did not choose a target in %g s: closed", oldest.peer, self._limits.handshake_timeout
             )
-            self.drop(oldest[0])
+            self.drop(oldest)
         if self._accept_again is not None and time.monotonic() >= self._accept_again:
             self._accepting(True)
 
     def _begin_stop(self) -> None:
         self._accepting(False)
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.close()
         self._stop_at = time.monotonic() + _FLUSH_TIME
 
@@ -168,11 +174,13 @@ class IOThread:
     def _finished(self) -> bool:
         if self._stop_at is None:
             return False
-        return time.monotonic() >= self._stop_at or not any(link.outgoing for link in self._links)
+        return time.monotonic() >= self._stop_at or not any(
+            connection.outgoing for connection in self._connections
+        )
 
     def _accepting(self, wanted: bool) -> None:
         self._accept_again = None
-        for listener in self._listeners:
+        for listener in self.listeners:
             registered = listener.fileno() in self._selector.get_map()
             if wanted and not registered:
                 self._selector.register(
@@ -193,94 +201,95 @@ class IOThread:
             self._accept_again = time.monotonic() + _ACCEPT_PAUSE
             return
         peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
-        if len(self._links) >= self._limits.connections:
-            oldest = self._oldest()
-            what = "the oldest unfinished handshake is closed" if oldest else f"{peer} is refused"
-            _log.warning("over %d connections: %s", self._limits.connections, what)
-            if not oldest:
-                sock.close()
-                return
-            self.drop(oldest[0])
+        if not has_room(sock, self, peer, len(self._connections), self._limits):
+            sock.close()
+            return
         try:
             tune(sock)
             sock.setblocking(False)
             if self._tls is not None:
-                sock = self._tls[0].wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            keep_from_children(sock)
         except OSError as error:
             _log.info("%s: %s", peer, error)
             sock.close()
             return
+        reader = FrameReader(self._limits.handshake_line)
         deadline = time.monotonic() + self._limits.handshake_timeout
-        link = Link(sock, peer, self._limits.handshake_line, deadline)
-        self._links[link] = None
-        self._shaking[link] = None
-        self._watch(link, READ)
-        self._ready(link)
+        connection = ServerConnection(sock, peer, reader, self._service.handshake(reader), deadline)
+        self._connections[connection] = None
+        self._shaking[connection] = None
+        unfinished(sock, self)
+        self._watch(connection, READ)
+        self._ready(connection)
 
-    def settled(self, link: Link) -> None:
-        """Note that a link's handshake is complete."""
-        link.deadline = None
-        link.reader.limit = self._limits.line
-        self._shaking.pop(link, None)
+    def connections(self) -> list[ServerConnection]:
+        """Return the connections, the oldest first. From any thread."""
+        return list(self._connections)
 
-    def drop(self, link: Link) -> None:
-        """Close a link."""
-        self._watch(link, 0)
-        self._links.pop(link, None)
-        self._shaking.pop(link, None)
-        link.close()
+    def settled(self, connection: ServerConnection) -> None:
+        """Note that a connection's handshake is complete."""
+        connection.handshake = None
+        connection.reader.limit = self._limits.line
+        self._shaking.pop(connection, None)
+        finished(connection.sock)
 
-    def _watch(self, link: Link, interest: int) -> None:
-        if interest == link.interest:
+    def drop(self, connection: ServerConnection) -> None:
+        self._watch(connection, 0)
+        self._connections.pop(connection, None)
+        self._shaking.pop(connection, None)
+        finished(connection.sock)
+        connection.close()
+
+    def _watch(self, connection: ServerConnection, interest: int) -> None:
+        if interest == connection.interest:
             return
         if interest == 0:
-            self._selector.unregister(link.sock)
-        elif link.interest == 0:
-            self._selector.register(link.sock, _EVENTS[interest], lambda: self._ready(link))
+            self._selector.unregister(connection.sock)
+        elif connection.interest == 0:
+            self._selector.register(connection.sock, _EVENTS[interest], lambda: self._ready(connection))
         else:
-            self._selector.modify(link.sock, _EVENTS[interest], lambda: self._ready(link))
-        link.interest = interest
+            self._selector.modify(connection.sock, _EVENTS[interest], lambda: self._ready(connection))
+        connection.interest = interest
 
-    def _resume(self, link: Link) -> None:
-        if link.closed or link not in self._links:
-            self._links.pop(link, None)
+    def _resume(self, connection: ServerConnection) -> None:
+        if connection.closed or connection not in self._connections:
+            self._connections.pop(connection, None)
             return
-        self._ready(link)
+        self._ready(connection)
 
-    def _ready(self, link: Link) -> None:
-        """Go on with a link as far as it goes without waiting."""
-        if link.closed:
+    def _ready(self, connection: ServerConnection) -> None:
+        """Go on with a connection as far as possible without waiting."""
+        if connection.closed:
             return
         try:
-            self._progress(link)
+            self._progress(connection)
         except EOFError:
-            self.drop(link)
+            self.drop(connection)
         except (OSError, WireError) as error:
-            level = logging.WARNING if isinstance(error, ssl.SSLError | WireError) else logging.DEBUG
-            _log.log(level, "%s: %s: connection closed", link.peer, error)
-            self.drop(link)
+            if isinstance(error, ssl.SSLError | WireError):
+                host = connection.peer.rpartition(":")[0]
+                seldom(f"{id(self)} {host}", "%s: %s: connection closed", connection.peer, error)
+            self.drop(connection)
         except Exception:
-            _log.exception("internal error while serving %s: connection closed", link.peer)
-            self.drop(link)
+            _log.exception("internal error while serving %s: connection closed", connection.peer)
+            self.drop(connection)
 
-    def _progress(self, link: Link) -> None:
-        if link.stage == "tls":
-            wanted = link.handshake_tls()
-            if wanted:
-                self._watch(link, wanted)
-                return
-            if self._tls is not None and isinstance(link.sock, ssl.SSLSocket):
-                self._tls[1].check_peer(link.sock.getpeercert(binary_form=True))
+    def _progress(self, connection: ServerConnection) -> None:
+        wanted = connection.handshake_tls()
+        if wanted:
+            self._watch(connection, wanted)
+            return
         while True:
-            if not link.flush():
-                self._watch(link, WRITE)
+            if not connection.flush():
+                self._watch(connection, WRITE)
                 return
-            if link.closing:
+            if connection.closing:
                 raise EOFError
-            frame = link.receive()
+            frame = connection.receive()
             if frame is None:
-                self._watch(link, READ)
+                self._watch(connection, READ)
                 return
-            if not self._service.frame_received(link, frame):
-                self._watch(link, 0)
+            if not self._service.frame_received(connection, frame):
+                self._watch(connection, 0)
                 return

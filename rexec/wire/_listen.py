@@ -6,9 +6,12 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from rexec.ground.keepalive import set_keepalive
 from rexec.wire.errors import checked_host
+from rexec.wire.tls import PinnedContext, SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
@@ -42,9 +45,44 @@ def listen(host: str | Sequence[str] | None, port: int, *, secured: bool) -> lis
     return sockets
 
 
-def addresses_of(sockets: Sequence[socket.socket]) -> list[tuple[str, int]]:
-    """Return where sockets listen: (address, port)."""
-    return [one.getsockname()[:2] for one in sockets]
+@dataclass(frozen=True)
+class Listening:
+    """Sockets that listen, as programs look for them at an `asyncio.Server`."""
+
+    sockets: tuple[socket.socket, ...]
+
+    def is_serving(self) -> bool:
+        """Return whether they still listen."""
+        return any(one.fileno() >= 0 for one in self.sockets)
+
+
+class ListeningServer:
+    """What programs ask of any server: where it listens."""
+
+    addresses: Sequence[tuple[str, int]] = ()
+    """Where the server listens: (address, port)."""
+    server: Listening | None = None
+    """The listening sockets, while the server runs; has the `sockets` of an `asyncio.Server`."""
+
+    @property
+    def port(self) -> int:
+        """The port on which the server listens."""
+        return self.addresses[0][1]
+
+    def _listen(
+        self, host: str | Sequence[str] | None, port: int, ssl_config: SimpleSSLConfig | None
+    ) -> tuple[list[socket.socket], PinnedContext | None]:
+        """Return listening sockets, and the context of TLS if there is one.
+
+        Raises:
+            OSError: The address cannot be listened on, or a TLS file cannot be read.
+
+        """
+        context = None if ssl_config is None else ssl_config.create_server_context()
+        sockets = listen(host, port, secured=context is not None)
+        self.addresses = [one.getsockname()[:2] for one in sockets]
+        self.server = Listening(tuple(sockets))
+        return sockets, context
 
 
 def _listen_on(host: str | None, port: int) -> list[socket.socket]:
@@ -76,7 +114,10 @@ def _listen_on(host: str | None, port: int) -> list[socket.socket]:
 def _one(family: int, address: tuple[object, ...]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if sys.platform != "win32":
+        if sys.platform == "win32":
+            # SO_REUSEADDR would let any other program take the port over.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -108,8 +149,4 @@ def _is_loopback(address: str) -> bool:
 def tune(connection: socket.socket) -> None:
     """Set what every connection has: no delay of small messages, and keep-alive so that a dead peer is noticed."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        number = getattr(socket, option, None)
-        if number is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, number, seconds)
+    set_keepalive(connection)

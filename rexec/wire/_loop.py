@@ -5,10 +5,11 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
+from rexec.ground.signals import ending_signals, handlers_set
 from rexec.wire._limits import Limits
 from rexec.wire._server import Server
 from rexec.wire.tls import SimpleSSLConfig
@@ -45,7 +46,6 @@ def simple_server_loop(
 
     Raises:
         OSError: The address cannot be listened on, or a TLS file cannot be read.
-        SystemExit: A method raised it.
 
     """
     own = loop is None
@@ -54,12 +54,27 @@ def simple_server_loop(
     try:
         if own:
             asyncio.set_event_loop(running)
-        running.run_until_complete(_serve(server, host, port, ssl_config))
+        _run(running, server, _serve(server, host, port, ssl_config))
     finally:
         if own:
             _close(running)
-    if server.exit_code is not None:
-        raise SystemExit(server.exit_code)
+
+
+def _run(loop: asyncio.AbstractEventLoop, server: Server, serving: Coroutine[Any, Any, None]) -> None:
+    """Run the loop until the server has ended.
+
+    asyncio lets a SystemExit or KeyboardInterrupt of any task, such as one that a driver has started, end the loop.
+    """
+    main = loop.create_task(serving)
+    while True:
+        try:
+            loop.run_until_complete(main)
+        except (KeyboardInterrupt, SystemExit) as error:
+            if main.done() or server.ends:
+                raise
+            _log.error("a task of the driver raised %r: the server goes on", error)
+        else:
+            return
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -98,18 +113,8 @@ def _signals(server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         _log.info("%s: the server ends", signal.Signals(number).name)
         loop.call_soon_threadsafe(server.terminate)
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-    previous = {
-        number: signal.signal(number, handle)
-        for name in names
-        if (number := getattr(signal, name, None)) is not None
-    }
-    try:
+    with handlers_set(dict.fromkeys(ending_signals(), handle)):
         yield
-    finally:
-        for number, handler in previous.items():
-            # None: a handler that was not set from Python, which cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

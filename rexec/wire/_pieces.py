@@ -1,6 +1,6 @@
-"""What a message to be sent is made of: buffers, and base64 that comes into being while it is sent.
+"""Parts of a message to be sent: buffers, and buffers that are encoded in base64 while they are sent.
 
-So the text of a large array is never here as a whole, and the other side reads one part while the next is written.
+So the text of a large array is never in memory as a whole, and the other side reads one part while the next is encoded.
 """
 
 import socket
@@ -46,12 +46,12 @@ Piece = Buffer | Base64
 
 
 def send_some(sock: socket.socket, rest: deque[memoryview], *, secured: bool) -> None:
-    """Send of a batch what the socket takes in one go, and leave the rest in it.
+    """Send as much of a batch as the socket takes at once, and leave the rest in it.
 
     Args:
         sock: The socket.
         rest: What is to be sent; not empty.
-        secured: Whether the socket speaks TLS, which sends one buffer at a time.
+        secured: Whether it is a TLS socket, which sends one buffer at a time.
 
     Raises:
         OSError: As the socket's.

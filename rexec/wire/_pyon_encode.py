@@ -17,7 +17,7 @@ import orjson
 import pybase64
 
 from rexec.wire import _pyon_types
-from rexec.wire._arrays import flat
+from rexec.wire._arrays import flat, scalar_bytes
 from rexec.wire._pieces import Base64, Piece
 
 MAX_DEPTH: Final = 300
@@ -101,7 +101,7 @@ class Simplifier:
         if isinstance(x, float | str) and not isinstance(x, bool):
             return self.simplify(float(x) if isinstance(x, float) else str.__str__(x), depth)
         if isinstance(x, np.generic):
-            return _tag("npscalar", [x.dtype.str, self._buffer(flat(np.asarray(x)))])
+            return _tag("npscalar", [x.dtype.str, self._buffer(memoryview(scalar_bytes(x)))])
         if isinstance(x, int):
             return int(x)
         if isinstance(x, bytes | bytearray | memoryview):
@@ -165,6 +165,11 @@ class Line(Simplifier, ABC):
             self._kept.append(data)
             return self._mark(len(self._kept) - 1)
         return super()._buffer(data)
+
+    @property
+    def kept(self) -> Sequence[memoryview]:
+        """The buffers that were kept apart so far."""
+        return self._kept or ()
 
     def json(self, x: Any, root: str) -> bytes:
         """Return the JSON text of a value.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Final
 
-from rexec.wire._arrays import array_from, from_base64, scalar_from
+from rexec.wire._arrays import array_from, from_base64, scalar_from, spread, spread_pairs
 from rexec.wire._pyon_encode import MAX_DEPTH
 
 _TOKEN: Final = re.compile(
@@ -90,11 +90,6 @@ class _Parser:
 
     def _is(self, punctuation: bytes) -> bool:
         return self._kind == "punctuation" and self._token == punctuation
-
-    def _expect(self, punctuation: bytes) -> None:
-        if not self._is(punctuation):
-            raise self._error()
-        self._advance()
 
     def finish(self) -> None:
         """Refuse anything behind the value."""
@@ -183,7 +178,7 @@ class _Parser:
             if comma:
                 self._advance()
         self._advance()
-        return set(members) if members else dict(pairs)
+        return set(spread(members)) if members else dict(spread_pairs(pairs))
 
     def _named(self, name: bytes, depth: int) -> Any:
         self._advance()
@@ -231,7 +226,7 @@ def _fraction(numerator: Any, denominator: Any) -> Fraction:
 def _ordered(items: Any = ()) -> OrderedDict[Any, Any]:
     if not isinstance(items, list | tuple):
         raise TypeError("expected a list of pairs")
-    return OrderedDict(items)
+    return OrderedDict(spread_pairs(items))
 
 
 _CONSTRUCTORS: Final[dict[bytes, Callable[..., Any]]] = {

@@ -1,7 +1,7 @@
-"""Waits of some microseconds without going to sleep: on an idle machine, waking up costs more than a small call.
+"""Busy-waits of some microseconds: on an idle machine, to sleep and be woken costs more than a small call.
 
-On a busy one, who waits awake takes the processor from whoever is waited for. Neither is known beforehand, so that each
-wait in vain makes the next attempts rarer.
+Busy-wait up to 200 µs before sleeping; each busy-wait that times out makes the next ones rarer (exponential back-off),
+because on a busy machine they take the processor from the process whose answer is awaited.
 """
 
 import os
@@ -9,16 +9,16 @@ import time
 from typing import Any, Final
 
 _SPIN: Final = 200e-6
-"""Longest wait, in seconds: about what it costs to sleep and to be woken."""
+"""Longest busy-wait in seconds: about what it costs to sleep and be woken."""
 
 _RAREST: Final = 256
-"""Waits that are slept through, at the most, before waking is tried again."""
+"""Most waits without a busy-wait before the next attempt."""
 
 _yield: Final = getattr(os, "sched_yield", None)
 
 
 class Spin:
-    """Waits awake for one socket, as often as that has been worth it.
+    """Busy-waits for one socket; rarer after each one in vain.
 
     Args:
         poll: As `select.poll` makes it, with the socket registered.
@@ -32,18 +32,18 @@ class Spin:
         """Waits until the next attempt."""
 
     def asleep(self, milliseconds: int) -> bool:
-        """Return whether something can be read within that time; sleeps meanwhile."""
+        """Sleep until something can be read, at most that long; return whether it can."""
         return bool(self._poll.poll(milliseconds))
 
     def awake(self) -> bool:
-        """Return whether something can be read within 200 microseconds; False at once where an attempt is not due."""
+        """Busy-wait until something can be read; return whether it can. False at once where no attempt is due."""
         if self._left:
             self._left -= 1
             return False
         until = time.perf_counter() + _SPIN
         while not self._poll.poll(0):
             if _yield is not None:
-                _yield()  # the one who is waited for may need this very processor
+                _yield()  # the peer may need this very processor
             if time.perf_counter() > until:
                 self._pause = min(2 * self._pause, _RAREST)
                 self._left = self._pause

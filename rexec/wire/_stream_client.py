@@ -5,59 +5,48 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rexec.wire._framing import FrameReader
-from rexec.wire._listen import tune
+from rexec.wire._frame_protocol import FrameProtocol
+from rexec.wire._framing import Frame
 from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_v1_parser import parse
-from rexec.wire.errors import ConnectionFailed, WireError, checked_host, reason_of, shown_address
+from rexec.wire._reach_async import reach_async
+from rexec.wire.errors import ConnectionBroken, WireError
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 
 
-class LineProtocol(asyncio.BufferedProtocol):
+class LineProtocol(FrameProtocol):
     """Decodes each line that arrives and hands it on.
 
     Args:
-        received: Called with each value; an exception it raises ends the connection.
+        received: Called with each value; an exception that it raises ends the connection.
         lost: Called once, when the connection is lost other than by `close`.
 
     """
 
     def __init__(self, received: Callable[[Any], None], lost: Callable[[], None]) -> None:
+        super().__init__()
         self._received = received
         self._lost = lost
-        self._reader = FrameReader()
-        self._transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()
         self._old = False
         self._closing = False
-        self.closed = self._loop.create_future()
+        # A program ends the connection by cancelling `receive_task`.
+        self.closed.add_done_callback(self._given_up)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = transport  # type: ignore[assignment]
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            tune(sock)
+    def _given_up(self, closed: "asyncio.Future[None]") -> None:
+        if closed.cancelled():
+            self.fail(ConnectionBroken("closed by this side"))
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where the next bytes go."""
-        return self._reader.space()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Account for bytes that came."""
+    def frame_received(self, frame: Frame) -> None:
         try:
-            frame = self._reader.take(nbytes)
-            while frame is not None and not self._closing:
-                self._received(self._decoded(frame.line))
-                frame = self._reader.take()
+            self._received(self._decoded(frame.line))
         except (TypeError, ValueError, LookupError, WireError) as error:
-            _log.error("what came cannot be applied, the connection is closed: %s", error)
-            self._abort()
-        except Exception:
-            _log.exception("error while handling what came: the connection is closed")
-            self._abort()
+            _log.error("a message cannot be applied, the connection is closed: %s", error)
+            self.fail(error)
+        except Exception as error:
+            _log.exception("internal error while applying a message: the connection is closed")
+            self.fail(error)
 
     def _decoded(self, line: bytes | bytearray) -> Any:
         if not self._old:
@@ -70,31 +59,33 @@ class LineProtocol(asyncio.BufferedProtocol):
                 return value
         return parse(line)
 
-    def _abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
     def write(self, data: bytes) -> None:
-        """Send bytes."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def eof_received(self) -> bool:
-        """Treat the end of the stream as the end of the connection."""
-        return False
+        if self.transport is not None:
+            self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell that the connection is lost, unless it was closed here."""
-        if not self.closed.done():
-            self.closed.set_result(None)
-        if not self._closing:
+        if not self._closing and not self.closed.cancelled():
             self._lost()
+        super().connection_lost(exc)
 
     async def close(self) -> None:
         """Close the connection."""
         self._closing = True
-        self._abort()
-        await self.closed
+        self.fail(ConnectionBroken("closed by this side"))
+        await self.wait_closed()
+
+    def writer(self) -> asyncio.StreamWriter | None:
+        """Return the sending half, in the form of asyncio's streams."""
+        transport = self.transport
+        return None if transport is None else asyncio.StreamWriter(transport, self, None, self.loop)
+
+    # What asyncio.StreamWriter asks of its protocol.
+
+    async def _drain_helper(self) -> None:
+        """Two lines are all that is ever sent."""
+
+    def _get_close_waiter(self, writer: asyncio.StreamWriter) -> "asyncio.Future[None]":
+        return self.closed
 
 
 class Follower:
@@ -117,6 +108,31 @@ class Follower:
         self.disconnect_cb = disconnect_cb
         self._what = what
         self._protocol: LineProtocol | None = None
+        self.receive_task: asyncio.Future[None] | None = None
+        """Done at the end of the connection: await it to learn of the end. None before `connect`."""
+        self.writer: asyncio.StreamWriter | None = None
+        """The sending half of the connection, for its facts. None before `connect`."""
+
+    async def _follow(
+        self,
+        host: str,
+        port: int,
+        ssl_config: SimpleSSLConfig | None,
+        seconds: float,
+        first: bytes,
+        received: Callable[[Any], None],
+        before: Callable[[], Any] | None = None,
+    ) -> None:
+        """Connect, call `before`, and ask for what is followed."""
+        protocol = await reach_async(
+            host, port, seconds, ssl_config, lambda: LineProtocol(received, self._lost)
+        )
+        if before is not None:
+            before()
+        self._protocol = protocol
+        self.receive_task = protocol.closed
+        self.writer = protocol.writer()
+        protocol.write(first)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -134,45 +150,3 @@ class Follower:
     def _lost(self) -> None:
         if self.disconnect_cb is not None:
             self.disconnect_cb()
-
-
-async def connect_lines(
-    host: str,
-    port: int,
-    ssl_config: SimpleSSLConfig | None,
-    received: Callable[[Any], None],
-    lost: Callable[[], None],
-    timeout: float,  # noqa: ASYNC109 - part of the error's text
-) -> LineProtocol:
-    """Return a new connection.
-
-    Raises:
-        ConnectionFailed: Nobody listens, nobody answers, or TLS was refused.
-
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        context = None if ssl_config is None else ssl_config.create_client_context()
-        async with asyncio.timeout(timeout):
-            transport, protocol = await loop.create_connection(
-                lambda: LineProtocol(received, lost),
-                checked_host(host),
-                port,
-                ssl=context,
-                server_hostname="" if context else None,
-            )
-        if ssl_config is not None:
-            try:
-                ssl_config.check_peer(transport.get_extra_info("ssl_object").getpeercert(True))
-            except OSError:
-                await protocol.close()
-                raise
-    except TimeoutError as error:
-        raise ConnectionFailed(
-            f"{shown_address(host, port)} did not accept a connection in {timeout:g} s"
-        ) from error
-    except OSError as error:
-        raise ConnectionFailed(
-            f"cannot connect to {shown_address(host, port)}: {reason_of(error)}"
-        ) from error
-    return protocol

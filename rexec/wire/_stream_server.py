@@ -1,81 +1,53 @@
-"""A server that sends lines to whoever subscribed to a name: what sync_struct and broadcast have in common."""
+"""A server that sends lines to the subscribers of a name, for sync_struct and broadcast."""
 
 import asyncio
-import collections
-import contextlib
-import logging
+import socket
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rexec.ground.forks import fork_generation
+from rexec.wire._acceptor import Acceptor
 from rexec.wire._limits import Limits
-from rexec.wire._listen import addresses_of, listen, tune
+from rexec.wire._line_queue import WHOLE
+from rexec.wire._listen import ListeningServer
+from rexec.wire._subscription import PIECE, Subscription
+from rexec.wire.errors import ConnectionBroken
 from rexec.wire.tls import SimpleSSLConfig
 
-_log = logging.getLogger(__name__)
-WHOLE: Final = object()
-"""Stands for everything that is followed, where a line is not about a part of it."""
+_GATHER: Final = 0.002
+"""Seconds between two batches of lines. The first line after a pause does not wait."""
 
 
-class Subscription:
-    """One subscriber: the lines that it still has to get."""
+class _Burst:
+    """Lines of one turn of the event loop, or of several, for all subscribers of a name."""
 
-    def __init__(self, name: str, peer: str) -> None:
-        self.name = name
-        self.peer = peer
-        self.lines: collections.deque[tuple[Any, bytes]] = collections.deque()
-        """What each line is about, and the line."""
+    def __init__(self) -> None:
+        self.lines: list[tuple[bytes, Any]] = []
         self.size = 0
-        """Bytes in `lines`."""
-        self.dropped = 0
-        """Lines that the subscriber was too slow for."""
-        self.stale: dict[Any, None] = {}
-        """What has to be sent anew because lines about it were dropped."""
-        self.wanted = asyncio.Event()
-
-    def put(self, line: bytes, part: Any = WHOLE) -> None:
-        """Add a line about a part of what is followed."""
-        self.lines.append((part, line))
-        self.size += len(line)
-        self.wanted.set()
-
-    def take(self) -> bytes:
-        """Remove and return the oldest line."""
-        _, line = self.lines.popleft()
-        self.size -= len(line)
-        return line
-
-    def drop(self, part: Any = WHOLE) -> None:
-        """Drop what was not sent yet about a part, or everything, and count it."""
-        kept = [] if part is WHOLE else [each for each in self.lines if each[0] is WHOLE or each[0] != part]
-        self.dropped += len(self.lines) - len(kept)
-        self.lines = collections.deque(kept)
-        self.size = sum(len(line) for _, line in kept)
-        self.wanted.set()
+        self.timer: asyncio.Handle | None = None
 
 
-class StreamServer:
+class StreamServer(ListeningServer):
     """Listens, checks the banner and the name, and sends each subscriber its lines.
 
     Args:
         banner: First line that a client must send.
-        limits: What clients can make the server hold; of a subscriber's lines, which are two, nothing more is read.
+        limits: Limits on what clients use; of a subscriber's lines, which are two, nothing more is read.
 
     """
 
     def __init__(self, banner: bytes, limits: Limits | None = None) -> None:
-        self._banner = banner
-        self._limits = limits or Limits()
-        self._shaking: dict[asyncio.Task[None], None] = {}
-        self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._subscriptions: dict[str, list[Subscription]] = {}
-        self.addresses: list[tuple[str, int]] = []
-        """Where the server listens: (address, port)."""
-
-    @property
-    def port(self) -> int:
-        """The port on which the server listens."""
-        return self.addresses[0][1]
+        self.banner = banner
+        self.limits = limits or Limits()
+        self._acceptor: Acceptor | None = None
+        self.connections: set[Subscription] = set()
+        """Those that are through TLS, subscribed or not."""
+        self._followers: dict[str, list[Subscription]] = {}
+        self._bursts: dict[str, _Burst] = {}
+        self._next_batch: dict[str, float] = {}
+        """Earliest time of the next batch of each name."""
+        self._generation = fork_generation()
 
     async def start(
         self, host: str | Sequence[str] | None, port: int, ssl_config: SimpleSSLConfig | None = None
@@ -91,134 +63,106 @@ class StreamServer:
             OSError: The address cannot be listened on, or a TLS file cannot be read.
 
         """
-        context = None if ssl_config is None else ssl_config.create_server_context()
-        sockets = listen(host, port, secured=ssl_config is not None)
-        self.addresses = addresses_of(sockets)
+        listeners, context = self._listen(host, port, ssl_config)
+        self.forget_loop()
+        self._acceptor = Acceptor(listeners, self._connected, self.limits, context)
 
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                if self._admitted(str(writer.get_extra_info("peername"))):
-                    await self._serve(reader, writer, ssl_config)
-            except asyncio.CancelledError:
-                return  # the server stops, or others need the place
-            except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
-                _log.debug("subscriber lost: %s", error)
-            finally:
-                writer.transport.abort()
+    def forget_loop(self) -> None:
+        """Forget what an event loop that has ended was to do."""
+        self._bursts.clear()
 
-        handshake = None if context is None else self._limits.handshake_timeout
-        self._servers = [
-            await asyncio.start_server(
-                connected,
-                sock=one,
-                limit=self._limits.handshake_line,
-                ssl=context,
-                ssl_handshake_timeout=handshake,
-            )
-            for one in sockets
-        ]
-
-    def _admitted(self, peer: str) -> bool:
-        """Take a new connection in, or not, where there are many; the caller is its task."""
-        task: asyncio.Task[None] | None = asyncio.current_task()
-        if task is None:
-            return False
-        if len(self._tasks) >= self._limits.connections:
-            oldest = next(iter(self._shaking), None)
-            what = f"{peer} is refused" if oldest is None else "the oldest unfinished handshake is closed"
-            _log.warning("over %d connections: %s", self._limits.connections, what)
-            if oldest is None:
-                return False
-            oldest.cancel()
-            self._settled(oldest)
-        self._tasks.add(task)
-        self._shaking[task] = None
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(self._settled)
-        return True
-
-    def _settled(self, task: "asyncio.Task[None] | None") -> None:
-        if task is not None:
-            self._shaking.pop(task, None)
+    def _connected(self, sock: socket.socket, peer: str) -> Subscription:
+        return Subscription(self, sock, peer)
 
     async def stop(self) -> None:
         """Stop listening and close all connections."""
-        for server in self._servers:
-            server.close()
-        self._servers = []
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._acceptor is not None:
+            await self._acceptor.close()
+        for name in list(self._bursts):
+            self.flush(name)
+        for subscription in list(self.connections):
+            subscription.fail(ConnectionBroken("the server stops"))
+            await subscription.wait_closed()
+        self._acceptor = self.server = None
         await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
 
-    def subscribed(self, name: str) -> list[bytes] | None:
-        """Return what a new subscriber gets first; None if there is no such name."""
+    def left(self, sock: socket.socket, subscription: Subscription) -> None:
+        """Note the end of a connection."""
+        self.connections.discard(subscription)
+        if self._acceptor is not None:
+            self._acceptor.left(sock)
+
+    def forget(self, subscription: Subscription) -> None:
+        """Send no more to a subscriber, if it is one already."""
+        followers = self._followers.get(subscription.name, [])
+        if subscription in followers:
+            followers.remove(subscription)
+
+    def followers(self, name: str) -> list[Subscription]:
+        """Return the list of the present subscribers to a name."""
+        return self._followers.setdefault(name, [])
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a name to follow."""
+        raise NotImplementedError
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """Let a new subscriber begin, now or once there is what it gets first."""
+        subscription.begin(())
+
+    def send(self, name: str, line: bytes, part: Any = WHOLE) -> None:
+        """Send a line to the subscribers of a name, with others of this turn of the event loop.
+
+        While line follows line, those of several turns are sent together: a subscriber costs a system call a batch.
+        """
+        burst = self._bursts.get(name)
+        if burst is None:
+            burst = self._bursts[name] = _Burst()
+            loop, wait = asyncio.get_running_loop(), self._next_batch.get(name, 0.0) - time.monotonic()
+            burst.timer = (
+                loop.call_later(wait, self.flush, name) if wait > 0 else loop.call_soon(self.flush, name)
+            )
+        burst.lines.append((line, part))
+        burst.size += len(line)
+        if burst.size > PIECE:
+            self.flush(name)
+
+    def flush(self, name: str) -> None:
+        """Give what was sent to the subscribers of a name, or to their queues."""
+        burst = self._bursts.pop(name, None)
+        if burst is None:
+            return
+        if burst.timer is not None:
+            burst.timer.cancel()
+        self._next_batch[name] = time.monotonic() + _GATHER
+        joined = b"".join([line for line, _ in burst.lines]) if burst.size <= PIECE else b""
+        for subscription in list(self.subscriptions(name)):
+            if not joined or not subscription.write_now(joined):
+                for line, part in burst.lines:
+                    self.enqueue(subscription, line, part)
+
+    def enqueue(self, subscription: Subscription, line: bytes, part: Any) -> None:
+        """Add a line to those of a subscriber that does not get it at once, or drop one, if it is too slow."""
         raise NotImplementedError
 
     def refill(self, subscription: Subscription) -> None:
-        """Put off encoding until a subscriber can take more: called when all its lines are sent."""
+        """Add lines that were put off until the subscriber can take more: called when all its lines are sent."""
 
-    def subscriptions(self, name: str) -> list[Subscription]:
-        """Return the present subscribers to a name."""
-        return self._subscriptions.get(name, [])
+    def subscriptions(self, name: str) -> Sequence[Subscription]:
+        """Return the present subscribers to a name; those of a parent process are not a child's."""
+        return self._followers.get(name, ()) if self._generation == fork_generation() else ()
 
     def status(self) -> list[dict[str, Any]]:
-        """Return what each subscriber follows, who it is, what waits for it, and what was dropped.
+        """Return name, peer, backlog and number of dropped lines of each subscriber.
 
         Returns:
             One dict a subscriber: `name`, `peer` ("host:port"), `waiting` (bytes), `dropped` (lines).
 
         """
+        for name in list(self._bursts):
+            self.flush(name)
         return [
-            {"name": each.name, "peer": each.peer, "waiting": each.size, "dropped": each.dropped}
-            for subscribers in self._subscriptions.values()
+            {"name": each.name, "peer": each.peer, "waiting": each.lines.size, "dropped": each.dropped}
+            for subscribers in self._followers.values()
             for each in subscribers
         ]
-
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ssl_config: SimpleSSLConfig | None
-    ) -> None:
-        sock = writer.get_extra_info("socket")
-        if sock is not None:
-            tune(sock)
-        if ssl_config is not None:
-            ssl_config.check_peer(writer.get_extra_info("ssl_object").getpeercert(True))
-        async with asyncio.timeout(self._limits.handshake_timeout):
-            if await reader.readuntil() != self._banner:
-                return
-            name = (await reader.readuntil()).decode("ascii", "replace")[:-1]
-        first = self.subscribed(name)
-        if first is None:
-            return
-        self._settled(asyncio.current_task())
-        address = writer.get_extra_info("peername")
-        subscription = Subscription(name, f"{address[0]}:{address[1]}" if address else "a client")
-        for line in first:
-            subscription.put(line)
-        subscribers = self._subscriptions.setdefault(name, [])
-        subscribers.append(subscription)
-        # A subscriber says nothing more: the end of what it sends is the end of the connection.
-        ended = asyncio.ensure_future(reader.read(1))
-        sending = asyncio.ensure_future(self._send(subscription, writer))
-        try:
-            await asyncio.wait((ended, sending), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            subscribers.remove(subscription)
-            for task in (ended, sending):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, OSError):
-                    await task
-
-    async def _send(self, subscription: Subscription, writer: asyncio.StreamWriter) -> None:
-        while True:
-            if not subscription.lines:
-                self.refill(subscription)
-            while subscription.lines:
-                writer.write(subscription.take())
-                await writer.drain()
-                if not subscription.lines:
-                    self.refill(subscription)
-            subscription.wanted.clear()
-            await subscription.wanted.wait()

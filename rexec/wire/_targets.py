@@ -1,13 +1,24 @@
-"""What a server offers: its targets, their methods, and which of them may be called while the driver is busy."""
+"""Targets of a server, their methods, and the methods that may be called while the driver is busy."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from rexec.access.rights import Right
+
 _MARK: Final = "_rexec_while_busy"
+_ENDS_MARK: Final = "_rexec_ends_with_client"
+_READ_MARK: Final = "_rexec_read_only"
+_PING: Final = "ping"
+"""The method by which controller managers see that a controller is alive."""
 _PLAIN: Final = (staticmethod, classmethod)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def can_be_served(name: str) -> bool:
+    """Whether a target may have a name: the handshake separates names by white space, and is ASCII."""
+    return bool(name) and name.isascii() and not any(character.isspace() for character in name)
 
 
 def while_busy(function: F) -> F:
@@ -31,17 +42,101 @@ def while_busy(function: F) -> F:
     return function
 
 
+def ends_with_client(function: F) -> F:
+    """Mark a coroutine method that is cancelled when the client that waits for it has gone.
+
+    Unmarked ones go on to their end, as a driver's must. A client that has closed its sending half counts as gone.
+
+    Args:
+        function: The method (decorator).
+
+    Raises:
+        TypeError: It is no coroutine function.
+
+    """
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function.__qualname__} is no coroutine function: it cannot be cancelled")
+    setattr(function, _ENDS_MARK, True)
+    return function
+
+
+def read_only(function: F) -> F:
+    """Mark a method as one that changes nothing, neither of the driver nor of the instrument.
+
+    A person with the right `read` may call it (`allow` in the controller's entry).
+
+    Args:
+        function: The method (decorator).
+
+    """
+    setattr(function, _READ_MARK, True)
+    return function
+
+
+def needed_right(target: Any, request: dict[str, Any]) -> Right:
+    """Return the right that a request to a target takes. Runs no code of the target."""
+    if request.get("action") == "lease":
+        return Right.CALL if request.get("name") == "take" and True in request.get("args", ()) else Right.READ
+    if is_remote_execution(target):
+        return Right.REXEC
+    if request.get("action") == "get_rpc_method_list":
+        return Right.READ
+    name = request.get("name")
+    if isinstance(name, str) and (name == _PING or _has_mark(target, name, _READ_MARK)):
+        return Right.READ
+    return Right.CALL
+
+
+def is_remote_execution(target: Any) -> bool:
+    """Return whether a target, or the class of one, runs code of clients: it has `add_code` and `call`."""
+    missing = object()
+    return all(inspect.getattr_static(target, name, missing) is not missing for name in ("add_code", "call"))
+
+
+def made_by(factory: Any) -> Any:
+    """Return the class of the targets that a factory makes, as far as it says; None otherwise."""
+    if isinstance(factory, type):
+        return factory
+    found = getattr(factory, "__annotations__", {}).get("return")
+    return found if isinstance(found, type) else None
+
+
+def is_ended_with_client(target: Any, name: str) -> bool:
+    """Return whether a method of a target is marked to be cancelled when its client has gone."""
+    return _has_mark(target, name, _ENDS_MARK)
+
+
 def is_while_busy(target: Any, name: str) -> bool:
     """Return whether a method of a target is marked."""
+    return _has_mark(target, name, _MARK)
+
+
+def _has_mark(target: Any, name: str, mark: str) -> bool:
     found = inspect.getattr_static(target, name, None)
-    if isinstance(found, _PLAIN):
-        found = found.__func__
-    return getattr(found, _MARK, False) is True
+    # `@staticmethod` may stand above the mark or below it.
+    candidates = (found, found.__func__) if isinstance(found, _PLAIN) else (found,)
+    return any(getattr(each, mark, False) is True for each in candidates)
 
 
 def is_marked(function: Any) -> bool:
     """Return whether a function itself is marked."""
     return getattr(function, _MARK, False) is True
+
+
+def made(factory: Callable[[], Any]) -> Any:
+    """Return the target of one connection.
+
+    Raises:
+        RuntimeError: The factory raised something that is no Exception, such as SystemExit.
+        Exception: What it raised.
+
+    """
+    try:
+        return factory()
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"the target could not be made: {error!r}") from error
 
 
 def method_names(target: Any, *, terminate: bool) -> set[str]:
@@ -66,7 +161,7 @@ def _is_method(target: Any, name: str) -> bool:
         return callable(found)
     try:
         return callable(getattr(target, name))
-    except Exception:
+    except BaseException:
         return False  # an attribute that cannot be read cannot be called
 
 

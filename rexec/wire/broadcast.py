@@ -1,4 +1,4 @@
-"""Messages to whoever listens at the moment."""
+"""Messages to the receivers that are connected at the moment."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from rexec.wire import pyon
 from rexec.wire._limits import Limits
-from rexec.wire._stream_client import Follower, connect_lines
+from rexec.wire._stream_client import Follower
 from rexec.wire._stream_server import StreamServer
+from rexec.wire._subscription import Subscription
 from rexec.wire.pyon_v1 import encode as pyon_v1_encode
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -22,23 +23,30 @@ class Broadcaster(StreamServer):
 
     Args:
         queue_limit: Most messages that wait for one receiver; more are dropped, oldest first.
+        backlog: Most bytes that wait for one receiver, beside one message; more are dropped likewise.
         pyon_v1: Write for receivers of before sipyco 1.10 (the protocol has no way to find out).
         limits: What receivers can make the server hold, beside that.
 
     """
 
     def __init__(
-        self, queue_limit: int = 1024, *, pyon_v1: bool = False, limits: Limits | None = None
+        self,
+        queue_limit: int = 1024,
+        *,
+        backlog: int = 64 << 20,
+        pyon_v1: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(_BANNER, limits)
         self._queue_limit = queue_limit
+        self._backlog = backlog
         self._encode = pyon_v1_encode if pyon_v1 else pyon.encode
         self.dropped = 0
         """Number of messages that a receiver was too slow for."""
 
-    def subscribed(self, name: str) -> list[bytes]:
-        """Accept any name, with nothing to begin with."""
-        return []
+    def has(self, name: str) -> bool:
+        """Accept any name."""
+        return True
 
     def broadcast(self, name: str, obj: Any) -> None:
         """Send a message.
@@ -52,14 +60,21 @@ class Broadcaster(StreamServer):
 
         """
         line = self._encode(obj).encode("ascii") + b"\n"
-        for subscription in self.subscriptions(name):
-            if len(subscription.lines) >= self._queue_limit:
-                subscription.take()
-                if self.dropped == 0:
-                    _log.warning("%s receives %r too slowly: messages are dropped", subscription.peer, name)
-                subscription.dropped += 1
-                self.dropped += 1
-            subscription.put(line)
+        if self.subscriptions(name):
+            self.send(name, line)
+
+    def enqueue(self, subscription: Subscription, line: bytes, part: Any) -> None:
+        """Add a message to those that wait; drop the oldest of too many."""
+        lines = subscription.lines
+        while lines and (len(lines) >= self._queue_limit or lines.size + len(line) > self._backlog):
+            lines.take()
+            if self.dropped == 0:
+                _log.warning(
+                    "%s receives %r too slowly: messages are dropped", subscription.peer, subscription.name
+                )
+            subscription.dropped += 1
+            self.dropped += 1
+        subscription.put(line)
 
 
 class Receiver(Follower):
@@ -101,5 +116,5 @@ class Receiver(Follower):
             ConnectionFailed: No connection could be made.
 
         """
-        self._protocol = await connect_lines(host, port, ssl_config, self._notify, self._lost, timeout)
-        self._protocol.write(_BANNER + self.name.encode("ascii") + b"\n")
+        first = _BANNER + self.name.encode("ascii") + b"\n"
+        await self._follow(host, port, ssl_config, timeout, first, self._notify)

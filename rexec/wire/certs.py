@@ -14,11 +14,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from rexec.whole_file import write_whole
+from devicedb.whole_file import make_folder, write_whole
 
 _YEARS: Final = 10
 _KEY_MODE: Final = 0o600
 _CERT_MODE: Final = 0o644
+_TRUSTED: Final = "clients.pem"
+_EVERYONE: Final = "*"
+_LONGEST: Final = 64
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def make_pair(
     begin = not_before or now - datetime.timedelta(hours=1)
     end = not_after or now + datetime.timedelta(days=365 * _YEARS)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -112,11 +115,9 @@ def make_set(folder: Path, clients: Iterable[str], server: str = "server") -> Ce
     reserved = [server, *names, "clients"]
     if len(set(reserved)) != len(reserved):
         raise ValueError(f"names must be different, and not 'clients': {', '.join([server, *names])}")
-    for name in [server, *names]:
-        if not name or name.startswith(".") or any(c in "/\\" or c.isspace() for c in name):
-            raise ValueError(f"{name!r} cannot be the name of a file")
-    folder.mkdir(parents=True, exist_ok=True)
-    trusted = folder / "clients.pem"
+    _check_names([server, *names])
+    make_folder(folder)
+    trusted = folder / _TRUSTED
     for name in [server, *names]:
         _refuse_present(folder / f"{name}.pem", folder / f"{name}.key")
     _refuse_present(trusted)
@@ -126,7 +127,106 @@ def make_set(folder: Path, clients: Iterable[str], server: str = "server") -> Ce
     return CertificateSet(server_pair, pairs, trusted)
 
 
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not name or name.startswith(".") or any(c in "/\\" or c.isspace() for c in name):
+            raise ValueError(f"{name!r} cannot be the name of a file")
+        if name == _EVERYONE:
+            raise ValueError(f"{name!r} cannot be the name of a person: in `allow` it stands for everyone")
+        if len(name.encode()) > _LONGEST:
+            raise ValueError(f"{name!r} is longer than the {_LONGEST} bytes that a certificate takes")
+
+
 def _refuse_present(*paths: Path) -> None:
     for path in paths:
         if path.exists():
             raise FileExistsError(f"{path} exists already: certificates in use are not overwritten")
+
+
+@dataclass(frozen=True)
+class TrustedClient:
+    """A certificate that servers trust, or did.
+
+    Attributes:
+        name: Its common name, by which servers know the person.
+        until: End of its validity.
+        digest: Its SHA-256.
+
+    """
+
+    name: str
+    until: datetime.datetime
+    digest: str
+
+
+def add_client(folder: Path, name: str) -> Pair:
+    """Make the pair of one more client of a set, and have servers trust it.
+
+    Args:
+        folder: Folder of the set.
+        name: Of the person or machine.
+
+    Raises:
+        FileExistsError: A client of that name exists already.
+        FileNotFoundError: The folder has no set.
+        ValueError: The name is no file name, or too long for a certificate.
+        OSError: The files cannot be written.
+
+    """
+    trusted = folder / _TRUSTED
+    text = trusted.read_bytes()
+    _check_names([name])
+    if any(each.name == name for each in trusted_clients(folder)):
+        raise FileExistsError(f"{trusted} has a certificate of {name!r} already: revoke it first")
+    pair = make_pair(folder, name)
+    write_whole(
+        trusted,
+        text + (b"" if text.endswith(b"\n") or not text else b"\n") + pair.cert.read_bytes(),
+        _CERT_MODE,
+    )
+    return pair
+
+
+def trusted_clients(folder: Path) -> list[TrustedClient]:
+    """Return the clients that servers with this set trust, in their order.
+
+    Raises:
+        FileNotFoundError: The folder has no set.
+        ValueError: A certificate in it is damaged.
+
+    """
+    return [_facts(certificate) for certificate in _certificates(folder)]
+
+
+def revoke_client(folder: Path, name: str) -> list[Path]:
+    """Take the certificates of a client from those that servers trust; return its files, under their new names.
+
+    Raises:
+        FileNotFoundError: The folder has no set.
+        LookupError: It has no client of that name.
+        ValueError: A certificate in it is damaged.
+        OSError: The files cannot be written.
+
+    """
+    found = _certificates(folder)
+    kept = [each for each in found if _facts(each).name != name]
+    if len(kept) == len(found):
+        has = ", ".join(_facts(each).name for each in found) or "none"
+        raise LookupError(f"{folder / _TRUSTED} has no certificate of {name!r}; it has: {has}")
+    pem = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in kept)
+    write_whole(folder / _TRUSTED, pem, _CERT_MODE)
+    files = [path for path in (folder / f"{name}.pem", folder / f"{name}.key") if path.exists()]
+    return [path.replace(path.with_name(f"{path.name}.revoked")) for path in files]
+
+
+def _certificates(folder: Path) -> list[x509.Certificate]:
+    text = (folder / _TRUSTED).read_bytes()
+    return x509.load_pem_x509_certificates(text) if text.strip() else []
+
+
+def _facts(certificate: x509.Certificate) -> TrustedClient:
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    name = str(names[0].value) if names else ""
+    return TrustedClient(
+        name, certificate.not_valid_after_utc, certificate.fingerprint(hashes.SHA256()).hex()
+    )

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 BANNER: Final = b"ARTIQ logging\n"
+RECORD_LIMIT: Final = 1 << 18
+"""Characters of the further lines of a record, beyond which they are dropped."""
 PRINTED: Final = "print"
 """Name of a record that is a line which a program printed."""
 
@@ -25,7 +27,7 @@ _LEVELS: Final = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 
 @dataclass(frozen=True)
-class Record:
+class LogLine:
     """One log record."""
 
     level: int
@@ -39,36 +41,54 @@ class Reader:
     """Makes records of the lines of one program, given one after the other without their ends."""
 
     def __init__(self) -> None:
-        self._begun: Record | None = None
+        self._begun: LogLine | None = None
+        self._lines: list[str] = []
         self._missing = 0
+        self._left = 0
+        self._cut = 0
 
-    def feed(self, line: str) -> Record | None:
+    def feed(self, line: str) -> LogLine | None:
         """Return the record that ends with this line, None if it goes on."""
         if self._begun is not None:
-            self._begun = Record(self._begun.level, self._begun.name, f"{self._begun.text}\n{line}")
+            self._left -= len(line) + 1
+            if self._left >= 0:
+                self._lines.append(line)
+            else:
+                self._cut += len(line) + 1
             self._missing -= 1
             return self.flush() if self._missing == 0 else None
         head = _HEAD.fullmatch(line)
         if head is None:
-            return Record(logging.INFO, PRINTED, line)
-        record = Record(logging.getLevelNamesMapping()[head["level"]], head["name"] or PRINTED, head["text"])
+            return LogLine(logging.INFO, PRINTED, line)
+        record = LogLine(logging.getLevelNamesMapping()[head["level"]], head["name"] or PRINTED, head["text"])
         self._missing = int(head["lines"] or 1) - 1
         if self._missing <= 0:
             return record
-        self._begun = record
+        self._begun, self._lines = record, [record.text]
+        self._left, self._cut = RECORD_LIMIT, 0
         return None
 
-    def flush(self) -> Record | None:
-        """Return a record of which lines are missing, when no more will come."""
+    def flush(self) -> LogLine | None:
+        """Return the incomplete record, when no more lines will come."""
         record, self._begun = self._begun, None
-        return record
+        if record is None:
+            return None
+        lines, self._lines = self._lines, []
+        if self._cut:
+            lines.append(f"... {self._cut} more characters were dropped")
+        return LogLine(record.level, record.name, "\n".join(lines))
 
 
-def message(source: str, record: Record) -> bytes:
+def begins_record(line: str) -> bool:
+    """Return whether a line has the level of a record, and is not one that a program printed."""
+    return _HEAD.fullmatch(line) is not None
+
+
+def message(source: str, record: LogLine) -> bytes:
     """Return a record as the logging port of a master takes it.
 
     Args:
-        source: Who says it, for example `controller(lamp)`; what would break the message in it is replaced.
+        source: Name of the program, for example `controller(lamp)`; colons and line ends in it are replaced.
         record: The record.
 
     Returns:
@@ -91,7 +111,7 @@ def _level_name(level: int) -> str:
     return next((name for name in _LEVELS if values[name] <= level), "DEBUG")
 
 
-def records(lines: Iterator[str]) -> Iterator[Record]:
+def records(lines: Iterator[str]) -> Iterator[LogLine]:
     """Return the records of lines that end."""
     reader = Reader()
     for line in lines:

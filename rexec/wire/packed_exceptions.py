@@ -11,6 +11,7 @@ from rexec.wire import pyon
 
 __all__ = [
     "GenericRemoteException",
+    "builtin_exceptions",
     "current_exc_packed",
     "exception_from",
     "pack_exception",
@@ -22,6 +23,13 @@ _RULE: Final = {
     "cause": "\nThe above exception was the direct cause of the following exception:\n\n",
     "context": "\nDuring handling of the above exception, another exception occurred:\n\n",
 }
+
+builtin_exceptions: Final[dict[type[BaseException], str]] = {
+    kind: name
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
+}
+"""The exceptions that travel as themselves, and their names on the wire. An alias comes last: OSError is there once."""
 
 
 class GenericRemoteException(Exception):
@@ -51,7 +59,7 @@ def current_exc_packed() -> dict[str, Any]:
 
 
 def pack_exception(error: BaseException, *, extended: bool = False, skip: int = 0) -> dict[str, Any]:
-    """Return an exception as the value that travels.
+    """Return an exception as the value that travels, whatever its own methods do.
 
     Args:
         error: The exception.
@@ -59,6 +67,15 @@ def pack_exception(error: BaseException, *, extended: bool = False, skip: int = 
         skip: Number of outermost frames that belong to the server, not to the method that was called.
 
     """
+    try:
+        return _packed(error, extended=extended, skip=skip)
+    except BaseException as inner:
+        kind = type.__getattribute__(type(error), "__name__")
+        message = f"{kind}: <{type(inner).__name__} while the exception was packed>"
+        return {"class": "GenericRemoteException", "message": message, "traceback": []}
+
+
+def _packed(error: BaseException, *, extended: bool, skip: int) -> dict[str, Any]:
     name = type(error).__qualname__
     is_builtin = _builtin(type(error).__name__) is type(error)
     text = _text(error)
@@ -68,7 +85,10 @@ def pack_exception(error: BaseException, *, extended: bool = False, skip: int = 
     elif is_builtin:
         packed_name, message = name, text
     else:
-        packed_name, message = "GenericRemoteException", f"{name}: {text}"
+        # As the last line of a traceback has it, and every peer.
+        module = type(error).__module__
+        told = name if module in ("__main__", "builtins") else f"{module}.{name}"
+        packed_name, message = "GenericRemoteException", f"{told}: {text}" if text else told
     frames = error.__traceback__
     while skip and frames is not None and frames.tb_next is not None:
         frames, skip = frames.tb_next, skip - 1
@@ -86,7 +106,7 @@ def exception_from(pack: Any, origin: str = "the remote side") -> Exception:
 
     Args:
         pack: What `pack_exception`, or any peer of the protocol, made.
-        origin: Who raised it, for the note that is printed below the local traceback.
+        origin: Where it was raised, for the note that is printed below the local traceback.
 
     """
     if not isinstance(pack, dict):
@@ -130,8 +150,8 @@ def _builtin(name: Any) -> type[Exception] | None:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as inner:
-        return f"<{type(inner).__name__} while the message was made: {inner}>"
+    except BaseException as inner:
+        return f"<{type(inner).__name__} while the message was made>"
 
 
 def _frames(error: BaseException, frames: TracebackType | None) -> list[str]:
@@ -198,7 +218,7 @@ def _with_message(kind: type[Exception], message: str) -> Exception:
         return message
 
     def reduce(error: Exception) -> tuple[Any, ...]:
-        # The class that is made here cannot be imported by who unpickles it.
+        # The class that is made here cannot be imported when it is unpickled.
         return _with_message, (kind, message), error.__dict__
 
     attributes = {"__str__": show, "__reduce__": reduce, "__module__": kind.__module__}

@@ -14,13 +14,13 @@ from typing import Any, Final
 import numpy as np
 import pybase64
 
-from rexec.whole_file import write_whole
-from rexec.wire._arrays import flat
+from devicedb.whole_file import write_whole
+from rexec.wire._arrays import flat, scalar_bytes
 from rexec.wire._pieces import Base64, Piece
 from rexec.wire._pyon_encode import MAX_DEPTH, Refused, json_string, locate
 from rexec.wire._pyon_v1_parser import parse
 
-__all__ = ["decode", "encode", "load_file", "store_file"]
+__all__ = ["check", "decode", "encode", "load_file", "store_file"]
 
 _SCALARS: Final = (
     np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
@@ -41,6 +41,16 @@ def encode(x: Any, pretty: bool = False) -> str:
 
     """
     return b"".join(map(bytes, encode_pieces(x, "value", pretty=pretty))).decode("ascii")
+
+
+def check(x: Any) -> None:
+    """Raise where a value cannot be encoded. Large arrays are not encoded for it.
+
+    Raises:
+        TypeError, ValueError: As `encode`.
+
+    """
+    encode_pieces(x, "value")
 
 
 def decode(s: str | bytes | bytearray | memoryview) -> Any:
@@ -126,7 +136,7 @@ class _Writer:
         elif isinstance(x, str) and not isinstance(x, np.generic):
             self._put(json_string(x))
         elif isinstance(x, _SCALARS):
-            self._put(f'npscalar("{x.dtype.str}", b"{pybase64.b64encode_as_string(flat(np.asarray(x)))}")')
+            self._put(f'npscalar("{x.dtype.str}", b"{pybase64.b64encode_as_string(scalar_bytes(x))}")')
         elif isinstance(x, int):
             self._put(int.__repr__(x))
         elif isinstance(x, float):

@@ -1,4 +1,4 @@
-"""Reads a pc_rpc conversation from the side, as a proxy hears it: which target, what was asked and answered."""
+"""Reads the bytes of a pc_rpc connection that a proxy passes on: target, requests, answers."""
 
 import time
 from collections import deque
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rexec.wire._framing import Frame, FrameReader
-from rexec.wire._protocol import BANNER, Codec, Greeting, parse_greeting, parse_methods
+from rexec.wire._handshake import Choice, ClientHandshake, ServerHandshake
+from rexec.wire._protocol import Codec
 from rexec.wire.errors import FormatError, WireError
 
 __all__ = ["Exchange", "Tap", "dump_raw", "load_raw"]
@@ -40,21 +41,35 @@ class Exchange:
 
 
 class Tap:
-    """Follows one connection. Bytes are given in the order in which they passed.
+    """Reads one connection. Give it the bytes in the order in which they passed.
 
-    What is no pc_rpc ends the following (`problem` says why), never the conversation.
+    Bytes that are no pc_rpc end the reading (`problem` says why), not the connection.
+
+    Attributes:
+        problem: Why the reading has ended.
+
     """
 
     def __init__(self) -> None:
-        self.greeting: Greeting | None = None
-        self.target: str | None = None
-        self.methods: frozenset[str] | None = None
         self.problem: str | None = None
-        self._codec = Codec()
         self._client = FrameReader()
         self._server = FrameReader()
-        self._greeted = False
+        # What one side sends is input of the other side's handshake.
+        self._hears_client = ServerHandshake(self._client, None)
+        self._hears_server = ClientHandshake("the connection", self._server)
+        self._hears_server.begin()
+        self._choice: Choice | None = None
         self._asked: deque[tuple[Frame, float]] = deque()
+
+    @property
+    def target(self) -> str | None:
+        """Target of the connection, once it is chosen."""
+        return None if self._choice is None else self._choice.target
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Names of the target's methods, once the server has told them."""
+        return self._hears_server.conversation.methods
 
     def from_client(self, data: bytes) -> None:
         """Take what the client sent, before it is passed on."""
@@ -62,7 +77,13 @@ class Tap:
             return
         try:
             for frame in _frames(self._client, data):
-                self._client_said(frame)
+                if self._choice is not None:
+                    self._asked.append((frame, time.monotonic()))
+                    continue
+                said = self._hears_client.take(frame)
+                if isinstance(said, Choice):
+                    self._choice = said
+                    self._await_methods()
         except (WireError, ValueError) as error:
             self.problem = f"the client's words are no pc_rpc: {error}"
 
@@ -72,42 +93,32 @@ class Tap:
         if self.problem is None:
             try:
                 for frame in _frames(self._server, data):
-                    found += self._server_said(frame)
+                    if self._hears_server.step:
+                        greeted = self._hears_server.step == "greeting"
+                        self._hears_server.take(frame)
+                        if greeted:
+                            self._await_methods()
+                    elif self._asked:
+                        found.append(self._exchange(*self._asked.popleft(), frame))
+                    else:
+                        raise FormatError("it answered what nobody had asked")
             except (WireError, ValueError) as error:
                 self.problem = f"the server's words are no pc_rpc: {error}"
         return found
 
-    def _client_said(self, frame: Frame) -> None:
-        if not self._greeted:
-            if bytes(frame.line) + b"\n" != BANNER:
-                raise FormatError(f"{bytes(frame.line[:40])!r} is no banner of it")
-            self._greeted = True
-        elif self.target is None:
-            name, *features = bytes(frame.line).decode("ascii", "replace").split(" ")
-            self.target = name
-            self._codec = Codec.of(features)
-            self._client.raw = self._server.raw = self._codec.raw
-        else:
-            self._asked.append((frame, time.monotonic()))
+    def _await_methods(self) -> None:
+        """Expect the answer to the client's choice, once that and the greeting have been heard, in whatever order."""
+        if self._choice is not None and not self._hears_server.step:
+            self._hears_server.expect(self._choice.target, self._choice.codec)
 
-    def _server_said(self, frame: Frame) -> Iterator[Exchange]:
-        if self.greeting is None:
-            self.greeting = parse_greeting(frame.line)
-        elif self.methods is None:
-            self.methods = parse_methods(self._codec.decode(frame))
-        elif self._asked:
-            request, began = self._asked.popleft()
-            yield self._exchange(request, frame, began)
-        else:
-            raise FormatError("it answered what nobody had asked")
-
-    def _exchange(self, asked: Frame, answered: Frame, began: float) -> Exchange:
+    def _exchange(self, asked: Frame, began: float, answered: Frame) -> Exchange:
         seconds = time.monotonic() - began
-        encoding = "raw" if self._codec.raw else "v2" if self._codec.v2 else "v1"
+        codec = self._hears_server.conversation.codec
+        encoding = "raw" if codec.raw else "v2" if codec.v2 else "v1"
         problem, read = None, []
         for frame in (asked, answered):
             try:
-                read.append(self._codec.decode(frame))
+                read.append(codec.decode(frame))
             except (TypeError, ValueError) as error:
                 read.append(None)
                 problem = problem or str(error)

@@ -57,7 +57,7 @@ def test_port_has_a_default_and_is_checked(capsys: pytest.CaptureFixture[str]) -
     assert parse("-p", "4000").port == parse("--port", "4000").port == 4000
     with pytest.raises(SystemExit):
         parse("-p", "70000")
-    assert "'70000' is no TCP port" in capsys.readouterr().err
+    assert "'70000' is not a TCP port" in capsys.readouterr().err
 
 
 def test_ssl_takes_three_files_and_only_where_it_is_offered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,21 +1,16 @@
 """Controllers with remote execution for tests: ours in this process, the reference library's in its own."""
 
-import asyncio
 import contextlib
 import os
-import socket
 import subprocess
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
 from rexec.remote_exec import close_global_clients, rexec_targets
-from rexec.wire.pc_rpc import Server
-from rexec.wire.tls import SimpleSSLConfig
-from tests.serving import free_port
+from tests.serving import free_port, serving
+from tests.waiting import wait_for
 
 REFERENCE: Final = [
     python for python in os.environ.get("REXEC_PEER_PYTHON", "").split(os.pathsep) if os.path.exists(python)
@@ -31,7 +26,7 @@ MAKES: Final = [
 ]
 """What a test is parametrised on to run against every make of controller."""
 
-_REFERENCE_CONTROLLER: Final = """
+REFERENCE_CONTROLLER: Final = """
 import sys
 from sipyco.remote_exec import simple_rexec_server_loop
 class Driver:
@@ -57,42 +52,6 @@ class Driver:
 
 
 @contextlib.contextmanager
-def serving(
-    targets: Mapping[str, Any], port: int = 0, ssl_config: SimpleSSLConfig | None = None
-) -> Iterator[int]:
-    """Serve targets from a thread of this process; yields the port."""
-    loop = asyncio.new_event_loop()
-    server = Server(targets, builtin_terminate=True)
-    ready = threading.Event()
-
-    async def serve() -> None:
-        await server.start("127.0.0.1", port, ssl_config)
-        try:
-            ready.set()
-            await server.wait_terminate()
-        finally:
-            await server.stop()
-
-    def run() -> None:
-        try:
-            loop.run_until_complete(serve())
-        finally:
-            ready.set()
-            loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield server.port
-    finally:
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(server.terminate)
-        thread.join(10)
-        assert not thread.is_alive()
-
-
-@contextlib.contextmanager
 def controller(make: str) -> Iterator[int]:
     """Run a controller with the targets `camera` and `camera_rexec`; yields its port."""
     if make == "ours":
@@ -104,7 +63,7 @@ def controller(make: str) -> Iterator[int]:
                 close_global_clients(targets["camera_rexec"])
         return
     python = REFERENCE[int(make.partition("-")[2])]
-    with reference_process(python, _REFERENCE_CONTROLLER) as port:
+    with reference_process(python, REFERENCE_CONTROLLER) as port:
         yield port
 
 
@@ -123,17 +82,3 @@ def reference_process(python: str, program: str, port: int = 0) -> Iterator[int]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
-
-
-def wait_for(port: int, seconds: float = 20.0) -> None:
-    """Wait until something listens."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1.0).close()
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-        else:
-            return

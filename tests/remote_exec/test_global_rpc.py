@@ -10,8 +10,8 @@ import pytest
 from rexec.remote_exec import connect_global_rpc, offer_dataset_db, offered_dataset_db
 from rexec.remote_exec._global_rpc import addresses, target_names
 from rexec.wire.pc_rpc import Client
-from tests.remote_exec.peers import MAKES, NO_REFERENCE, REFERENCE, controller, reference_process, serving
-from tests.serving import free_port
+from tests.remote_exec.peers import MAKES, NO_REFERENCE, REFERENCE, controller, reference_process
+from tests.serving import free_port, serving
 
 STORE = "def store(key, value):\n    controller_initial_namespace['dataset_db'].set(key, value)\n"
 

@@ -1,17 +1,17 @@
 """One schedule of faults, played: calls through a faulty proxy, each with an answer that belongs to it alone."""
 
-import asyncio
 import contextlib
 import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
 
+from rexec.ground.loop_thread import LoopThread
 from rexec.wire._protocol import FEATURES, PYON_V2
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import AsyncioClient, Client
@@ -138,10 +138,10 @@ async def _asyncio(port: int, calls: int, outcome: Outcome, pulse: Pulse) -> Non
 class Arena:
     """A server and a loop for proxies, kept over many schedules."""
 
-    def __init__(self, port: int, loop: asyncio.AbstractEventLoop, pulse: Pulse) -> None:
+    def __init__(self, port: int, proxies: LoopThread[None], pulse: Pulse) -> None:
         self._port = port
         self._pulse = pulse
-        self._loop = loop
+        self._proxies = proxies
 
     def play(
         self, schedules: list[Schedule], mode: str, calls: int = 3, deadline: float = DEADLINE
@@ -158,33 +158,31 @@ class Arena:
             Wrong: A call got a wrong result, or waited past its deadline.
         """
         proxy = Proxy(self._port, schedules)
-        port = asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(60)
+        port = self._proxies.call(proxy.start)
         outcome = Outcome(deadline=deadline)
         try:
             if mode == "asyncio":
-                asyncio.run_coroutine_threadsafe(
-                    _asyncio(port, calls, outcome, self._pulse), self._loop
-                ).result(60)
+                self._proxies.call(_asyncio, port, calls, outcome, self._pulse)
             else:
                 features = {"blocking": FEATURES, "blocking-v2": (PYON_V2,), "blocking-v1": ()}[mode]
                 _blocking(port, calls, features, outcome, self._pulse)
         finally:
-            asyncio.run_coroutine_threadsafe(proxy.stop(), self._loop).result(60)
+            self._proxies.call(proxy.stop)
         return outcome
 
 
 @contextlib.contextmanager
 def arena() -> Iterator[Arena]:
     """Run a server, and a loop for proxies in a thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="proxies")
-    thread.start()
     pulse = Pulse()
+    proxies = LoopThread(_nothing, name="proxies")
     try:
-        with running({"drv": Drv()}) as server:
-            yield Arena(server.port, loop, pulse)
+        with proxies, running({"drv": Drv()}) as server:
+            yield Arena(server.port, proxies, pulse)
     finally:
         pulse.end()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+
+
+@contextlib.asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield

@@ -30,7 +30,7 @@ def test_a_fault_costs_a_call_not_the_truth(played: Arena, kind: str) -> None:
 
 
 @given(schedules=SCHEDULES, mode=st.sampled_from(MODES))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_schedule_of_faults_leads_to_a_wrong_answer(schedules: list[Schedule], mode: str) -> None:
     with arena() as one:
         one.play(schedules, mode)

@@ -6,56 +6,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rexec.wire.logs import PRINTED, Record, message, records
+from rexec.wire.logs import PRINTED, LogLine, message, records
 
 
 @pytest.mark.parametrize(
     ("line", "record"),
     [
-        ("hello", Record(logging.INFO, PRINTED, "hello")),
-        ("", Record(logging.INFO, PRINTED, "")),
-        ("WARNING:lamp:it is cold", Record(logging.WARNING, "lamp", "it is cold")),
-        ("ERROR:x:y:z", Record(logging.ERROR, "x", "y:z")),
-        ("ERROR:no bus", Record(logging.ERROR, PRINTED, "no bus")),
-        ("DEBUG<1>:a:b", Record(logging.DEBUG, "a", "b")),
-        ("CRITICAL<0>:a:b", Record(logging.CRITICAL, "a", "b")),
-        ("TRACE:a:b", Record(logging.INFO, PRINTED, "TRACE:a:b")),
+        ("hello", LogLine(logging.INFO, PRINTED, "hello")),
+        ("", LogLine(logging.INFO, PRINTED, "")),
+        ("WARNING:lamp:it is cold", LogLine(logging.WARNING, "lamp", "it is cold")),
+        ("ERROR:x:y:z", LogLine(logging.ERROR, "x", "y:z")),
+        ("ERROR:no bus", LogLine(logging.ERROR, PRINTED, "no bus")),
+        ("DEBUG<1>:a:b", LogLine(logging.DEBUG, "a", "b")),
+        ("CRITICAL<0>:a:b", LogLine(logging.CRITICAL, "a", "b")),
+        ("TRACE:a:b", LogLine(logging.INFO, PRINTED, "TRACE:a:b")),
     ],
 )
-def test_a_line_is_a_record(line: str, record: Record) -> None:
+def test_a_line_is_a_record(line: str, record: LogLine) -> None:
     assert list(records(iter([line]))) == [record]
 
 
 def test_a_record_of_several_lines_takes_them_whatever_they_say() -> None:
     lines = ["ERROR<3>:lamp:failed", "Traceback", "ERROR:not:a record", "done"]
     assert list(records(iter(lines))) == [
-        Record(logging.ERROR, "lamp", "failed\nTraceback\nERROR:not:a record"),
-        Record(logging.INFO, PRINTED, "done"),
+        LogLine(logging.ERROR, "lamp", "failed\nTraceback\nERROR:not:a record"),
+        LogLine(logging.INFO, PRINTED, "done"),
     ]
 
 
 def test_a_record_that_is_cut_off_is_not_lost() -> None:
-    assert list(records(iter(["INFO<9>:lamp:a", "b"]))) == [Record(logging.INFO, "lamp", "a\nb")]
+    assert list(records(iter(["INFO<9>:lamp:a", "b"]))) == [LogLine(logging.INFO, "lamp", "a\nb")]
 
 
 # What an ARTIQ 9 controller manager sent to its master's logging port, and the lines of its controller before.
 @pytest.mark.parametrize(
     ("record", "sent"),
     [
-        (Record(logging.INFO, "print", "plain on stdout"), b"controller(lamp):INFO:print:plain on stdout\n"),
-        (Record(logging.ERROR, "x", "y:colon name"), b"controller(lamp):ERROR:x:y:colon name\n"),
+        (LogLine(logging.INFO, "print", "plain on stdout"), b"controller(lamp):INFO:print:plain on stdout\n"),
+        (LogLine(logging.ERROR, "x", "y:colon name"), b"controller(lamp):ERROR:x:y:colon name\n"),
         (
-            Record(logging.WARNING, "lamp", "pinged\nsecond line\nthird µ"),
+            LogLine(logging.WARNING, "lamp", "pinged\nsecond line\nthird µ"),
             b"controller(lamp):WARNING<3>:lamp:pinged\nsecond line\nthird \xc2\xb5\n",
         ),
     ],
 )
-def test_a_message_is_that_of_the_stock_manager(record: Record, sent: bytes) -> None:
+def test_a_message_is_that_of_the_stock_manager(record: LogLine, sent: bytes) -> None:
     assert message("controller(lamp)", record) == sent
 
 
 def test_what_would_make_the_master_hang_up_is_never_sent() -> None:
-    assert message("a:b\nc", Record(25, "x:\ny", "\ud800")) == b"a.b.c:INFO:x..y:\\ud800\n"
+    assert message("a:b\nc", LogLine(25, "x:\ny", "\ud800")) == b"a.b.c:INFO:x..y:\\ud800\n"
 
 
 @given(
@@ -64,8 +64,8 @@ def test_what_would_make_the_master_hang_up_is_never_sent() -> None:
     st.text(st.characters(codec="utf-8", exclude_characters="\r")),
 )
 def test_a_message_is_read_as_the_record_that_was_sent(level: int, name: str, text: str) -> None:
-    sent = message("source", Record(level, name, text)).decode()
+    sent = message("source", LogLine(level, name, text)).decode()
     assert sent.startswith("source:")
     lines = sent.removesuffix("\n").removeprefix("source:").split("\n")
     if text.count("\n") < 9999:
-        assert list(records(iter(lines))) == [Record(level, name, text)]
+        assert list(records(iter(lines))) == [LogLine(level, name, text)]

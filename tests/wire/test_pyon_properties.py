@@ -64,7 +64,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 @given(VALUES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example([float("nan"), -0.0, 5e-324, 1e308])
 @example("\ud800")
 @example({"\x7f": "µ"})
@@ -75,7 +75,7 @@ def test_what_is_written_is_read_back(value: Any) -> None:
 
 
 @given(st.lists(st.one_of(VALUES, st.binary(min_size=2000, max_size=3000)), max_size=4), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_messages_survive_any_division_of_the_stream(values: list[Any], data: st.DataObject) -> None:
     for raw in (False, True):
         codec = Codec(v2=True, raw=raw)
@@ -100,7 +100,7 @@ def test_messages_survive_any_division_of_the_stream(values: list[Any], data: st
 
 
 @given(st.dictionaries(st.sampled_from(["ret", "args", "kwargs"]), VALUES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_message_of_fields_reads_as_the_same_dict(values: dict[str, Any]) -> None:
     for codec in (Codec(), Codec(v2=True), Codec(v2=True, raw=True)):
         whole = codec.encode({"status": "ok"} | values)
@@ -167,7 +167,7 @@ HOSTILE = st.one_of(st.text(), st.lists(TOKENS, max_size=25).map("".join))
 
 
 @given(HOSTILE)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_decoders_raise_only_what_is_documented(text: str) -> None:
     for codec in (pyon, pyon_v1):
         try:
@@ -177,7 +177,7 @@ def test_decoders_raise_only_what_is_documented(text: str) -> None:
 
 
 @given(st.lists(st.binary(max_size=30), max_size=6), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example([b"#99999999999999 x\n"], True)
 @example([b"#1,,2 x\n"], True)
 @example([b"#3 [0]\nabc"], True)

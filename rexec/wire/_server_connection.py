@@ -1,6 +1,6 @@
-"""One connection of a server: its socket, what was received, what is to be sent. Non-blocking, no threads.
+"""One connection of a server: its socket, what was received, what is still to be sent. Non-blocking, no threads.
 
-A link is used by one thread at a time: by the I/O thread, or, while a call runs, by the thread that runs calls.
+It is used by one thread at a time: by the I/O thread, or, while a call runs, by the thread that runs calls.
 """
 
 import collections
@@ -8,45 +8,76 @@ import select
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final
 
+from rexec.access.guard import AccessGuard
+from rexec.access.identity import SAYS_NOTHING, Identity, identity_of
+from rexec.access.rights import DeviceRights, Right
 from rexec.wire._framing import Frame, FrameReader
+from rexec.wire._handshake import ServerHandshake
 from rexec.wire._pieces import Piece, batches, send_some
 from rexec.wire._protocol import Codec
 from rexec.wire._spin import Spin
+from rexec.wire.tls import PinnedContext
 
 _RECEPTIONS_AT_ONCE: Final = 16
 _PATIENCE: Final = 0.05
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""What a socket raises that has nothing to give, or takes nothing, at the moment."""
+"""Exceptions of a socket that would have to wait."""
 READ: Final = 1
 WRITE: Final = 2
 
 
-class Link:
+class ServerConnection:
     """A connection of a server.
 
     Args:
-        sock: Non-blocking socket; a TLS one has its handshake still before it.
+        sock: Non-blocking socket, of TLS before its handshake.
         peer: host:port of the other side.
-        limit: Longest line before a target is chosen, in bytes.
-        deadline: When the handshake must be complete (`time.monotonic`).
+        reader: Cuts what arrives into messages.
+        handshake: Takes them until a target is chosen.
+        deadline: When that must be (`time.monotonic`).
 
     """
 
-    def __init__(self, sock: socket.socket, peer: str, limit: int, deadline: float) -> None:
+    def __init__(
+        self, sock: socket.socket, peer: str, reader: FrameReader, handshake: ServerHandshake, deadline: float
+    ) -> None:
         self.sock = sock
         self.peer = peer
-        self.reader = FrameReader(limit)
-        self.deadline: float | None = deadline
+        self.reader = reader
+        self.handshake: ServerHandshake | None = handshake
+        """None once a target is chosen."""
+        self.deadline = deadline
         self._secured = isinstance(sock, ssl.SSLSocket)
-        self.stage = "tls" if self._secured else "banner"
+        self._secure = not self._secured
+        """Whether the TLS handshake is over, or not needed."""
+        self._certificate: bytes | None = None
         self.codec = Codec()
         self.target: Any = None
+        self.guard: AccessGuard | None = None
+        """What admits its requests; None: nothing is restricted."""
+        self.granted: tuple[DeviceRights, Right] | None = None
+        """The rights that were looked up last, and what they grant the client."""
+        self.was_refused = False
+        """Whether its last request was refused, which has a record of its own."""
+        self.needed: dict[str, Right] = {}
+        """The right that each method takes, by its name."""
+        self.reference: Final = weakref.ref(self)
+        """A weak reference, which each call sets in its context; made once, because a small call would notice it."""
+        self.request_size = 0
+        """Bytes of the last request."""
         self.target_name = ""
+        self.lease_holder = ""
+        """Id of the process whose leases it keeps."""
+        self.introduction = SAYS_NOTHING
+        self.since = 0.0
+        """When the target was chosen, in seconds since the epoch."""
         self.request: Any = None
-        """What was asked and waits for its turn: a message, decoded or not."""
+        """The request that waits in the queue of calls: a message, decoded or not; or the `Choice` of a target."""
         self.outgoing: collections.deque[memoryview] = collections.deque()
         self.closing = False
         """Close once everything is sent."""
@@ -59,6 +90,11 @@ class Link:
         """Whether the client sends its next call right after it has an answer."""
         self._spin: Spin | None = None
 
+    @cached_property
+    def identity(self) -> Identity:
+        """Who the client is; looked up when first asked for, because that may read a table of the kernel."""
+        return identity_of(self.sock, self.introduction)
+
     def handshake_tls(self) -> int:
         """Take the next step of the TLS handshake; return what to wait for, 0 when done.
 
@@ -66,7 +102,7 @@ class Link:
             OSError: It failed.
 
         """
-        if not isinstance(self.sock, ssl.SSLSocket):
+        if self._secure or not isinstance(self.sock, ssl.SSLSocket):
             return 0
         try:
             self.sock.do_handshake()
@@ -74,11 +110,19 @@ class Link:
             return READ
         except ssl.SSLWantWriteError:
             return WRITE
-        self.stage = "banner"
+        self._secure = True
+        self._certificate = self.sock.getpeercert(binary_form=True)
         return 0
 
+    def is_trusted(self) -> bool:
+        """Return whether the client's certificate has not been revoked since; True without TLS."""
+        if not self._secured or not isinstance(self.sock, ssl.SSLSocket):
+            return True
+        context = self.sock.context
+        return not isinstance(context, PinnedContext) or context.still_trusts(self._certificate)
+
     def receive(self) -> Frame | None:
-        """Take what has arrived; return a complete message if there is one, None if not yet.
+        """Receive what has arrived; return a complete message, None if there is none yet.
 
         Raises:
             EOFError: The other side has closed.
@@ -86,6 +130,8 @@ class Link:
             WireError: What arrived is no message.
 
         """
+        if self._secured and not self.is_trusted():
+            raise EOFError("its certificate was revoked")
         reader = self.reader
         frame = None if reader.idle else reader.take()
         left = _RECEPTIONS_AT_ONCE
@@ -99,13 +145,28 @@ class Link:
                 raise EOFError
             frame = reader.take(count)
             if not self._secured:
-                # Others have their turn. Less than there was space for: that was all, asking again would only tell so.
-                # Of TLS the selector does not see what is decrypted already, so that all of it is taken.
+                # Read at most 16 times, to be fair to other connections. A short read means that the socket is empty.
+                # TLS is read to its end, because the selector does not see what is decrypted already.
                 left = left - 1 if count == len(space) else 0
         return frame
 
+    def is_gone(self) -> bool:
+        """Whether the other side has closed, as far as the system tells without taking what has arrived."""
+        if hasattr(select, "POLLRDHUP"):
+            poll = select.poll()  # type: ignore[attr-defined, unused-ignore]
+            poll.register(self.sock, select.POLLRDHUP)
+            return bool(poll.poll(0))
+        if self._secured:
+            return False  # what has arrived is encrypted
+        try:
+            return not self.sock.recv(1, socket.MSG_PEEK)
+        except _NOT_NOW:
+            return False
+        except OSError:
+            return True
+
     def receive_soon(self, milliseconds: int, until: float) -> Frame | None:
-        """Return the next message if it begins to arrive within a moment, and goes on arriving.
+        """Return the next message if it begins to arrive within a moment and keeps arriving.
 
         Args:
             milliseconds: Longest silence.
@@ -145,7 +206,7 @@ class Link:
 
         """
         first = pieces[0]
-        if len(pieces) == 1 and isinstance(first, bytes):  # the usual case, most often taken whole
+        if len(pieces) == 1 and isinstance(first, bytes):  # the usual case: saves 13 % of a small call
             try:
                 sent = self.sock.send(first)
             except _NOT_NOW:
@@ -192,11 +253,6 @@ class Link:
         return bool(poll.poll(patience * 1000))
 
     def close(self) -> None:
-        """Close the socket."""
         self.closed = True
         self.outgoing.clear()
         self.sock.close()
-
-    def expired(self) -> bool:
-        """Whether the handshake took too long."""
-        return self.deadline is not None and time.monotonic() > self.deadline
