@@ -1,12 +1,20 @@
 """Datasets of a run and of a laboratory, with the meaning that ARTIQ gives them."""
 
 from rexec.datasets.database import DatasetDB
-from rexec.datasets.errors import DatabaseInUse, DatabaseUnreadable, DatasetError, DatasetTooLarge
+from rexec.datasets.errors import (
+    DatabaseInUse,
+    DatabaseLost,
+    DatabaseUnreadable,
+    DatasetError,
+    DatasetTooLarge,
+    ForkedRun,
+)
 from rexec.datasets.manager import DatasetManager
-from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Entry, Metadata, Mod, Origin
+from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Entry, Metadata, Mod, NoSink, Origin
 
 __all__ = [
     "DatabaseInUse",
+    "DatabaseLost",
     "DatabaseUnreadable",
     "Dataset",
     "DatasetDB",
@@ -16,7 +24,9 @@ __all__ = [
     "DatasetStore",
     "DatasetTooLarge",
     "Entry",
+    "ForkedRun",
     "Metadata",
     "Mod",
+    "NoSink",
     "Origin",
 ]

@@ -1,152 +1,245 @@
-"""Persistent datasets in ARTIQ's file: LMDB, one file, key UTF-8, value PYON of (value, metadata)."""
+"""Persistent datasets in ARTIQ's file: LMDB, one file, key UTF-8, value PYON of (value, metadata).
 
-import logging
+Any number of our processes share the file: docs/decisions/0024-a-dataset-database-is-shared.md. Transactions are short,
+and each look first asks whether another process has written since.
+"""
+
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import lmdb
 
-from rexec.datasets._locks import claim, release
-from rexec.datasets.errors import DatabaseInUse, DatabaseUnreadable, DatasetError, DatasetTooLarge
-from rexec.datasets.types import Metadata
-from rexec.wire import pyon, pyon_v1
-
-_log = logging.getLogger(__name__)
+from rexec.datasets._lmdb_check import check_file, read_meta
+from rexec.datasets._lmdb_claim import Claim
+from rexec.datasets._lmdb_new import FIRST_MAP
+from rexec.datasets._locks import reserve_lock_file
+from rexec.datasets._texts import Changes, Writing, digest_of
+from rexec.datasets.errors import DatabaseLost, DatabaseUnreadable, DatasetError, DatasetTooLarge
 
 MAP_SIZE: Final = 2**30
 """Size in bytes that the file can grow to: ARTIQ's."""
 
-MAX_KEY: Final = 511
-"""Longest name in bytes that LMDB takes."""
+_READERS: Final = 126
+
+_LOCK_SIZE: Final = 2 << 12
+"""Bytes of LMDB's lock file for so many readers, in whole pages."""
 
 
 class PersistentStore:
-    """The file, open for writing by this process alone.
+    """The file, open in this process. Not for several threads at once.
 
-    Each change is a transaction that is on the disk when the method returns.
+    Each change is a transaction that is on the disk when the method returns. Before each look and before each
+    acknowledgement the file is compared with the one that was opened.
 
     Args:
-        path: The LMDB file.
+        path: The LMDB file; it is made where it is missing.
+        is_master: Whether it is kept for subscribers: there can be one such process.
 
     Raises:
-        DatabaseInUse: Another process has it open.
-        DatabaseUnreadable: It cannot be opened.
+        DatabaseInUse: A program that does not share the file has it, or there is a master already.
+        DatabaseUnreadable: It is no LMDB file, cut, or damaged.
+        DatasetError: It cannot be opened.
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_master: bool = False) -> None:
         self.path: Final = path
-        self._real: Final = path.resolve()
-        self._claim = _claim(path, self._real)
-        try:
-            self._env = lmdb.open(str(path), subdir=False, map_size=MAP_SIZE, max_readers=32)
-        except (lmdb.Error, OSError) as error:
-            self._let_go()
-            raise DatabaseUnreadable(
-                f"cannot open the dataset database {path}: {error}; it is no LMDB file, or damaged. "
-                "Move it away to start with an empty one"
-            ) from error
+        self.is_read_only = False
+        self._digests: dict[bytes, bytes] = {}
+        self._seen: int | None = None
+        self._size = 0
         self._closed = False
-        self._warned = False
-        self._last: int = self._env.info()["last_txnid"]
+        self._claim: Final = Claim(path, is_master=is_master)
+        try:
+            self.is_read_only = not os.access(path, os.W_OK)
+            check_file(path)
+            self._env = self._opened()
+        except BaseException as error:
+            self._claim.close()
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DatasetError(f"cannot open the dataset database {path}: {error.strerror}") from error
+            if isinstance(error, lmdb.Error | OSError):
+                raise DatabaseUnreadable(
+                    f"cannot open the dataset database {path}: {error}. Put a copy of it back, or move it away "
+                    "to start with an empty one"
+                ) from error
+            raise
 
-    def load(self) -> Iterator[tuple[str, Any, Metadata]]:
-        """Yield (key, value, metadata) of everything in the file."""
-        with self._env.begin() as transaction:
-            for key, text in transaction.cursor():
-                yield (name := bytes(key).decode("utf-8")), *_decode(self.path, name, bytes(text))
+    @property
+    def log_path(self) -> Path:
+        """The file beside it that holds changes which are not in it yet."""
+        return self._claim.real.with_name(f"{self._claim.real.name}-log")
 
-    def put(self, key: str, value: Any, metadata: Metadata) -> None:
-        """Store a dataset.
+    def changes(self) -> Changes | None:
+        """Return what other processes have changed since `took` was called last; None where they have not.
 
         Raises:
-            TypeError: The value has no PYON form.
-            DatasetTooLarge: The name is longer than LMDB takes, or the file would outgrow ARTIQ's limit.
+            DatabaseLost: The file is no longer the one that was opened.
 
         """
-        name = key.encode("utf-8")
-        if not 0 < len(name) <= MAX_KEY:
-            raise DatasetTooLarge(
-                f"cannot persist dataset {key[:40]!r}…: its name has {len(name)} bytes, LMDB takes 1 to "
-                f"{MAX_KEY}"
-            )
-        text = pyon.encode((value, metadata)).encode("ascii")
-        try:
-            with self._transaction() as transaction:
-                transaction.put(name, text)
-        except lmdb.MapFullError as error:
-            raise DatasetTooLarge(
-                f"cannot persist dataset {key!r} of {len(text)} bytes: {self.path} would outgrow "
-                f"{MAP_SIZE} bytes, the size that ARTIQ opens it with; keep large arrays in result files, or "
-                "remove old datasets"
-            ) from error
-        except lmdb.Error as error:
-            raise DatasetError(f"cannot persist dataset {key!r} in {self.path}: {error}") from error
+        self.check()
+        if self._env.info()["last_txnid"] == self._seen:
+            return None
+        with self._begun(write=False) as transaction:
+            return self._scan(transaction, transaction.id())
 
-    def remove(self, key: str) -> None:
-        """Remove a dataset; one that is not there is no error."""
-        try:
-            with self._transaction() as transaction:
-                transaction.delete(key.encode("utf-8"))
-        except lmdb.Error as error:
-            raise DatasetError(f"cannot remove dataset {key!r} from {self.path}: {error}") from error
+    def took(self, changes: Changes) -> None:
+        """Take note that changes by other processes are known."""
+        for name, digest in changes.digests.items():
+            self._know(name, digest)
+        self._seen = changes.transaction
+        self._note_size()
+
+    def digest(self, name: bytes) -> bytes | None:
+        """Return the digest of a text as it was when this process looked last; None: there is none."""
+        return self._digests.get(name)
+
+    def forget(self, names: Iterable[bytes]) -> None:
+        """Forget some texts, so that the next look returns them as changed."""
+        for name in names:
+            self._digests.pop(name, None)
+        self._seen = None
+
+    def has_room(self, length: int) -> bool:
+        """Return whether so many bytes can be written beside what is in the file."""
+        return self._size + length < MAP_SIZE
 
     @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        """Change the file, and say so once if somebody else has: an ARTIQ master asks for no lock."""
-        with self._env.begin(write=True) as transaction:
-            number = transaction.id()
-            if number != self._last + 1 and not self._warned:
-                self._warned = True
-                _log.error(
-                    "another process has changed the dataset database %s, which this one has open: each overwrites "
-                    "the other's datasets. End one of them",
-                    self.path,
-                )
-            yield transaction
-        self._last = number
+    def writing(self, key: str) -> Iterator[Writing]:
+        """Change the file in one transaction; nothing is changed where the block raises.
+
+        It begins with what other processes have changed (`Writing.changes`), so that the change is made to what is
+        there now.
+
+        Args:
+            key: Name of the dataset that is changed, for errors; "": several, or none.
+
+        Raises:
+            DatabaseLost: The file is no longer the one that was opened.
+            DatasetTooLarge: The file would outgrow ARTIQ's limit.
+            DatasetError: It cannot be written.
+
+        """
+        if self.is_read_only:
+            raise DatasetError(
+                f"cannot keep dataset {key!r}: you may not write the dataset database {self.path}"
+            )
+        self.check()
+        try:
+            with self._begun(write=True) as transaction:
+                writing = Writing(transaction)
+                if transaction.id() != (self._seen or 0) + 1:
+                    writing.changes = self._scan(transaction, transaction.id() - 1)
+                yield writing
+                number = transaction.id()
+        except lmdb.MapFullError:
+            raise
+        except lmdb.Error as error:
+            what = f"dataset {key!r}" if key else "what was changed last"
+            raise DatasetError(f"cannot keep {what} in {self.path}: {error}. Nothing was changed") from error
+        self.check()
+        if writing.digests:
+            # A transaction that changes nothing leaves no trace.
+            self._seen = number
+        for name, digest in writing.digests.items():
+            self._know(name, digest)
+        self._note_size()
+
+    def grow(self, key: str, length: int) -> None:
+        """Make room for more after a MapFullError.
+
+        Raises:
+            DatasetTooLarge: The file has the largest size already.
+
+        """
+        size = self._env.info()["map_size"]
+        if size >= MAP_SIZE:
+            raise DatasetTooLarge(
+                f"cannot persist dataset {key!r} of {length} bytes: {self.path} would outgrow {MAP_SIZE} bytes, the "
+                "size that ARTIQ opens it with; keep large arrays in result files, or remove old datasets"
+            )
+        self._env.set_mapsize(min(2 * size, MAP_SIZE))
 
     def close(self) -> None:
         """Close the file. Twice is no error."""
         if not self._closed:
             self._closed = True
             self._env.close()
-            self._let_go()
+            self._claim.close()
 
-    def _let_go(self) -> None:
-        release(self._real)
-        os.close(self._claim)
+    def _opened(self) -> Any:
+        options: dict[str, Any] = {"subdir": False, "map_size": FIRST_MAP, "max_readers": _READERS}
+        if not self.is_read_only:
+            reserve_lock_file(self.path, _LOCK_SIZE)
+            return lmdb.open(str(self.path), **options)
+        try:
+            return lmdb.open(str(self.path), readonly=True, **options)
+        except lmdb.Error:
+            # The lock file cannot be made there.
+            return lmdb.open(str(self.path), readonly=True, lock=False, **options)
 
+    @contextmanager
+    def _begun(self, *, write: bool) -> Iterator[Any]:
+        try:
+            begun = self._env.begin(write=write, buffers=True)
+        except lmdb.MapResizedError:
+            # Another process has made the file larger.
+            self._env.set_mapsize(0)
+            begun = self._env.begin(write=write, buffers=True)
+        with begun as transaction:
+            yield transaction
 
-def _claim(path: Path, real: Path) -> int:
-    """Return an open file that holds this process's claim on the database; closing it gives the claim up."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot open the dataset database {path}: {error.strerror}; name one in a folder that you may "
-            "write"
-        ) from error
-    holder = claim(descriptor, real)
-    if holder is not None:
-        os.close(descriptor)
-        raise DatabaseInUse(
-            f"the dataset database {path} is open in {holder}; two writers would lose each other's datasets. "
-            "Use --master to share a master's, end the other one, or name another file with --dataset-db"
-        )
-    return descriptor
+    def _scan(self, transaction: Any, number: int) -> Changes:
+        """Return the differences between the file and what this process knows of it."""
+        texts: dict[bytes, bytes | None] = {}
+        digests: dict[bytes, bytes | None] = {}
+        removed = set(self._digests)
+        for name, text in transaction.cursor():
+            key = bytes(name)
+            removed.discard(key)
+            digest = digest_of(text)
+            if self._digests.get(key) != digest:
+                texts[key], digests[key] = bytes(text), digest
+        gone = dict.fromkeys(removed)
+        return Changes({**texts, **gone}, {**digests, **gone}, number)
 
+    def _know(self, name: bytes, digest: bytes | None) -> None:
+        if digest is None:
+            self._digests.pop(name, None)
+        else:
+            self._digests[name] = digest
 
-def _decode(path: Path, key: str, text: bytes) -> tuple[Any, Metadata]:
-    """Return the value and metadata of one stored dataset, written by ARTIQ of any release or by us."""
-    try:
-        decoded = pyon.decode(text) if text[:1] == b"{" else pyon_v1.decode(text.decode("utf-8"))
-        value, metadata = decoded
-        return value, dict(metadata)
-    except (TypeError, ValueError) as error:
-        raise DatabaseUnreadable(
-            f"dataset {key!r} in {path} is not PYON of (value, metadata): {error}; it begins {text[:60]!r}"
-        ) from error
+    def check(self) -> None:
+        """Raise unless the file of that name is the one that is open, whole, and not older than what was seen."""
+        what = None
+        try:
+            there = os.stat(self._claim.real)
+        except OSError:
+            what = "was removed"
+        else:
+            here = os.fstat(self._claim.descriptor)
+            if not os.path.samestat(here, there):
+                what = "was replaced by another file"
+            elif there.st_size < self._size:
+                what = f"was cut to {there.st_size} bytes"
+            elif self._seen is not None and self._seen > self._transaction():
+                what = "was overwritten by an older one"
+        if what is not None:
+            raise DatabaseLost(
+                f"the dataset database {self.path} {what} while this program had it open: nothing more is kept in it. "
+                "End all programs that use it, put a copy of the file back, and start them again"
+            )
+
+    def _transaction(self) -> int:
+        try:
+            return read_meta(self._claim.descriptor).transaction
+        except ValueError:
+            return -1
+
+    def _note_size(self) -> None:
+        info = self._env.info()
+        self._size = (info["last_pgno"] + 1) * self._env.stat()["psize"]

@@ -6,42 +6,63 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from rexec.datasets._entries import Entries
 from rexec.datasets._lmdb import PersistentStore
-from rexec.datasets.changes import apply_mod, check_appendable
+from rexec.datasets.changes import apply_mod, changed_metadata, inner_path
+from rexec.datasets.door import check_sendable, checked_flag, checked_metadata, checked_name, checked_value
+from rexec.datasets.errors import ForkedRun
 from rexec.datasets.types import Entry, Metadata, Mod, Origin
 from rexec.datasets.values import own_copy
+from rexec.ground.forks import fork_generation
 
 Listener: TypeAlias = Callable[[Mod, Origin], None]
 """Called with each modification after it was made, under the database's lock, in the order they were made."""
+
+_METADATA: Final = 2
+"""Their place in an entry, as paths of modifications name it."""
 
 
 class DatasetDB:
     """Datasets by name, with those that persist in an LMDB file of ARTIQ's format.
 
-    `get`, `get_metadata`, `set`, `update` and `delete` are those of ARTIQ's `dataset_db` target. A persistent
-    dataset is on the disk before the call that changes it returns. Methods may be called from any thread.
+    `get`, `get_metadata`, `set`, `update` and `delete` are those of ARTIQ's `dataset_db` target. A persistent dataset
+    is on the disk before the call that changes it returns. Other processes may use the file at the same time; each
+    later call sees what they have changed. Methods may be called from any thread.
 
     Args:
         path: LMDB file (ARTIQ: `dataset_db.mdb`), made where it is missing; None keeps everything in memory.
+        is_master: Whether it is kept for subscribers; a second such process is refused.
+        pyon_v1: Whether subscribers may read PYON v1, which has fewer types.
+        no_persistence: Why nothing can be kept, for a database in memory that refuses what is to persist.
+        forgets: Why nothing is kept, for a database in memory that takes what is to persist all the same.
 
     Raises:
-        DatabaseInUse: Another process has the file open for writing.
-        DatabaseUnreadable: The file, or a value in it, is not what ARTIQ writes.
+        DatabaseInUse: A program that does not share the file has it open.
+        DatabaseUnreadable: The file is not what ARTIQ writes. A dataset in it that is not raises where it is asked for.
 
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        is_master: bool = False,
+        pyon_v1: bool = False,
+        no_persistence: str | None = None,
+        forgets: str | None = None,
+    ) -> None:
+        self.forgets: Final = forgets
         self.lock: Final = threading.RLock()
-        self._store = None if path is None else PersistentStore(Path(path))
-        self._entries: dict[str, Entry] = {}
+        self._generation: Final = fork_generation()
+        self._v1: Final = pyon_v1
         self._listeners: list[Listener] = []
-        if self._store is not None:
-            try:
-                for key, value, metadata in self._store.load():
-                    self._entries[key] = (True, value, metadata)
-            except BaseException:
-                self._store.close()
-                raise
+        self._store = None if path is None else PersistentStore(Path(path), is_master=is_master)
+        self._entries: Final = Entries(self._store, self._tell, no_persistence)
+        try:
+            self._entries.open()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "DatasetDB":
         return self
@@ -54,31 +75,70 @@ class DatasetDB:
         """The LMDB file, if there is one."""
         return None if self._store is None else self._store.path
 
-    def get(self, key: str) -> Any:
-        """Return a copy of the value of a dataset, or raise KeyError."""
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Datasets that cannot be read, and why. Asking for one raises; it can be set anew, or deleted."""
+        return dict(self._entries.unreadable)
+
+    def refresh(self) -> None:
+        """Take over what other processes have changed, and tell the listeners.
+
+        Raises:
+            DatabaseLost: The file was removed, replaced or cut.
+
+        """
+        self._check_process()
         with self.lock:
-            return own_copy(self._entries[key][1])
+            self._entries.refresh()
+
+    def get(self, key: str) -> Any:
+        """Return a copy of the value of a dataset.
+
+        Raises:
+            KeyError: There is none.
+            DatabaseUnreadable: There is one that cannot be read.
+
+        """
+        with self.lock:
+            return own_copy(self._entry(key)[1])
 
     def get_metadata(self, key: str) -> Metadata:
-        """Return a copy of the metadata of a dataset, or raise KeyError."""
+        """Return a copy of the metadata of a dataset; raises as `get`."""
         with self.lock:
-            return dict(self._entries[key][2])
+            _, _, metadata = self._entry(key)
+            return dict(metadata)
 
     def get_entry(self, key: str) -> Entry:
-        """Return (persist, copy of the value, metadata) of a dataset, or raise KeyError."""
+        """Return (persist, copy of the value, metadata) of a dataset; raises as `get`."""
         with self.lock:
-            persist, value, metadata = self._entries[key]
+            persist, value, metadata = self._entry(key)
             return persist, own_copy(value), dict(metadata)
+
+    def persists(self, key: str) -> bool:
+        """Return whether there is such a dataset and it persists. Copies nothing."""
+        with self.lock:
+            return self._entries.persists(key)
+
+    def has(self, key: str) -> bool:
+        """Return whether there is such a dataset; it may be one that cannot be read."""
+        with self.lock:
+            return self._entries.has(key)
 
     def count(self) -> tuple[int, int]:
         """Return how many datasets there are, and how many of them persist."""
         with self.lock:
-            return len(self._entries), sum(persist for persist, _, _ in self._entries.values())
+            self.refresh()
+            present, unreadable = self._entries.present, len(self._entries.unreadable)
+            return len(present) + unreadable, sum(persist for persist, _, _ in present.values()) + unreadable
 
     def snapshot(self) -> dict[str, Entry]:
-        """Return a copy of everything, as a subscriber of an ARTIQ master gets it."""
+        """Return a copy of everything that can be read, as a subscriber of an ARTIQ master gets it."""
         with self.lock:
-            return {key: self.get_entry(key) for key in self._entries}
+            self.refresh()
+            return {
+                key: (persist, own_copy(value), dict(metadata))
+                for key, (persist, value, metadata) in self._entries.present.items()
+            }
 
     def set(
         self,
@@ -98,69 +158,90 @@ class DatasetDB:
             metadata: Those given of unit, scale, precision; None: as before, for a new one none.
             origin: Who sets it.
 
-        """
-        if not isinstance(key, str):
-            raise TypeError(f"the name of a dataset is a str, not {type(key).__name__}")
-        own = own_copy(value)
-        with self.lock:
-            old = self._entries.get(key)
-            if persist is None:
-                persist = old is not None and old[0]
-            if metadata is None:
-                metadata = {} if old is None else old[2]
-            entry: Entry = (bool(persist), own, dict(metadata))
-            if self._store is not None:
-                if entry[0]:
-                    self._store.put(key, own, entry[2])
-                elif old is not None and old[0]:
-                    self._store.remove(key)
-            self._entries[key] = entry
-            self._tell({"action": "setitem", "path": [], "key": key, "value": entry}, origin)
+        Raises:
+            TypeError, ValueError: It cannot be sent to subscribers.
+            DatasetError: It cannot be kept.
 
-    def update(self, mod: Mod, *, origin: Origin = "run") -> None:
+        """
+        key = checked_name(key)
+        own = checked_value(key, value)
+        given = None if metadata is None else checked_metadata(key, metadata)
+        keep = None if persist is None else checked_flag(key, "persist", persist)
+        check_sendable(key, own, given or {}, v1=self._v1)
+
+        def entry() -> Entry:
+            _, _, present = self._entries.present.get(key, (False, None, {}))
+            persists = self._entries.persists(key) if keep is None else keep
+            return persists, own, dict(present if given is None else given)
+
+        self._change(
+            key, entry, lambda new: {"action": "setitem", "path": [], "key": key, "value": new}, origin
+        )
+
+    def update(self, mod: Mod, *, origin: Origin = "run") -> Mod:
         """Apply a modification as sync_struct writes it: `{"action": "append", "path": [key, 1], "x": 3}`.
+
+        Returns:
+            The modification with its index and value in the form that everybody understands.
 
         Raises:
             KeyError: There is no such dataset.
             TypeError, ValueError, IndexError: The modification does not fit the dataset, or is none.
+            DatasetError: It cannot be kept.
 
         """
-        own = {name: own_copy(part) if name in {"x", "value"} else part for name, part in dict(mod).items()}
+        path = inner_path(mod)
+        if not path:
+            return self._update_whole(dict(mod), origin)
+        key, part = path[0], path[1]
+        own = {
+            name: checked_value(key, given, len(path) - 1) if name in {"x", "value"} else given
+            for name, given in {**mod, "path": path}.items()
+        }
+        check_sendable(key, own.get("x", own.get("value")), {}, v1=self._v1)
+        self._check_process()
         with self.lock:
-            path = own.get("path")
-            if not isinstance(path, list | tuple):
-                raise ValueError(f"a modification has a path, a list: {mod!r:.200}")
-            if not path:
-                self._update_whole(own, origin)
-                return
-            key = path[0]
-            persist, value, metadata = self._entries[key]
-            if own.get("action") == "append" and list(path[1:]) == [1]:
-                check_appendable(key, value)
-            if persist and self._store is not None:
-                # On a copy, so that a value that cannot be stored leaves the dataset as it was.
-                changed: dict[str, Any] = {key: (persist, own_copy(value), dict(metadata))}
-                apply_mod(changed, own)
-                self._store.put(key, changed[key][1], changed[key][2])
-                self._entries[key] = changed[key]
-            else:
-                apply_mod(self._entries, own)
-            self._tell(own, origin)
+            logged = self._entries.modify(key, own)
+            if logged is not None:
+                self._tell(logged, origin)
+                return logged
+        done: list[Mod] = [own]
+
+        def entry() -> Entry:
+            persist, value, metadata = self._entries.entry(key)
+            if part == _METADATA:
+                return persist, value, checked_metadata(key, changed_metadata(metadata, own))
+            # A persistent value is changed in a copy, so that one that cannot be stored leaves it as it was.
+            target = own_copy(value) if persist and self._store is not None else value
+            done[0] = apply_mod(target, own)
+            return persist, target, metadata
+
+        self._change(key, entry, lambda _: done[0], origin)
+        return done[0]
 
     def delete(self, key: str, *, origin: Origin = "run") -> None:
         """Remove a dataset, or raise KeyError."""
+
+        def nothing() -> None:
+            if key not in self._entries.unreadable:
+                self._entries.entry(key)
+
+        self._change(key, nothing, lambda _: {"action": "delitem", "path": [], "key": key}, origin)
+
+    def in_memory(self, forgets: str) -> "DatasetDB":
+        """Return a copy that keeps nothing, for a reason; what cannot be read raises there, too."""
         with self.lock:
-            persist, _, _ = self._entries[key]
-            if persist and self._store is not None:
-                self._store.remove(key)
-            del self._entries[key]
-            self._tell({"action": "delitem", "path": [], "key": key}, origin)
+            copy = DatasetDB(None, forgets=forgets)
+            copy._entries.present.update(self.snapshot())  # of this class
+            copy._entries.unreadable.update(self._entries.unreadable)  # of this class
+            return copy
 
     def subscribe(self, listener: Listener) -> dict[str, Entry]:
         """Have `listener` called with every later modification; return everything as it is at that moment."""
         with self.lock:
+            present = self.snapshot()
             self._listeners.append(listener)
-            return self.snapshot()
+            return present
 
     def unsubscribe(self, listener: Listener) -> None:
         """Undo `subscribe`; a listener that is not there is no error."""
@@ -169,18 +250,43 @@ class DatasetDB:
 
     def close(self) -> None:
         """Close the file and let other processes have it. Twice is no error."""
+        if fork_generation() != self._generation:
+            return  # it is the parent's
         with self.lock:
-            if self._store is not None:
-                self._store.close()
+            self._entries.close()
 
-    def _update_whole(self, mod: dict[str, Any], origin: Origin) -> None:
-        if mod.get("action") == "delitem":
+    def _check_process(self) -> None:
+        if fork_generation() != self._generation:
+            raise ForkedRun(
+                "a forked child cannot use the datasets of its parent: return the values to it, and set them there"
+            )
+
+    def _entry(self, key: str) -> Entry:
+        self.refresh()
+        return self._entries.entry(key)
+
+    def _change(
+        self,
+        key: str,
+        make: Callable[[], Entry | None],
+        describe: Callable[[Any], Mod],
+        origin: Origin,
+    ) -> None:
+        """Replace an entry as `make` says, then tell the listeners what `describe` says of it."""
+        self._check_process()
+        with self.lock:
+            self._tell(describe(self._entries.replace(key, make)), origin)
+
+    def _update_whole(self, mod: dict[str, Any], origin: Origin) -> Mod:
+        action = mod.get("action")
+        if action == "delitem":
             self.delete(mod["key"], origin=origin)
-        elif mod.get("action") == "setitem":
+        elif action == "setitem":
             persist, value, metadata = mod["value"]
             self.set(mod["key"], value, persist, metadata, origin=origin)
         else:
-            raise ValueError(f"the database itself takes setitem and delitem, not {mod.get('action')!r}")
+            raise ValueError(f"the database itself takes setitem and delitem, not {action!r:.80}")
+        return mod
 
     def _tell(self, mod: Mod, origin: Origin) -> None:
         """Tell every listener, also when one of them fails: what was done is done."""

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from rexec.datasets.values import same
+from rexec.datasets.values import DatasetList, compared
 
 _log = logging.getLogger(__name__)
 
 
 class Given:
-    """Knows what was given for each dataset, so that a change that the dataset did not take over is told, once.
+    """Detects lists and arrays mutated after `set_dataset`, and warns once.
 
     Arrays are not kept alive for it.
     """
@@ -24,10 +24,12 @@ class Given:
 
     def watch(self, key: str, value: Any) -> None:
         """Take note of what was given for a dataset."""
-        if isinstance(value, np.ndarray):
+        if type(value) is np.ndarray:
             self._objects[key] = weakref.ref(value)
         elif type(value) in (list, dict, set):
             self._objects[key] = lambda: value
+        elif type(value) is DatasetList:
+            self._objects[key] = lambda: list(value)
         else:
             self.forget(key)
 
@@ -42,14 +44,20 @@ class Given:
             value_of: Returns the value of a dataset.
 
         """
-        return [
-            key
-            for key, given in self._objects.items()
-            if (object_now := given()) is not None and not same(object_now, value_of(key))
-        ]
+        changed = []
+        for key, given in list(self._objects.items()):
+            object_now = given()
+            if object_now is None:
+                continue
+            is_same = compared(object_now, value_of(key))
+            if is_same is None:
+                _log.info("dataset %s: whether it was changed after set_dataset cannot be told", key)
+            elif not is_same:
+                changed.append(key)
+        return changed
 
     def tell(self, keys: list[str]) -> None:
-        """Warn of datasets of which it was not told yet."""
+        """Warn of datasets that were not warned of yet."""
         for key in keys:
             if key not in self._told:
                 self._told.add(key)

@@ -2,15 +2,26 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from rexec.datasets.changes import apply_index, check_appendable, client_change
+from rexec.datasets._agreement import Agreement
+from rexec.datasets._clients import ClientChanges
+from rexec.datasets._filed import Filed
+from rexec.datasets._local import LocalDatasets
+from rexec.datasets._shown import Shown
+from rexec.datasets.changes import check_appendable, put_at, undo_at
 from rexec.datasets.database import DatasetDB
+from rexec.datasets.door import checked_flag, checked_metadata, checked_name, checked_value
+from rexec.datasets.errors import ForkedRun, MissingDataset
 from rexec.datasets.given import Given
-from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Metadata, Mod, Origin
-from rexec.datasets.values import own_copy, same, slices
+from rexec.datasets.indexing import artiq_index, canonical_index
+from rexec.datasets.read_copies import ReadCopies
+from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Metadata, NoSink
+from rexec.ground.forks import fork_generation
+from rexec.ground.kept import in_memory
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +32,8 @@ class DatasetManager:
     A value is copied when it is set and when it is read, so that a list or array that is changed behind the
     manager's back is never different between this run, the master and the file; such a change is reported by
     `check_unchanged` (and at `close`). Each change is kept by the sink before the method returns, then shown
-    to the database. Methods may be called from any thread.
+    to the database. A method that raises, also by Ctrl-C, has changed memory, sink and database, or none of them.
+    Methods may be called from any thread of the process that made the manager, not from a forked child.
 
     Args:
         db: The database for broadcast datasets: a `DatasetDB` of this process, or a client of a master's.
@@ -31,40 +43,42 @@ class DatasetManager:
 
     def __init__(self, db: DatasetStore, *, sink: DatasetSink | None = None) -> None:
         self._db = db
-        self._sink: Final = sink
+        self._sink: Final[DatasetSink] = NoSink() if sink is None else sink
+        self._generation: Final = fork_generation()
         # One lock for both: a change by a client takes the database's first, a change by the run this one.
         self._lock = db.lock if isinstance(db, DatasetDB) else threading.RLock()
-        self._local: dict[str, Dataset] = {}
-        self._archive: dict[str, Dataset] = {}
-        self._broadcast: set[str] = set()
-        self._of_clients: set[str] = set()
-        self._read_again: set[str] = set()
+        self._local: Final[dict[str, Dataset]] = {}
+        self._shown: Final = Shown(db)
         self._given: Final = Given()
+        self._copies: Final = ReadCopies()
+        self._filed: Final = Filed(db, self._sink)
+        self._agreement: Final = Agreement(db, self._sink)
         if isinstance(db, DatasetDB):
-            db.subscribe(self._changed)
+            self._clients: Final = ClientChanges(
+                db, self._sink, self._agreement, self._local, self._shown.keys, self._given, self._copies
+            )
+            db.subscribe(self._clients)
 
     @property
     def local(self) -> Mapping[str, Dataset]:
         """The datasets that belong into the result file, under `datasets/`."""
-        return MappingProxyType(self._local)
+        return LocalDatasets(self._local)
 
     @property
     def archive(self) -> Mapping[str, Dataset]:
         """The datasets that were read and belong into the result file, under `archive/`."""
-        return MappingProxyType(self._archive)
+        return MappingProxyType(self._filed.datasets)
 
     def set(
         self,
         key: str,
         value: Any,
-        metadata: Metadata | bool | None = None,
+        metadata: Metadata | None = None,
         broadcast: bool = False,
         persist: bool = False,
         archive: bool = True,
     ) -> None:
         """Set a dataset.
-
-        ARTIQ 7 knows no metadata: its experiments pass broadcast, persist and archive from the third place on.
 
         Args:
             key: Name of the dataset; "a/b" is `b` in the group `a` of the result file.
@@ -74,56 +88,84 @@ class DatasetManager:
             persist: Let the database keep it beyond the run; implies `broadcast`.
             archive: Write it into the result file.
 
+        Raises:
+            TypeError, ValueError: Name, value, metadata or flags cannot be kept.
+            DatasetError: The database cannot keep it.
+
         """
-        if not isinstance(key, str):
-            raise TypeError(f"the name of a dataset is a str, not {key!r}")
-        if isinstance(metadata, bool):
-            broadcast, persist, archive = metadata, broadcast, persist
-            metadata = None
-        broadcast = broadcast or persist
-        metadata = dict(metadata or {})
+        self._check_process()
+        key = checked_name(key)
+        own = checked_value(key, value)
+        checked = checked_metadata(key, metadata)
+        persist = checked_flag(key, "persist", persist)
+        broadcast = checked_flag(key, "broadcast", broadcast) or persist
+        archive = checked_flag(key, "archive", archive)
         if not (broadcast or archive):
             _log.warning("dataset %s is stored nowhere: neither broadcast nor archive was asked for", key)
-        own = own_copy(value)
+        new = Dataset(own, checked, broadcast, persist)
         with self._lock:
-            if self._sink is not None:
+            before, position = self._local.get(key), self._sink.position
+            if broadcast and before is not None:  # which the database may refuse
+                before = replace(before, value=in_memory(before.value))
+
+            def place() -> None:
+                self._place(key, new if archive else None)
+                self._shown.show(key, new)
+
+            try:
                 self._sink.set(
-                    key, own, metadata, broadcast=broadcast, persist=persist, archive=archive, origin="run"
+                    key, own, checked, broadcast=broadcast, persist=persist, archive=archive, origin="run"
                 )
+                place()
+            except BaseException as error:
+                self._agreement.settle(
+                    error, position, place, lambda: self._place(key, before), key, before, new
+                )
+                raise
+            self._agreement.note_kept(key, new)
             if archive:
-                self._local[key] = Dataset(own, metadata, broadcast, persist)
                 self._given.watch(key, value)
             else:
-                self._local.pop(key, None)
                 self._given.forget(key)
-            if broadcast:
-                self._broadcast.add(key)
-                self._db.set(key, own, persist, metadata)
-            elif key in self._broadcast:
-                self._broadcast.discard(key)
-                self._delete_broadcast(key)
 
     def mutate(self, key: str, index: Any, value: Any) -> None:
         """Do `dataset[index] = value`.
 
         Args:
             key: Name of a dataset that this run has set.
-            index: An index; a tuple of ints is `slice(*index)`, a tuple of tuples one slice a dimension.
+            index: An index as NumPy takes it; a tuple of ints is `slice(*index)`, a tuple of tuples one slice a
+                dimension.
             value: What to put there.
 
         Raises:
             KeyError: This run has not set such a dataset.
+            IndexError, TypeError, ValueError: The dataset has no such part, or cannot hold the value.
 
         """
-        index = slices(index)
-        own = own_copy(value)
+        self._check_process()
+        own = checked_value(key, value, 1)
+        index = artiq_index(index)
         with self._lock:
             dataset = self._target(key)
-            if dataset is not None:
-                undo = apply_index(dataset.value, index, own)
-                self._keep(lambda sink: sink.mutate(key, index, own, origin="run"), undo)
-            if key in self._broadcast:
+            if dataset is None:
                 self._db.update({"action": "setitem", "path": [key, 1], "key": index, "value": own})
+                return
+            self._copies.forget(key)
+            index = canonical_index(dataset.value, index)
+            undo, position = undo_at(dataset.value, index), self._sink.position
+            try:
+                own = put_at(dataset.value, index, own)
+                self._sink.mutate(key, index, own, origin="run")
+                if key in self._shown.keys:
+                    self._db.update({"action": "setitem", "path": [key, 1], "key": index, "value": own})
+            except BaseException as error:
+                self._agreement.settle(
+                    error, position, lambda: self._shown.show(key, dataset), undo, key, dataset, dataset
+                )
+                raise
+            finally:
+                self._copies.forget(key)  # a signal handler may have read it meanwhile
+            self._agreement.note_kept(key, dataset)
 
     def append_to(self, key: str, value: Any) -> None:
         """Append a value to a dataset that is a list.
@@ -135,21 +177,44 @@ class DatasetManager:
         Raises:
             KeyError: This run has not set such a dataset.
             TypeError: The dataset is not a list.
+            ValueError: The value is nested too deeply.
 
         """
-        own = own_copy(value)
+        if fork_generation() != self._generation:
+            self._check_process()
+        own = checked_value(key, value, 1)
         with self._lock:
             dataset = self._target(key)
-            if dataset is not None:
-                check_appendable(key, dataset.value)
-                if self._sink is not None:
-                    self._sink.append(key, own, origin="run")
-                dataset.value.append(own)
-            if key in self._broadcast:
-                self._db.update({"action": "append", "path": [key, 1], "x": own})
+            mod = {"action": "append", "path": [key, 1], "x": own}
+            if dataset is None:
+                self._db.update(mod)
+                return
+            items = dataset.value
+            check_appendable(key, items)
+            count, position = len(items), self._sink.position
+            try:
+                kept = self._sink.append(key, own, origin="run")
+                items.append(own if key in self._shown.keys else kept)
+                if key in self._shown.keys:
+                    self._db.update(mod)
+            except BaseException as error:
+
+                def undo() -> None:
+                    del items[count:]
+
+                def redo() -> None:
+                    items[count:] = [own]
+                    self._shown.show(key, dataset)
+
+                self._agreement.settle(error, position, redo, undo, key, dataset, dataset)
+                raise
+            if self._agreement.lacks:
+                self._agreement.note_kept(key, dataset)
 
     def get(self, key: str, archive: bool = False) -> Any:
         """Return a copy of a dataset's value: this run's own, else the database's.
+
+        The copy of a long list of numbers or texts is a `DatasetList`, a subclass of list: see `ReadCopies`.
 
         Args:
             key: Name of the dataset.
@@ -157,27 +222,22 @@ class DatasetManager:
 
         Raises:
             KeyError: There is no such dataset.
+            DatabaseUnreadable: There is one that cannot be read.
 
         """
+        self._check_process()
         with self._lock:
             dataset = self._local.get(key)
             if dataset is not None:
-                return own_copy(dataset.value)
-            value = own_copy(self._db.get(key))
-            if archive:
-                self._file_archive(key, value)
-            return value
+                return self._copies.read(key, dataset.value)
+            return self._filed.read(key, self._local, archive=archive)
 
     def get_metadata(self, key: str) -> Metadata:
-        """Return a copy of a dataset's metadata: this run's own, else the database's.
-
-        Raises:
-            KeyError: There is no such dataset.
-
-        """
+        """Return a copy of a dataset's metadata: this run's own, else the database's; raises as `get`."""
+        self._check_process()
         with self._lock:
             dataset = self._local.get(key)
-            return dict(self._db.get_metadata(key) if dataset is None else dataset.metadata)
+            return dict(self._filed.read_metadata(key, self._local) if dataset is None else dataset.metadata)
 
     def write_hdf5(self, file: Any) -> None:
         """Write the groups `datasets` and `archive` into an open HDF5 file, by the sink that keeps them.
@@ -186,27 +246,18 @@ class DatasetManager:
             TypeError: The manager has no sink that can (`rexec.results.ResultsWriter` can).
 
         """
-        write = getattr(self._sink, "write_hdf5", None)
-        if write is None:
-            raise TypeError(
-                "this dataset manager keeps values in memory only: give it a ResultsWriter as sink"
-            )
-        write(file)
+        self._check_process()
+        self._sink.write_hdf5(file)
 
     def set_storage(self, key: str, **settings: Any) -> None:
-        """Say how a dataset is stored in the result file (`rexec.results.storage.checked_settings`).
-
-        A sink that has no file takes no notice.
-        """
-        store = getattr(self._sink, "set_storage", None)
-        if store is not None:
-            store(key, **settings)
+        """Say how the file stores a dataset (`rexec.results.storage_settings.checked_settings`)."""
+        self._check_process()
+        self._sink.set_storage(key, **settings)
 
     def declare_plot(self, signal: str, axes: Sequence[str] = ()) -> None:
         """Say which dataset viewers of the result file show first, against which others."""
-        declare = getattr(self._sink, "declare_plot", None)
-        if declare is not None:
-            declare(signal, axes)
+        self._check_process()
+        self._sink.declare_plot(signal, axes)
 
     def check_unchanged(self) -> list[str]:
         """Return (and report once) the datasets whose list or array the experiment changed after setting it.
@@ -221,84 +272,27 @@ class DatasetManager:
     def close(self) -> None:
         """Report what was changed behind the manager's back, and let go of the database."""
         self.check_unchanged()
+        self._copies.clear()
         if isinstance(self._db, DatasetDB):
-            self._db.unsubscribe(self._changed)
+            self._db.unsubscribe(self._clients)
+
+    def _check_process(self) -> None:
+        if fork_generation() != self._generation:
+            raise ForkedRun(
+                "a forked child cannot use the datasets of its parent's run: return the values to it (by a pool, a "
+                "queue, a pipe), and set them there"
+            )
 
     def _target(self, key: str) -> Dataset | None:
+        """Return the dataset that is to be changed; None where only the database has it."""
         dataset = self._local.get(key)
-        if dataset is None and key not in self._broadcast:
-            raise KeyError(f"cannot change dataset {key!r}: this run has not set it")
+        if dataset is None and key not in self._shown.keys:
+            raise MissingDataset(key, list(self._local), "this run has set no dataset")
         self._given.forget(key)
         return dataset
 
-    def _delete_broadcast(self, key: str) -> None:
-        try:
-            self._db.delete(key)
-        except KeyError:
-            _log.debug("dataset %s was removed from the database by somebody else", key)
-
-    def _file_archive(self, key: str, value: Any) -> None:
-        filed = self._archive.get(key)
-        if filed is not None and same(filed.value, value):
-            return
-        metadata = dict(self._db.get_metadata(key))
-        if filed is not None and key not in self._read_again:
-            self._read_again.add(key)
-            _log.warning(
-                "dataset %s was read again with another value; archive/%s holds the last one", key, key
-            )
-        if self._sink is not None:
-            self._sink.archive(key, value, metadata)
-        self._archive[key] = Dataset(own_copy(value), metadata)
-
-    def _changed(self, mod: Mod, origin: Origin) -> None:
-        """Take over what code on a controller (or another client) did to the database of this process."""
-        db = self._db
-        if origin == "run" or not isinstance(db, DatasetDB):
-            return
-        with self._lock:
-            change = client_change(mod)
-            key = change.key
-            dataset = self._local.get(key)
-            if change.kind == "delete":
-                self._client_deleted(key)
-            elif dataset is None and key in self._broadcast:
-                return  # the run shows this one without wanting it in its file
-            elif change.kind == "append" and dataset is not None:
-                self._given.forget(key)
-                if self._sink is not None:
-                    self._sink.append(key, change.value, origin="client")
-                dataset.value.append(own_copy(change.value))
-            elif change.kind == "mutate" and dataset is not None:
-                self._given.forget(key)
-                undo = apply_index(dataset.value, change.index, own_copy(change.value))
-                self._keep(lambda sink: sink.mutate(key, change.index, change.value, origin="client"), undo)
-            else:
-                self._client_set(db, key)
-
-    def _client_set(self, db: DatasetDB, key: str) -> None:
-        persist, own, metadata = db.get_entry(key)
-        if self._sink is not None:
-            self._sink.set(key, own, metadata, broadcast=True, persist=persist, archive=True, origin="client")
-        self._given.forget(key)
-        self._local[key] = Dataset(own, metadata, True, persist)
-        self._broadcast.add(key)
-        self._of_clients.add(key)
-
-    def _client_deleted(self, key: str) -> None:
-        self._broadcast.discard(key)
-        if key in self._of_clients:
-            if self._sink is not None:
-                self._sink.delete(key, origin="client")
-            self._of_clients.discard(key)
+    def _place(self, key: str, dataset: Dataset | None) -> None:
+        if dataset is None:
             self._local.pop(key, None)
-
-    def _keep(self, record: Callable[[DatasetSink], None], undo: Callable[[], None]) -> None:
-        """Record a change that was made in memory; what could not be kept is not there either."""
-        if self._sink is None:
-            return
-        try:
-            record(self._sink)
-        except BaseException:
-            undo()
-            raise
+        else:
+            self._local[key] = dataset

@@ -1,6 +1,6 @@
 """What a dataset is, and what its neighbours (a database, a journal) are asked to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -13,8 +13,12 @@ Entry: TypeAlias = tuple[bool, Any, Metadata]
 Mod: TypeAlias = Mapping[str, Any]
 """A modification as sync_struct writes it: `{"action": "append", "path": [key, 1], "x": value}` and so on."""
 
-Origin: TypeAlias = Literal["run", "client"]
-"""Who changed a database: the run that owns it, or a client (code on a controller, a dashboard)."""
+Origin: TypeAlias = Literal["run", "client", "neighbour"]
+"""Who changed a database: the run that owns it, a client (code on a controller, a dashboard), or another process that
+shares its file."""
+
+Recorded: TypeAlias = Literal["run", "client"]
+"""Whose changes are kept in a run's file."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,10 @@ class DatasetStore(Protocol):
     def set(
         self, key: str, value: Any, persist: bool | None = None, metadata: Metadata | None = None
     ) -> None:
-        """Set a dataset."""
+        """Set a dataset, or raise and change nothing."""
 
-    def update(self, mod: Mod) -> None:
-        """Apply a modification inside a dataset."""
+    def update(self, mod: Mod) -> object:
+        """Apply a modification inside a dataset, or raise and change nothing."""
 
     def delete(self, key: str) -> None:
         """Remove a dataset, or raise KeyError."""
@@ -54,6 +58,10 @@ class DatasetSink(Protocol):
     Each method returns when the change is kept, and raises when it is not.
     """
 
+    @property
+    def position(self) -> int:
+        """A number that grows with each change that is kept, and only then."""
+
     def set(
         self,
         key: str,
@@ -63,18 +71,63 @@ class DatasetSink(Protocol):
         broadcast: bool,
         persist: bool,
         archive: bool,
-        origin: Origin,
+        origin: Recorded,
     ) -> None:
         """Keep that a dataset was set; `archive` tells whether it belongs into the result file."""
 
-    def append(self, key: str, value: Any, *, origin: Origin) -> None:
-        """Keep that a value was appended to a list."""
+    def append(self, key: str, value: Any, *, origin: Recorded) -> Any:
+        """Keep that a value was appended to a list.
 
-    def mutate(self, key: str, index: Any, value: Any, *, origin: Origin) -> None:
-        """Keep that `dataset[index] = value` was done; the index is an int, a slice or a tuple of slices."""
+        Returns:
+            What may stand for the value in memory: itself, or a `rexec.ground.kept.KeptArray`.
 
-    def delete(self, key: str, *, origin: Origin) -> None:
+        """
+
+    def mutate(self, key: str, index: Any, value: Any, *, origin: Recorded) -> None:
+        """Keep that `dataset[index] = value` was done; the index is as `rexec.datasets.indexing` makes it."""
+
+    def delete(self, key: str, *, origin: Recorded) -> None:
         """Keep that a dataset was removed from the run."""
 
     def archive(self, key: str, value: Any, metadata: Metadata) -> None:
         """Keep a value that the run has read, and that belongs under `archive/` in the result file."""
+
+    def set_storage(self, key: str, **settings: Any) -> None:
+        """Keep how a dataset is stored in the result file."""
+
+    def declare_plot(self, signal: str, axes: Sequence[str] = ()) -> None:
+        """Keep which dataset viewers of the result file show first, against which others."""
+
+    def add_degraded(self, text: str, *, unkept: bool = False) -> None:
+        """Keep that something is not as it was asked for; `unkept`: something that was to be kept was not."""
+
+    def remove_degraded(self, text: str) -> None:
+        """Keep that it is as it was asked for again."""
+
+    def write_hdf5(self, file: Any) -> None:
+        """Write the groups `datasets` and `archive` into an open HDF5 file."""
+
+
+class NoSink:
+    """Keeps nothing, and counts the changes: for datasets that are in memory only."""
+
+    def __init__(self) -> None:
+        self.position = 0
+
+    def _count(self, *_: Any, **__: Any) -> None:
+        self.position += 1
+
+    def append(self, _key: str, value: Any, *, origin: Recorded) -> Any:
+        """Count, and return the value."""
+        self.position += 1
+        return value
+
+    def _ignore(self, *_: Any, **__: Any) -> None:
+        pass
+
+    set = mutate = delete = archive = _count
+    set_storage = declare_plot = add_degraded = remove_degraded = _ignore
+
+    def write_hdf5(self, _: Any) -> None:
+        """Refuse: nothing was kept."""
+        raise TypeError("this dataset manager keeps values in memory only: give it a ResultsWriter as sink")

@@ -1,40 +1,35 @@
-"""Files that appear whole or not at all, and locks between processes."""
+"""Files that appear whole or not at all, and lock files."""
 
-import errno
-import glob
+import contextlib
 import os
 import re
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
-    import msvcrt
+from devicedb.whole_file import put_in_place, sync_file
+from rexec.ground.locks import try_lock
 
-    def try_lock(descriptor: int) -> bool:
-        """Lock an open file for this process; return whether it was free."""
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def try_lock(descriptor: int) -> bool:
-        """Lock an open file for this process; return whether it was free."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+_PATIENCE: Final = 5.0
+"""Seconds that a file which another program has open is waited for, where that hinders (on Windows)."""
 
 
-_NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+def is_locked(path: Path) -> bool:
+    """Return whether a process has locked a file; False where that cannot be told."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False
+    try:
+        return not try_lock(
+            descriptor, shared=True
+        )  # a shared lock: two processes that test do not see each other
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -55,35 +50,24 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make names that were created, renamed or removed in `folder` survive a loss of power."""
-    if sys.platform == "win32":  # pragma: no cover - a folder cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)  # type: ignore[unreachable, unused-ignore]
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems have no sync of folders: their names are safe once the server has them.
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def sync_file(path: Path) -> None:
-    """Make the content of a file survive a loss of power."""
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def publish(temporary: Path, path: Path) -> None:
     """Put the finished file `temporary` in the place of `path`: whole, and on the disk, or not at all."""
     sync_file(temporary)
-    temporary.replace(path)
-    sync_folder(path.parent)
+    put_in_place(temporary, path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or do nothing where there is none; Windows refuses it as long as another program has it open."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def temporary_beside(path: Path) -> Path:
@@ -91,22 +75,35 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what was written beside the result file `path` on the way to it."""
-    ours = re.compile(re.escape(f".{path.name}.") + r"(working|previous|\d+\.tmp)")
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        if ours.fullmatch(left.name):
-            left.unlink(missing_ok=True)
+def leftovers(folder: Path) -> dict[str, list[Path]]:
+    """Return what was written in a folder on the way to result files, by the names of these."""
+    found: dict[str, list[Path]] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            if match := _LEFTOVER.fullmatch(entry.name):
+                found.setdefault(match["name"], []).append(Path(entry.path))
+    return found
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file whole: temporary file, fsync, rename, fsync of the folder."""
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_bytes(data)
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def remove_leftovers(path: Path, found: Mapping[str, list[Path]] | None = None) -> None:
+    """Remove what was written beside the result file `path` on the way to it.
+
+    Args:
+        path: The result file.
+        found: The leftovers of its folder from before this process wrote there; None: they are looked for.
+
+    """
+    if found is None:
+        found = leftovers(path.parent)
+    ours = [
+        temporary_beside(path),
+        *(path.with_name(f".{path.name}.{what}") for what in ("working", "previous")),
+    ]
+    for left in {*found.get(path.name, ()), *ours}:
+        remove(left)
+
+
+_LEFTOVER: Final = re.compile(r"\.(?P<name>.+?)\.(working|previous|(journal\.)?\d+\.tmp)", re.DOTALL)
 
 
 def pread(descriptor: int, count: int, start: int) -> bytes:

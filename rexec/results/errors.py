@@ -2,8 +2,10 @@
 
 import os
 
+from devicedb.errors import ExpectedError
 
-class ResultsError(Exception):
+
+class ResultsError(ExpectedError):
     """Raised when results cannot be written or read; its text is the whole message."""
 
 
@@ -22,3 +24,7 @@ class ResultsMismatch(ResultsError):
 def reason(error: OSError) -> str:
     """Return why a file cannot be used, in the system's words, or in one line of the HDF5 library's."""
     return os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+
+
+class ValueSuperseded(ResultsError):
+    """Raised when a value that a reader needs was superseded, and its bytes in the journal hold another one."""

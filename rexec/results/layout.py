@@ -13,13 +13,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from rexec.results._files import locked, write_whole
+from devicedb.whole_file import make_folder, write_whole
+from rexec.ground.file_names import file_name
+from rexec.results._files import locked
 from rexec.results.errors import ResultsError, ResultsNotWritable, reason
 
 _log = logging.getLogger(__name__)
 
 JOURNAL_SUFFIX: Final = ".journal"
 """What a journal's name has beyond the name of its result file."""
+
+DAMAGED_SUFFIX: Final = ".damaged"
+"""What the name of a journal gets that could not be read to its end, when what was readable is in the file."""
 
 _RID_FILE: Final = "last_rid.pyon"
 _RESULT: Final = re.compile(r"(?P<rid>\d{1,18})-.*\.h5(\.journal)?")
@@ -35,7 +40,8 @@ def results_path(root: Path, rid: int, class_name: str, when: datetime) -> Path:
         when: Local time of the build.
 
     """
-    return root / "results" / f"{when:%Y-%m-%d}" / f"{when:%H}" / f"{rid:09}-{class_name}.h5"
+    name = file_name(class_name, prefix=f"{rid:09}-", suffix=".h5")
+    return root / "results" / f"{when:%Y-%m-%d}" / f"{when:%H}" / name
 
 
 def journal_path(path: Path) -> Path:
@@ -54,7 +60,7 @@ def next_rid(root: Path) -> int:
 
     """
     with _writable(root):
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         with locked(root / f".{_RID_FILE}.lock"):
             last = _last_rid(root)
             write_whole(root / _RID_FILE, f"{last + 1}\n".encode())
@@ -63,10 +69,11 @@ def next_rid(root: Path) -> int:
 
 def _last_rid(root: Path) -> int:
     path = root / _RID_FILE
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
-    except FileNotFoundError:
+    if not path.exists():
         return _highest_rid(root)
+    if not path.is_file():  # a pipe would be waited for, for ever
+        raise ResultsNotWritable(f"cannot number a run: {path} is no regular file; remove it")
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
     if re.fullmatch(r"-?\d{1,18}", text):
         return int(text)
     last = _highest_rid(root)

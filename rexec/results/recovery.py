@@ -1,29 +1,33 @@
 """Makes result files of the journals that runs left behind when they were killed."""
 
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import h5py
 
-from rexec.results._files import publish, remove_leftovers, sync_folder, temporary_beside, try_lock
+from rexec.results._files import leftovers, remove_leftovers
 from rexec.results.errors import JournalDamaged, ResultsError
 from rexec.results.fold import RunState
-from rexec.results.h5file import FoldedFile
-from rexec.results.layout import JOURNAL_SUFFIX
-from rexec.results.reader import JournalReader
-from rexec.results.records import HEADER, MAGIC
-from rexec.results.verify import verify_against
+from rexec.results.journal._file import Orphan
+from rexec.results.journal.reader import HeaderDamaged, JournalReader
+from rexec.results.journal.records import HEADER, MAGIC
+from rexec.results.journal.salvage import SalvageReader
+from rexec.results.keeper import Keeper
+from rexec.results.layout import DAMAGED_SUFFIX, JOURNAL_SUFFIX, journal_path
 
-DAMAGED_SUFFIX: Final = ".damaged"
-"""What the name of a journal gets that could not be read to its end, when what was readable is in the file."""
+_log = logging.getLogger(__name__)
 
-_MOMENT: Final = 0.3
+_END: Final = {"status": "recovered", "error": "the run was killed; this is what it had kept by then"}
 
-Outcome: TypeAlias = Literal["recovered", "damaged", "empty", "running", "failed"]
+_MOST_FAILED: Final = 3
+"""Journals that cannot be recovered, of which a run that begins names each."""
+
+Outcome: TypeAlias = Literal["recovered", "damaged", "salvaged", "empty", "running", "failed"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,10 @@ class Recovery:
     Attributes:
         journal: The journal.
         outcome: "recovered": everything in it is in the file, it is removed. "damaged": so is everything before a
-            damaged place, the journal is kept under another name. "empty": the run was killed before it had
-            anything, the journal is removed. "running": the run goes on, nothing was done. "failed": nothing could
-            be done; the journal is as it was.
+            damaged place, or all but records that could not be read; the journal is kept under another name.
+            "salvaged": what can be read of a damaged journal is in a file, the journal is kept. "empty": the run was
+            killed before it had anything, the journal is removed. "running": the run goes on, nothing was done.
+            "failed": nothing could be done; the journal is as it was.
         path: The result file, where there is one.
         records: How many records it holds.
         detail: Why, where that is to be said.
@@ -53,6 +58,7 @@ class Recovery:
         lines = {
             "recovered": f"recovered {self.path} ({self.records} records)",
             "damaged": f"recovered {self.path} as far as its journal can be read ({self.records} records)",
+            "salvaged": f"wrote {self.path} of what can be read of {self.journal} ({self.records} records)",
             "empty": f"removed {self.journal}: the run was killed before it had kept anything",
             "running": f"left {self.journal} alone: its run goes on",
             "failed": f"could not recover {self.journal}",
@@ -62,7 +68,7 @@ class Recovery:
 
 def orphans(folder: Path) -> list[Path]:
     """Return every journal in a folder and those below it, oldest name first; those of running runs, too."""
-    return sorted(path for path in folder.rglob(f"*{JOURNAL_SUFFIX}") if path.is_file())
+    return _below(folder, JOURNAL_SUFFIX)
 
 
 def recover_folder(folder: Path) -> Iterator[Recovery]:
@@ -74,83 +80,163 @@ def recover_folder(folder: Path) -> Iterator[Recovery]:
         folder: A results folder, on any machine, of any machine.
 
     """
+    # A folder is listed once, not once for each journal.
+    left: dict[Path, dict[str, list[Path]]] = {}
     for journal in orphans(folder):
-        yield recover(journal)
+        if journal.parent not in left:
+            left[journal.parent] = leftovers(journal.parent)
+        yield recover(journal, left[journal.parent])
 
 
-def recover(journal: Path) -> Recovery:
-    """Make the result file of one journal, unless its run goes on; never raises for what is wrong with it."""
+def recover_some(folder: Path, path: Path, *, seconds: float = 2.0) -> Iterator[str]:
+    """Recover what killed runs have left before another begins, which must not wait for thousands of them.
+
+    Args:
+        folder: The results folder; the newest journals in it come first.
+        path: The file of the run that is about to begin: what is in its way comes before all others.
+        seconds: How long after the first one another is begun.
+
+    Yields:
+        What became of each, for people; what is left for `rexec results recover`.
+
+    """
+    journals = list(dict.fromkeys([journal_path(path), *reversed(orphans(folder))]))
+    end = time.monotonic() + seconds
+    failed = 0
+    remedy = f"`rexec results recover {folder}`"
+    for number, journal in enumerate(journals):
+        if number and time.monotonic() > end:
+            yield f"left {len(journals) - number} more journals, perhaps of killed runs, for later: {remedy}"
+            break
+        if not journal.exists():
+            continue
+        recovery = recover(journal)
+        failed += recovery.outcome == "failed"
+        if recovery.outcome != "running" and (recovery.outcome != "failed" or failed <= _MOST_FAILED):
+            yield str(recovery)
+    if failed > _MOST_FAILED:
+        yield f"could not recover {failed - _MOST_FAILED} more journals: {remedy} says why"
+
+
+def recover(journal: Path, left: Mapping[str, list[Path]] | None = None) -> Recovery:
+    """Make the result file of one journal, unless its run goes on; never raises for what is wrong with it.
+
+    Args:
+        journal: The journal.
+        left: What killed runs have left in its folder beside result files, by their names; None: it is looked for.
+
+    """
     try:
-        descriptor = os.open(journal, os.O_RDWR)
+        orphan = Orphan(journal)
     except FileNotFoundError:
         return Recovery(journal, "running", detail="its run has just ended")
     except OSError as error:
         return Recovery(journal, "failed", detail=f"{error.strerror}; copy the folder to where you may write")
-    try:
-        if not _claimed(descriptor):
-            return Recovery(journal, "running")
-        return _recover(journal)
-    except (OSError, ResultsError) as error:
-        return Recovery(journal, "failed", detail=str(error))
-    finally:
-        os.close(descriptor)
+    with orphan:
+        try:
+            return _recover(orphan, left) if orphan.is_claimed() else Recovery(journal, "running")
+        except (OSError, ResultsError) as error:
+            return Recovery(journal, "failed", detail=str(error))
+        except Exception as error:  # a fault of ours must not stop the recovery of other journals, nor a run
+            _log.exception("a fault of this program: please report it, with %s", journal)
+            return Recovery(journal, "failed", detail=f"{type(error).__name__}: {error}")
 
 
-def _claimed(descriptor: int) -> bool:
-    """Claim an open journal; a process that a killed run has left behind has a moment to end."""
-    deadline = time.monotonic() + _MOMENT
-    while not try_lock(descriptor):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def _recover(journal: Path) -> Recovery:
-    if not journal.exists():
+def _recover(orphan: Orphan, left: Mapping[str, list[Path]] | None) -> Recovery:
+    journal = orphan.path
+    if not orphan.is_in_place():
         return Recovery(journal, "running", detail="another process has recovered it")
+    path = journal.with_name(journal.name.removesuffix(JOURNAL_SUFFIX))
     try:
         reader = JournalReader(journal)
+    except HeaderDamaged as error:
+        kept = journal.with_name(journal.name + DAMAGED_SUFFIX)
+        orphan.rename(kept)
+        return Recovery(journal, "damaged", detail=f"{error}; it is {kept.name} now")
     except JournalDamaged as error:
         if _is_barely_begun(journal):
-            journal.unlink()
+            orphan.remove()
             return Recovery(journal, "empty")
         return Recovery(journal, "failed", detail=str(error))
-    with reader:
-        state = RunState()
-        for record in reader.records():
-            state.apply(record)
+    keeper = Keeper(reader, path)
+    state = keeper.state
+    try:
+        keeper.read()
         damaged = reader.damage is not None and not reader.torn
-        remaining = reader.remaining()
-        if not state.identity and not damaged:
-            journal.unlink()
-            return Recovery(journal, "empty")
-        path = _target(journal, state, reader.identifier)
-        if path is not None:
-            _fold_into(path, state, reader.identifier)
-    remove_leftovers(journal.with_name(journal.name.removesuffix(JOURNAL_SUFFIX)))
-    if damaged:
+        remaining, damage = reader.remaining(), reader.damage
+        is_anything = bool(state.identity or state.datasets or state.archive or damaged)
+        target = _target(path, state, reader.identifier) if is_anything else None
+        if target is not None:
+            keeper.path = target
+            keeper.finish(None, dict(_END))
+    finally:
+        keeper.close()
+        remove_leftovers(path, left)
+    if damaged or state.unreadable:
         kept = journal.with_name(journal.name + DAMAGED_SUFFIX)
-        journal.rename(kept)
-        detail = f"{reader.damage}; {remaining} bytes from there on are in {kept.name} only"
-        return Recovery(journal, "damaged", path, state.records, detail)
-    journal.unlink()
-    sync_folder(journal.parent)
-    if path is None:
+        orphan.rename(kept)
+        detail = f"{damage}; {remaining} bytes from there on are in {kept.name} only"
+        if not damaged:
+            detail = f"{_counted(state.unreadable)} could not be read, kept in {kept.name}"
+        return Recovery(journal, "damaged", target, state.records, detail)
+    orphan.remove()
+    if target is None:
         return Recovery(journal, "empty")
     detail = f"the last record was cut off, {remaining} bytes of it" if remaining else ""
-    return Recovery(journal, "recovered", path, state.records, detail)
+    return Recovery(journal, "recovered", target, state.records, detail)
+
+
+def recover_damaged(folder: Path) -> Iterator[Recovery]:
+    """Make a file of what can be read of each damaged journal in a folder and below it, behind the damage, too.
+
+    The journal stays. The file is `NAME.damaged.h5`, beside the one that holds what was before the damage; it says
+    what is missing.
+    """
+    for journal in _below(folder, f"{JOURNAL_SUFFIX}{DAMAGED_SUFFIX}"):
+        try:
+            yield _salvage(journal)
+        except (OSError, ResultsError) as error:
+            yield Recovery(journal, "failed", detail=str(error))
+
+
+def _salvage(journal: Path) -> Recovery:
+    path = Path(str(journal).removesuffix(JOURNAL_SUFFIX + DAMAGED_SUFFIX))
+    keeper = Keeper(SalvageReader(journal), path)
+    try:
+        keeper.read()
+        state = keeper.state
+        target = _target(path.with_name(f"{path.stem}.damaged{path.suffix}"), state, keeper.reader.identifier)
+        if target is None or not state.records:
+            return Recovery(journal, "failed", detail="nothing in it can be read")
+        keeper.path = target
+        keeper.finish(
+            None, {"status": "recovered", "error": "the journal is damaged: problems say what is missing"}
+        )
+    finally:
+        keeper.close()
+    return Recovery(journal, "salvaged", target, state.records, "; ".join(state.problems[:3]))
+
+
+def _below(folder: Path, suffix: str) -> list[Path]:
+    """Return the files in a folder and below it whose names end so, oldest name first."""
+    found = (Path(at, name) for at, _, names in os.walk(folder) for name in names if name.endswith(suffix))
+    return sorted(path for path in found if path.is_file())
+
+
+def _counted(records: int) -> str:
+    return f"{records} record{'s' if records != 1 else ''}"
 
 
 def _is_barely_begun(journal: Path) -> bool:
-    """Return whether a file is the first bytes of a journal, of which not even the header is whole."""
-    data = journal.read_bytes() if journal.stat().st_size < HEADER.size else None
-    return data is not None and data[: len(MAGIC)] == MAGIC[: len(data)]
+    """Return whether not even the header of a journal is whole, which is synced before anything is kept."""
+    if journal.stat().st_size > HEADER.size:
+        return False
+    data = journal.read_bytes()
+    return data == bytes(len(data)) or (len(data) < HEADER.size and data[: len(MAGIC)] == MAGIC[: len(data)])
 
 
-def _target(journal: Path, state: RunState, identifier: bytes) -> Path | None:
+def _target(path: Path, state: RunState, identifier: bytes) -> Path | None:
     """Return the file to write: never one that holds another run. None: there is nothing worth a file."""
-    path = journal.with_name(journal.name.removesuffix(JOURNAL_SUFFIX))
     while path.exists() and _journal_of(path) != identifier.hex():
         if not state.datasets and not state.archive:
             return None
@@ -164,15 +250,3 @@ def _journal_of(path: Path) -> str | None:
             return str(file["rexec"].attrs["journal"])
     except (OSError, KeyError):
         return None
-
-
-def _fold_into(path: Path, state: RunState, identifier: bytes) -> None:
-    if state.end is None:
-        state.end = {"status": "recovered", "error": "the run was killed; this is what it had kept by then"}
-    temporary = temporary_beside(path)
-    try:
-        FoldedFile(temporary, identifier).update(state)
-        publish(temporary, path)
-        verify_against(path, state)
-    finally:
-        temporary.unlink(missing_ok=True)

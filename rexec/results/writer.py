@@ -9,23 +9,26 @@ How a runner uses it:
 """
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import h5py
 
+from rexec.results._kept_values import KeptValues
+from rexec.results.degraded import DegradedStates
 from rexec.results.errors import ResultsError, ResultsNotWritable
-from rexec.results.folder import state_of
-from rexec.results.h5file import write_groups
-from rexec.results.journal import Journal
+from rexec.results.hdf5.file import write_groups
+from rexec.results.journal.records import Kind, Origin, Record
+from rexec.results.journal.writer import Journal
+from rexec.results.keeper import state_of
 from rexec.results.layout import journal_path
-from rexec.results.records import Kind, Origin, Record
+from rexec.results.recordings import keeps_history
 from rexec.results.refresher import PROCESS_FROM, Refresher
-from rexec.results.storage import checked_settings
-from schemas.run import RunIdentity
+from rexec.results.storage_settings import checked_settings
+from schemas.run import RUN_FIELDS, RunIdentity
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +42,16 @@ class ResultsWriter:
         path: The result file.
         journal: Its journal, new.
         refresher: Keeps the file equal to the journal.
+        degraded: What of the run is not as it was asked for.
 
     """
 
-    def __init__(self, path: Path, journal: Journal, refresher: Refresher) -> None:
+    def __init__(self, path: Path, journal: Journal, refresher: Refresher, degraded: DegradedStates) -> None:
         self.path: Final = path
+        self.degraded: Final = degraded
         self._journal: Final = journal
         self._refresher: Final = refresher
+        self._kept: Final = KeptValues(journal)
         self._storage: dict[str, dict[str, Any]] = {}
         self._closed = False
 
@@ -59,6 +65,7 @@ class ResultsWriter:
         refresh_interval: float = 5.0,
         sync_interval: float = 0.5,
         process_from: int | None = PROCESS_FROM,
+        degraded: DegradedStates | None = None,
     ) -> "ResultsWriter":
         """Claim a result file, and write the identity of the run into it.
 
@@ -70,6 +77,7 @@ class ResultsWriter:
             sync_interval: Seconds between two syncs of the journal to the disk.
             process_from: Bytes of changes between two refreshes from which on a process of its own keeps the file, so
                 that this takes nothing from the run's own loop; None: a thread of the run always does.
+            degraded: What of the run is not as it was asked for; None: nothing so far.
 
         Raises:
             ResultsNotWritable: The file cannot be written, exists already, or is another run's.
@@ -82,21 +90,30 @@ class ResultsWriter:
             raise ResultsNotWritable(f"the result file {path} exists already; name another, or move it away")
         journal = Journal(journal_path(path), sync_interval=sync_interval)
         try:
-            refresher = Refresher(path, journal, interval=refresh_interval, process_from=process_from)
-            writer = cls(path, journal, refresher)
+            states = DegradedStates() if degraded is None else degraded
+            refresher = Refresher(path, journal, states, interval=refresh_interval, process_from=process_from)
+            writer = cls(path, journal, refresher, states)
             try:
-                journal.put(Record(Kind.IDENTITY, value=identity.model_dump()))
+                if keeps_history(identity.as_dict()):
+                    journal.keep_all()
+                journal.put(Record(Kind.IDENTITY, value=identity.as_dict() | {"pid": os.getpid()}))
+                journal.on_healed = states.add
+                states.keep_in(journal)
                 journal.sync()
                 refresher.refresh()
             except BaseException:
                 refresher.close()
                 raise
         except (OSError, ResultsError) as error:
-            journal.path.unlink(missing_ok=True)
-            journal.abandon()
+            journal.remove()
             raise ResultsNotWritable(f"cannot write the result file {path}: {error}") from error
         refresher.start()
         return writer
+
+    @property
+    def position(self) -> int:
+        """A number that grows with each change of a dataset that is kept, and only then."""
+        return self._journal.position
 
     @property
     def journal_size(self) -> int:
@@ -107,7 +124,7 @@ class ResultsWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if not self._closed:
+        if self._journal.is_ours and not self._closed:
             self.close("completed" if kind is None else "failed", error=error)
 
     # What DatasetManager calls.
@@ -127,9 +144,9 @@ class ResultsWriter:
         record = Record(Kind.SET, key, 0.0, value, dict(metadata), None, origin, broadcast, persist, archive)
         self._journal.put(record)
 
-    def append(self, key: str, value: Any, *, origin: Origin = "run") -> None:
-        """Keep that a value was appended to a list."""
-        self._journal.append(key, value, origin=origin)
+    def append(self, key: str, value: Any, *, origin: Origin = "run") -> Any:
+        """Keep that a value was appended to a list; return what may stand for it in memory."""
+        return self._kept.kept(value, self._journal.append(key, value, origin=origin))
 
     def mutate(self, key: str, index: Any, value: Any, *, origin: Origin = "run") -> None:
         """Keep that `dataset[index] = value` was done."""
@@ -143,11 +160,19 @@ class ResultsWriter:
         """Keep a value that was read, under `archive/`."""
         self._journal.put(Record(Kind.ARCHIVE, key, 0.0, value, dict(metadata)))
 
+    def add_degraded(self, text: str, *, unkept: bool = False) -> None:
+        """Keep that something is not as it was asked for: see `DegradedStates.add`."""
+        self.degraded.add(text, unkept=unkept)
+
+    def remove_degraded(self, text: str) -> None:
+        """Keep that it is as it was asked for again."""
+        self.degraded.remove(text)
+
     # What the runner calls.
 
     def update_identity(self, **fields: Any) -> None:
         """Add to or replace fields of the identity (`schemas.RunIdentity`), such as run_time or expid."""
-        unknown = fields.keys() - RunIdentity.model_fields.keys()
+        unknown = fields.keys() - RUN_FIELDS
         if unknown:
             raise TypeError(f"a run's identity has no field {', '.join(sorted(unknown))}")
         self._journal.put(Record(Kind.IDENTITY, value=fields))
@@ -161,7 +186,7 @@ class ResultsWriter:
         self._journal.put(Record(Kind.NOTE, name, value=value))
 
     def set_storage(self, key: str, **settings: Any) -> None:
-        """Say how a dataset is stored in the HDF5 file (`rexec.results.storage.checked_settings`).
+        """Say how a dataset is stored in the HDF5 file (`rexec.results.storage_settings.checked_settings`).
 
         Raises:
             ValueError: There is no such setting, or it has no such value.
@@ -181,6 +206,7 @@ class ResultsWriter:
             ResultsError: The file cannot be written. The journal still has everything.
 
         """
+        self._check_owner()
         self._refresher.refresh()
 
     def write_hdf5(self, file: h5py.File) -> None:
@@ -202,35 +228,46 @@ class ResultsWriter:
                 and the text says what to do.
 
         """
+        self._check_owner()
         self._refresher.stop()
         self._closed = True
         text = error if isinstance(error, str) or error is None else f"{type(error).__name__}: {error}"
         end = {"status": status, "error": text, "time": time.time()}
         try:
-            if self._journal.put_back():
-                _log.warning("%s was removed while the run went on; it is written anew", self._journal.path)
+            self._journal.heal()
+            self.degraded.settle()
             self._end_journal(end)
             self._refresher.finish(end)
             for problem in self._refresher.problems:
                 _log.warning("%s: %s", self.path.name, problem)
-            self._journal.path.unlink()
+            self._refresher.close()
         except (OSError, ResultsError) as failure:
+            journal = self._journal.path
+            kept = "Everything is kept in" if self._journal.is_whole else "What can still be read is in"
             raise ResultsError(
-                f"the result file {self.path} could not be finished: {failure}. Everything is kept in "
-                f"{self._journal.path}; `rexec results recover {self.path.parent}` makes the file of it"
+                f"the result file {self.path} could not be finished: {failure}. {kept} {journal}; "
+                f"`rexec results recover {journal.parent}` makes the file of it"
             ) from failure
+        else:
+            self._remove_journal()
         finally:
             self._let_go()
         return self.path
 
     def discard(self) -> None:
-        """End without a result, for a run that never began: no file, no journal; a replaced file is as it was."""
+        """End without a result, for a run that never began: no file, no journal. A forked child does nothing."""
+        if not self._journal.is_ours:
+            return
         self._refresher.stop()
         self._closed = True
         if self._refresher.shown:
             self.path.unlink(missing_ok=True)
-        self._journal.path.unlink(missing_ok=True)
-        self._let_go()
+        self._refresher.close()
+        self._journal.remove()
+
+    def _check_owner(self) -> None:
+        if not self._journal.is_ours:
+            self._journal.heal()  # raises: it belongs to the parent
 
     def _end_journal(self, end: Mapping[str, Any]) -> None:
         """Write into the journal how the run ended; where the disk fails, the file may still be finished."""
@@ -240,49 +277,22 @@ class ResultsWriter:
         except ResultsError as error:
             _log.error("%s; trying to finish the result file from what is there", error)
 
+    def _remove_journal(self) -> None:
+        try:
+            self._journal.remove()
+        except OSError as error:  # on Windows, while another program has it open
+            journal = self._journal.path
+            _log.warning(
+                "%s is finished, but its journal cannot be removed: %s; `rexec results recover %s` does it later",
+                self.path,
+                error,
+                journal.parent,
+            )
+
     def _let_go(self) -> None:
         self._refresher.close()
         # Last: until then the journal is claimed, and no recovery takes the run for a dead one.
-        if not self._journal.path.exists():
-            self._journal.abandon()
-            return
         try:
             self._journal.close()
         except ResultsError as error:
             _log.error("%s", error)
-
-
-def write_results(
-    path: Path,
-    identity: RunIdentity,
-    datasets: Mapping[str, Any],
-    archive: Mapping[str, Any] | None = None,
-    *,
-    plot: tuple[str, Sequence[str]] | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write a whole result file at once, for data that exist already.
-
-    Args:
-        path: The result file.
-        identity: Which run it is.
-        datasets: Values by name, or objects with `value` and `metadata` (`rexec.datasets.Dataset`).
-        archive: The same, for `archive/`.
-        plot: Which dataset viewers show first, and its axes.
-        overwrite: Whether a file of that name may be replaced.
-
-    """
-    writer = ResultsWriter.create(path, identity, overwrite=overwrite, refresh_interval=0)
-    with writer:
-        for key, item in datasets.items():
-            writer.set(key, getattr(item, "value", item), getattr(item, "metadata", {}))
-        for key, item in (archive or {}).items():
-            writer.archive(key, getattr(item, "value", item), getattr(item, "metadata", {}))
-        if plot is not None:
-            writer.declare_plot(*plot)
-    return writer.path
-
-
-def identity_now(rid: int, class_name: str, **fields: Any) -> RunIdentity:
-    """Return an identity whose run begins now; `fields` are the further ones of `schemas.RunIdentity`."""
-    return RunIdentity(rid=rid, class_name=class_name, start_time=datetime.now().timestamp(), **fields)

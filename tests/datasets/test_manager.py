@@ -1,20 +1,45 @@
 """ARTIQ's meaning of broadcast, persist, archive, mutate and metadata; each change once, in every place."""
 
 import logging
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rexec.datasets import DatasetDB, DatasetManager, Mod, Origin
+from rexec.datasets import DatasetDB, DatasetManager, Mod, NoSink, Origin
 from rexec.datasets.values import same
 
 
-class Recorder:
+def test_a_dataset_that_is_not_there_has_the_nearest_name() -> None:
+    with DatasetDB(None) as db:
+        db.set("laser.power", 1)
+        manager = DatasetManager(db)
+        manager.set("signal", [1])
+        calls: list[tuple[str, Callable[[], Any]]] = [
+            ("signal", lambda: manager.get("singal")),
+            ("laser.power", lambda: manager.get_metadata("laser.pwer")),
+            ("signal", lambda: manager.append_to("Signal", 1)),
+            ("signal", lambda: manager.mutate("signa", 0, 1)),
+        ]
+        caught = []
+        for _, call in calls:
+            with pytest.raises(KeyError) as error:
+                call()
+            caught.append(error.value)
+    # The text is asked for after the database is closed, when the run shows its error.
+    for (name, _), error_value in zip(calls, caught, strict=True):
+        assert str(error_value).endswith(f"Did you mean {name!r}?")
+    copied = pickle.loads(pickle.dumps(caught[0]))
+    assert (type(copied), copied.args) == (KeyError, ("singal",))
+
+
+class Recorder(NoSink):
     """A sink that remembers, and can be told to refuse."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[tuple[Any, ...]] = []
         self.full = False
 
@@ -22,6 +47,7 @@ class Recorder:
         if self.full:
             raise OSError("no space")
         self.calls.append(call)
+        self.position += 1
 
     def set(
         self,
@@ -140,7 +166,7 @@ def test_a_tuple_of_tuples_is_one_slice_for_each_dimension() -> None:
 @pytest.mark.parametrize("change", ["mutate", "append_to"])
 def test_changing_a_dataset_that_was_not_set_is_a_key_error(change: str) -> None:
     manager = DatasetManager(DatasetDB())
-    with pytest.raises(KeyError, match="has not set it"):
+    with pytest.raises(KeyError, match="has set no dataset"):
         manager.mutate("x", 0, 1) if change == "mutate" else manager.append_to("x", 1)
 
 
@@ -274,11 +300,3 @@ def test_same_compares_at_every_depth() -> None:
     assert same({"a": [np.arange(3), float("nan")]}, {"a": [np.arange(3), float("nan")]})
     assert not same([np.arange(3)], [np.arange(3.0)])
     assert not same([1], [True])
-
-
-def test_an_experiment_of_artiq_7_sets_datasets_without_metadata() -> None:
-    with DatasetDB() as db:
-        manager = DatasetManager(db)
-        manager.set("shown", 1, True, False, False)
-        manager.set("filed", 2, False, False, True)
-        assert (db.snapshot(), set(manager.local)) == ({"shown": (False, 1, {})}, {"filed"})

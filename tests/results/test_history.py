@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from rexec.results import ResultsError, open, recover, verify
 from rexec.results.fold import RunState
-from rexec.results.h5file import FoldedFile
-from rexec.results.records import Kind, Record
-from rexec.results.replay import apply, changes, comparisons, recorded_keys, value_at
-from rexec.results.values import pyon_of
+from rexec.results.hdf5.file import FoldedFile
+from rexec.results.hdf5.values import pyon_of
+from rexec.results.journal.records import Kind, Record
+from rexec.results.reading.replay import apply, changes, comparisons, recorded_keys, value_at
+from rexec.results.recordings import Translation
 from rexec.results.writer import ResultsWriter
 from rexec.wire import pyon
 from schemas import RunIdentity
@@ -27,9 +28,10 @@ def recorded(folder: Path, records: list[Record], refresh: int = 3) -> Path:
     path = folder / "recording.h5"
     path.unlink(missing_ok=True)
     state, file = RunState(), FoldedFile(path, b"x" * 16)
-    state.apply(Record(Kind.IDENTITY, value=IDENTITY.model_dump()))
-    for number, record in enumerate(records):
-        state.apply(record)
+    translate = Translation(state)
+    for number, record in enumerate([Record(Kind.IDENTITY, value=IDENTITY.as_dict()), *records]):
+        for each in translate(record._replace(number=number)):
+            state.apply(each)
         if number % refresh == 0:
             file.update(state)
     file.update(state, compact=True)
@@ -109,7 +111,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 def test_every_change_comes_back_in_order(tmp_path: Path, steps: list[Any]) -> None:
     held: dict[str, Any] = {}
     records: list[Record] = []

@@ -67,7 +67,6 @@ VALUES: dict[str, Any] = {
     "NUL": "a\0b",
     "largest": np.uint64(2**64 - 1),
     "list of largest": [np.uint64(2**64 - 1), np.uint64(1)],
-    "mixed numpy": [np.int32(1), np.int64(2)],
     "mixed": [1, "a", None, [2.5]],
     "huge int": [[2**63]],
     "list of nan": [float("nan"), 1.0],
@@ -83,6 +82,13 @@ VALUES: dict[str, Any] = {
 }
 
 
+def by_size(value: Any) -> Any:
+    """Return a value in which what has the size of a double is one: on Windows a long double has a class of its own."""
+    if isinstance(value, list):
+        return [by_size(item) for item in value]
+    return np.asarray(value, value.dtype.str)[()] if isinstance(value, np.generic) else value
+
+
 def test_odd_values_come_back(tmp_path: Path) -> None:
     writer, manager = begun(tmp_path / "r.h5")
     for key, value in VALUES.items():
@@ -92,7 +98,25 @@ def test_odd_values_come_back(tmp_path: Path) -> None:
     with results.open(writer.path) as run:
         assert len(run) == len(VALUES)
         for key, value in VALUES.items():
-            assert same(run[key], value), key
+            assert same(run[key], by_size(value)), key
+
+
+def test_a_class_that_numpy_or_python_knows_is_kept_whole_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("date", datetime.datetime(2026, 1, 2))
+    manager.set("color", Color.RED)
+    manager.set("objects", np.array([1, None], object))
+    manager.set("masked", np.ma.array([1, 2], mask=[False, True]))
+    writer.close()
+    assert not caplog.records
+    with results.open(writer.path) as run:
+        assert (run["date"], run["color"]) == (datetime.datetime(2026, 1, 2), 1)
+        assert run["objects"].tolist() == [1, None]
+        assert run["masked"].tolist() == [1, None]
+        assert run.datasets["masked"].node[()].tolist() == [1, 2]
+        assert run.file["rexec/beside/datasets/masked/mask"][()].tolist() == [False, True]
 
 
 KEYS = [
@@ -127,7 +151,7 @@ def test_a_value_that_holds_itself_is_refused(tmp_path: Path) -> None:
     writer, manager = begun(tmp_path / "r.h5")
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(ValueError, match="holds itself, cannot be a dataset"):
+    with pytest.raises(ValueError, match="holds itself"):
         manager.set("x", endless)
     writer.close()
 
@@ -135,10 +159,9 @@ def test_a_value_that_holds_itself_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "name", "text"),
     [
-        (datetime.datetime(2026, 1, 2), "datetime", "datetime.datetime(2026, 1, 2, 0, 0)"),
-        (Color.RED, "Color", "<Color.RED: 1>"),
+        (max, "builtin_function_or_method", "<built-in function max>"),
+        (Color, "EnumType", "<enum 'Color'>"),
         (Unprintable(), "Unprintable", "<Unprintable whose repr failed: no>"),
-        (np.array([1, None], object), "ndarray", "array([1, None], dtype=object)"),
     ],
 )
 def test_what_nothing_can_hold_is_kept_as_text_and_warned_of_once(

@@ -1,5 +1,6 @@
 """ARTIQ's folders, and numbers that no two runs share."""
 
+import os
 import subprocess
 import sys
 from datetime import datetime
@@ -41,11 +42,18 @@ def test_processes_never_get_the_same_number(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    numbers = [int(text) for process in processes for text in process.communicate(timeout=40)[0].split()]
+    numbers = [int(text) for process in processes for text in process.communicate(timeout=150)[0].split()]
     assert sorted(numbers) == list(range(120))
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ResultsNotWritable, match=r"cannot number a run in .*file/lab"):
+    with pytest.raises(ResultsNotWritable, match=r"cannot number a run in .*file[/\\\\]lab"):
         next_rid(tmp_path / "file" / "lab")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe_in_the_place_of_the_last_number_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "last_rid.pyon")
+    with pytest.raises(ResultsNotWritable, match=r"last_rid.pyon is no regular file; remove it"):
+        next_rid(tmp_path)

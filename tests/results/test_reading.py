@@ -1,7 +1,9 @@
 """Result files as people read them: lazily, in pandas and xarray, on the command line."""
 
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 
 from rexec import results
 from rexec.cli.results import main
-from rexec.results.comparing import differences
-from rexec.results.plotting import choose
+from rexec.results.reading.comparing import differences
+from rexec.results.reading.plotting import choose
+from rexec.results.reading.shown import shown
 from schemas import GitState, RunIdentity
+from tests.campaigns.value_cases import CASES
 
 
 def made(path: Path, rid: int = 3, **fields: Any) -> Path:
@@ -96,7 +100,7 @@ def test_pandas_has_the_rows_as_columns(tmp_path: Path) -> None:
 
 def test_xarray_opens_many_runs_along_their_numbers(tmp_path: Path) -> None:
     xarray = pytest.importorskip("xarray", reason="needs the extra xarray")
-    from rexec.results.xarray_backend import RexecBackend
+    from rexec.results.reading.xarray_backend import RexecBackend
 
     paths = [made(tmp_path / f"{rid}.h5", rid) for rid in range(4)]
     assert RexecBackend().guess_can_open(paths[0])
@@ -104,7 +108,7 @@ def test_xarray_opens_many_runs_along_their_numbers(tmp_path: Path) -> None:
         paths, engine=RexecBackend, combine="nested", concat_dim="rid", combine_attrs="override"
     ) as runs:
         assert runs["y"].dims == ("rid", "t")
-        assert runs["y"].attrs["units"] == "V"
+        assert runs["y"].attrs["units"] == "1000 V"  # shown in V with the scale 1e-3
         assert runs["rid"].values.tolist() == [0, 1, 2, 3]
         assert runs["y"].sel(rid=2).values.tolist() == [2.0, 3.0, 4.0, 5.0, 6.0]
         assert runs["t"].values.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
@@ -115,14 +119,14 @@ def test_differences_name_what_changed_field_by_field() -> None:
         "expid": {"arguments": {"n": 5, "m": 1}},
         "device_db": {"core": {"host": "a", "port": 1}, "gone": {"type": "local"}},
         "versions": {"numpy": "1"},
-        "git": GitState(root="/", commit="aaa").model_dump(),
+        "git": GitState(root="/", commit="aaa").as_dict(),
         "sources": {"1" * 64: "x", "2" * 64: "y"},
     }
     other = {
         "expid": {"arguments": {"n": 6, "m": 1}},
         "device_db": {"core": {"host": "a", "port": 2}, "alias": "core"},
         "versions": {"numpy": "2"},
-        "git": GitState(root="/", commit="bbb").model_dump(),
+        "git": GitState(root="/", commit="bbb").as_dict(),
         "sources": {"1" * 64: "x", "3" * 64: "z"},
     }
     found = [(each.section, each.name, each.old, each.new) for each in differences(one, other)]
@@ -149,8 +153,11 @@ def test_differences_name_what_changed_field_by_field() -> None:
         (np.zeros((1, 6)), "line"),
     ],
 )
-def test_numbers_are_drawn_as_what_they_are(data: Any, kind: str) -> None:
-    assert choose(np.asarray(data)) == kind
+def test_numbers_are_drawn_as_what_they_are(tmp_path: Path, data: Any, kind: str) -> None:
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file["datasets/x"] = data
+    with results.open(tmp_path / "r.h5") as run:
+        assert choose(run.datasets["x"]) == kind
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
@@ -158,7 +165,7 @@ def test_pictures_are_written(tmp_path: Path, suffix: str, capsys: pytest.Captur
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     path, target = made(tmp_path / "r.h5"), tmp_path / f"picture{suffix}"
     assert main(["plot", str(path), "-o", str(target)]) == 0
-    assert capsys.readouterr().out == f"{target}: y\n"
+    assert capsys.readouterr().out == f"{target}: y\nnot drawn: a/b, a, counts, image, none\n"
     assert target.read_bytes()[:5] in {b"\x89PNG\r", b"<?xml"}
     assert main(["plot", str(path), "image", "counts", "a", "-o", str(target)]) == 0
     with pytest.raises(results.ResultsError, match="no dataset 'nope'; it has"):
@@ -168,14 +175,23 @@ def test_pictures_are_written(tmp_path: Path, suffix: str, capsys: pytest.Captur
 
 
 def test_show_tells_identity_and_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = made(tmp_path / "r.h5", expid={"file": "scan.py"})
+    who: dict[str, Any] = {
+        "person": "alice",
+        "person_known_by": "kernel",
+        "machine": "pc3",
+        "program": "rexec",
+    }
+    path = made(tmp_path / "r.h5", expid={"file": "scan.py"}, **who)
     assert main(["show", str(path)]) == 0
     shown = capsys.readouterr().out
+    assert "person       alice (user of this machine), rexec on pc3\n" in shown
+    with h5py.File(path) as file:
+        assert {name: file["rexec"].attrs[name] for name in who} == who
     assert "run 3 of Scan  completed" in shown
     assert "scan.py" in shown
     assert all(key in shown for key in ("y", "counts", "a/b", "old"))
     assert main(["show", str(path), "t"]) == 0
-    assert capsys.readouterr().out == "[0.0, 1.0, 2.0, 3.0, 4.0]\n"
+    assert capsys.readouterr().out == "[0. 1. 2. 3. 4.] s\n"
     with pytest.raises(results.ResultsError, match="has no dataset 'x'"):
         main(["show", str(path), "x"])
 
@@ -237,11 +253,13 @@ def test_xarray_opens_files_by_the_engines_name(tmp_path: Path) -> None:
     path = made(tmp_path / "r.h5", 8, expid={"arguments": {"n": 5}}, git=GitState(root="/", commit="abc"))
     with xarray.open_dataset(path, engine="rexec") as run:
         assert run["y"].values.tolist() == [8.0, 9.0, 10.0, 11.0, 12.0]
-        assert (run["y"].dims, run["y"].attrs["units"], run["t"].attrs["units"]) == (("t",), "V", "s")
+        assert (run["y"].dims, run["y"].attrs["units"], run["t"].attrs["units"]) == (("t",), "1000 V", "s")
         assert (run["rid"].item(), run.attrs["class_name"], run.attrs["status"]) == (8, "Scan", "completed")
         assert (run.attrs["git_commit"], run.attrs["arguments"]) == ("abc", '{"n":5}')
-    with xarray.open_dataset(path) as guessed:
-        assert "counts" in guessed
+    # xarray asks these first, and they take any HDF5 file.
+    if find_spec("netCDF4") is None and find_spec("h5netcdf") is None:
+        with xarray.open_dataset(path) as guessed:
+            assert "counts" in guessed
     with xarray.open_dataset(path, engine="rexec", drop_variables=["y", "image"]) as less:
         assert {"y", "image"}.isdisjoint(less.variables)
 
@@ -266,3 +284,80 @@ def test_a_sample_of_many_runs_on_distributed_workers() -> None:
     assert workers
     psutil.wait_procs(workers, timeout=20)
     assert not [worker for worker in workers if worker.is_running()]
+
+
+def test_show_says_that_a_run_goes_on_or_was_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, copy = tmp_path / "r.h5", tmp_path / "copy" / "r.h5"
+    writer = results.ResultsWriter.create(path, RunIdentity(rid=3, class_name="Scan", start_time=100.0))
+    with writer:
+        writer.set("x", 1, {})
+        writer.snapshot()
+        writer.set("y", 2, {})
+        writer.sync()
+        assert main(["show", str(path)]) == 0
+        assert "run 3 of Scan  running\nstatus       running: " in capsys.readouterr().out
+        copy.parent.mkdir()
+        shutil.copy(path, copy)
+        assert main(["show", str(copy)]) == 0
+        assert "its journal is not beside it" in capsys.readouterr().out
+        shutil.copy(results.journal_path(path), results.journal_path(copy))
+        assert main(["show", str(copy)]) == 0
+        assert "run 3 of Scan  killed\nstatus       killed: 1 record of" in capsys.readouterr().out
+    assert main(["show", str(path)]) == 0
+    assert "run 3 of Scan  completed\n" in capsys.readouterr().out
+
+
+class _Broken(float):
+    """A number that cannot be used as one."""
+
+    def __format__(self, _: str) -> str:
+        raise RuntimeError("no text")
+
+    def __truediv__(self, _: object) -> float:
+        raise RuntimeError("no division")
+
+    def __repr__(self) -> str:
+        return "a broken number"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.ma.masked, "masked"),
+        (np.ma.array([1.0, 2.0, 9.0], mask=[False, False, True]), "float64 3, 2 of 3 points, 1 to 2"),
+        ([np.ma.masked, 1], "[masked, 1]"),
+        (np.timedelta64(3, "s"), "np.timedelta64(3,'s')"),
+        (np.array(5.0), "5"),
+        (_Broken(2.0), "2"),
+        ([_Broken(2.0)], "float64 1, 2 to 2"),
+        (range(3), "int64 3, 0 to 2"),
+    ],
+)
+def test_any_value_is_shown_as_the_file_has_it(value: Any, text: str) -> None:
+    assert shown(value, {}) == (text, "")
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_what_h5py_takes_and_what_it_does_not_is_shown_in_a_table() -> None:
+    """`shown` prints the table at the end of a run: it must not raise after the run succeeded."""
+    for name, case in CASES.items():
+        text, unit = shown(case.make(), {"unit": "us", "precision": 2})
+        assert (unit, "\n" not in text) == ("us", True), name
+
+
+def test_checksums_are_compared_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rexec.results.hdf5.checksums._PIECE", 64)
+    path = tmp_path / "r.h5"
+    identity = RunIdentity(rid=1, class_name="Scan", start_time=100.0)
+    with results.ResultsWriter.create(path, identity, refresh_interval=0) as writer:
+        writer.set("line", np.arange(1000.0), {})
+        writer.set("one row", np.arange(300).reshape(1, 3, 100), {})
+        writer.set("empty", np.zeros((5, 0)), {})
+        writer.set("texts", [f"text {number}" for number in range(50)], {})
+        writer.set("ragged", [[1], [2, 3]] * 20, {})
+    assert results.verify(path) == []
+    with h5py.File(path, "r+") as file:
+        file["datasets/one row"][0, 2, 99] = -1
+    assert len(results.verify(path)) == 1

@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -18,13 +19,18 @@ import psutil
 import pytest
 
 from rexec.datasets import DatasetDB, DatasetManager
-from rexec.results import ResultsWriter, journal_path, published, recover, verify
-from rexec.results.fold_process import AVAILABLE
+from rexec.results import ResultsError, ResultsWriter, fold, journal_path, keeper, recover, verify
+from rexec.results.journal import reader
+from rexec.results.refresher import PROCESSES
 from schemas import RunIdentity
+from tests.waiting import within
 
-needs_process = pytest.mark.skipif(not AVAILABLE, reason="the file is kept by a thread on this system")
-needs_turns = pytest.mark.skipif(
-    not published._CAN_TAKE_TURNS, reason="needs leases on files, which are Linux's"
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
+needs_process = pytest.mark.skipif(not PROCESSES, reason="the file is kept by a thread on this system")
+needs_two_copies = pytest.mark.skipif(
+    not keeper._CAN_TELL_UNUSED, reason="needs leases on files, which are Linux's"
 )
 
 
@@ -34,11 +40,16 @@ def begun(path: Path, **options: Any) -> tuple[ResultsWriter, DatasetManager]:
     return writer, DatasetManager(DatasetDB(), sink=writer)
 
 
-def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def wait_for(condition: Callable[[], object]) -> None:
+    assert within(30.0, condition)
+
+
+def is_running(process: int) -> bool:
+    """Return whether a process exists, and is not one that only waits for its parent to take note of its end."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def rows(path: Path) -> int:
@@ -72,6 +83,58 @@ def test_a_run_with_much_to_keep_has_its_file_kept_by_a_process(tmp_path: Path) 
         assert (len(file["datasets/x"]), file["rexec"].attrs["status"]) == (501, "failed")
 
 
+@needs_process
+def test_ctrl_c_during_a_refresh_by_the_process_costs_nothing(tmp_path: Path) -> None:
+    writer, manager, process = kept_by_process(tmp_path / "r.h5")
+    writer._refresher.stop()
+    os.kill(process, signal.SIGSTOP)
+    manager.append_to("x", 2.0)
+    # To the process, as a terminal does: a signal to another thread would not end the main thread's wait.
+    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        writer.snapshot()
+    manager.append_to("x", 3.0)
+    os.kill(process, signal.SIGCONT)
+    # The answer to the first order is not taken for that to the last one.
+    writer.close("interrupted")
+    assert rows(writer.path) == 3
+    with h5py.File(writer.path) as file:
+        assert file["rexec"].attrs["status"] == "interrupted"
+    assert verify(writer.path) == []
+    assert os.listdir(tmp_path) == ["r.h5"]
+
+
+@pytest.mark.parametrize("at", range(0, 60, 3))
+def test_ctrl_c_anywhere_in_a_refresh_by_the_run_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    for number in range(10):
+        manager.set(f"x{number}", number)
+    lines = iter(range(at))
+
+    def interrupt(frame: FrameType, event: str, arg: object) -> "TraceFunction | None":
+        if frame.f_code.co_filename not in (keeper.__file__, reader.__file__, fold.__file__):
+            return None
+        if event == "line" and next(lines, None) is None:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return interrupt
+
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            writer.snapshot()
+    finally:
+        sys.settrace(before)
+    writer.close("interrupted")
+    with h5py.File(writer.path) as file:
+        assert sorted(file["datasets"]) == sorted(f"x{number}" for number in range(10))
+    assert verify(writer.path) == []
+    assert os.listdir(tmp_path) == ["r.h5"]
+
+
 def test_a_run_with_little_to_keep_starts_no_process(tmp_path: Path) -> None:
     writer, manager = begun(tmp_path / "r.h5", refresh_interval=0.01)
     manager.set("x", [1.0])
@@ -83,17 +146,20 @@ def test_a_run_with_little_to_keep_starts_no_process(tmp_path: Path) -> None:
 @needs_process
 def test_a_process_that_is_killed_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer, manager, process = kept_by_process(tmp_path / "r.h5")
-    os.kill(process, signal.SIGKILL)
+    os.kill(process, 9)
     manager.append_to("x", 2.0)
-    wait_for(lambda: rows(writer.path) == 2)
+    wait_for(lambda: caplog.records)
     assert writer._refresher.process is None
     manager.append_to("x", 3.0)
+    with pytest.raises(ResultsError, match="it is written at the end"):
+        writer.snapshot()
     writer.close()
     assert rows(writer.path) == 3
+    assert verify(writer.path) == []
     assert os.listdir(tmp_path) == ["r.h5"]
     (record,) = caplog.records
     assert (
-        "ended by signal 9; the run keeps the file itself from now on, nothing is lost" in record.getMessage()
+        "ended by signal 9; the file is written at the end of the run, nothing is lost" in record.getMessage()
     )
 
 
@@ -104,7 +170,7 @@ def test_a_process_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     writer._refresher._start_process()
     process = writer._refresher.process
     assert process is not None
-    monkeypatch.setattr("rexec.results.fold_process.SILENCE", 0.3)
+    monkeypatch.setattr("rexec.results.refresher.SILENCE", 0.3)
     os.kill(process, signal.SIGSTOP)
     manager.append_to("x", 2.0)
     writer.close()
@@ -149,7 +215,7 @@ def test_the_process_ends_with_a_killed_run_before_anything_is_recovered(tmp_pat
         run.wait()
         journal = journal_path(tmp_path / "r.h5")
         wait_for(lambda: recover(journal).outcome == "recovered")
-        assert not psutil.pid_exists(process)
+        assert not is_running(process)
     assert rows(tmp_path / "r.h5") == 1001
     assert os.listdir(tmp_path) == ["r.h5"]
 
@@ -170,18 +236,18 @@ def test_h5dump_reads_the_file_of_a_run_that_goes_on(tmp_path: Path) -> None:
     subprocess.run(["h5dump", writer.path], capture_output=True, check=True)
 
 
-@needs_turns
+@needs_two_copies
 def test_a_large_file_is_not_copied_at_every_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "TURNS_FROM", 1)
-    monkeypatch.setattr(published, "_clone", lambda *_: False)
+    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
+    monkeypatch.setattr(keeper, "_clone", lambda *_: False)
     copied: list[int] = []
-    real = published.copy_bytes
+    real = keeper.copy_bytes
 
     def counted(old: int, new: int, size: int) -> None:
         copied.append(size)
         real(old, new, size)
 
-    monkeypatch.setattr(published, "copy_bytes", counted)
+    monkeypatch.setattr(keeper, "copy_bytes", counted)
     writer, manager = begun(tmp_path / "r.h5")
     manager.set("image", np.zeros((50, 50)))
     manager.set("x", [0.0] * 1000)
@@ -200,12 +266,12 @@ def test_a_large_file_is_not_copied_at_every_refresh(tmp_path: Path, monkeypatch
     assert os.listdir(tmp_path) == ["r.h5"]
 
 
-@needs_turns
+@needs_two_copies
 def test_a_file_that_somebody_holds_or_has_linked_to_is_never_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "TURNS_FROM", 1)
-    monkeypatch.setattr(published, "_clone", lambda *_: False)
+    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
+    monkeypatch.setattr(keeper, "_clone", lambda *_: False)
     writer, manager = begun(tmp_path / "r.h5")
     manager.set("x", [])
     held = []
@@ -228,12 +294,12 @@ def test_a_file_that_somebody_holds_or_has_linked_to_is_never_changed(
     gc.collect()
 
 
-@needs_turns
+@needs_two_copies
 @pytest.mark.parametrize("what", ["moved", "replaced"])
 def test_a_file_that_is_taken_away_meanwhile_comes_back_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(published, "TURNS_FROM", 1)
+    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
     writer, manager = begun(tmp_path / "r.h5")
     for step in range(4):
         manager.set(f"x{step}", step)
@@ -271,7 +337,7 @@ def test_a_results_folder_that_is_removed_meanwhile_comes_back(
     shutil.rmtree(path.parent)
     manager.append_to("x", 1000)
     writer.close()
-    assert "was removed while the run went on; it is written anew" in caplog.text
+    assert "was removed or replaced while the run went on; it is written anew" in caplog.text
     assert rows(path) == 1001
     assert verify(path) == []
     assert os.listdir(path.parent) == ["r.h5"]
@@ -321,3 +387,17 @@ def test_what_a_refresh_cannot_write_is_said_and_tried_again(
     writer.close()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "the journal has everything, trying again" in caplog.text
+
+
+def test_a_refresh_is_bounded_by_the_journal_at_its_start(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("x", [])
+    size = writer.journal_size
+    for number in range(100):
+        manager.append_to("x", float(number))
+    writer._refresher._bring_up_to(size)
+    with h5py.File(writer.path) as file:
+        assert len(file["datasets/x"]) == 0
+        assert file["rexec"].attrs["journal_size"] == size
+    writer.close()
+    assert rows(writer.path) == 100

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rexec.datasets import DatasetDB, DatasetManager
-from rexec.results import ResultsWriter, journal_path, published, recover_folder, verify
-from rexec.results.records import sealed
-from rexec.results.values import value_of
+from rexec.results import ResultsWriter, journal_path, keeper, recover_folder, verify
+from rexec.results.hdf5.values import value_of
+from rexec.results.journal.records import sealed
 from schemas import RunIdentity
 from tests.results.test_forms import equal
 
-TURNS_FROM = published.TURNS_FROM
+TWO_COPIES_FROM = keeper.TWO_COPIES_FROM
 
 keys = st.sampled_from(["a", "a/b", "list", "image", "c"])
 numbers = st.one_of(st.integers(-5, 5), st.floats(-1, 1), st.just("text"), st.none())
@@ -38,8 +38,8 @@ class Datasets(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.runs += 1
-        # Every other run has its file take turns, as a large one does.
-        published.TURNS_FROM = 1 if self.runs % 2 else TURNS_FROM  # type: ignore[misc]
+        # Every other run has two copies of its file, as a large one.
+        keeper.TWO_COPIES_FROM = 1 if self.runs % 2 else TWO_COPIES_FROM  # type: ignore[misc]
         self.path = self.folder / f"{self.runs}" / "r.h5"
         identity = RunIdentity(rid=self.runs, class_name="Stateful", start_time=1.0)
         self.writer = ResultsWriter.create(self.path, identity, refresh_interval=0, sync_interval=0)
@@ -116,10 +116,10 @@ class Datasets(RuleBasedStateMachine):
     def crash(self, torn: bytes) -> None:
         """Copy what a crash would leave, with a record of which a part was written, and recover the copy."""
         crashed = self.folder / f"{self.runs}-crashed"
-        shutil.copytree(self.path.parent, crashed)
+        shutil.copytree(self.path.parent, crashed, copy_function=shutil.copy)
         with journal_path(crashed / "r.h5").open("ab") as journal:
-            # As a cut record begins: a length that is not there.
-            journal.write(sealed(10**6).to_bytes(8, "little") + torn if torn else b"")
+            # As a cut record begins: no marker of a short one, and a length that is not there.
+            journal.write(b"\0" + sealed(10**6).to_bytes(8, "little") + torn if torn else b"")
         assert [recovery.outcome for recovery in recover_folder(crashed)] == ["recovered"]
         self.compare(crashed / "r.h5")
         assert os.listdir(crashed) == ["r.h5"]
@@ -150,9 +150,9 @@ class Datasets(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.writer.close()
-        published.TURNS_FROM = TURNS_FROM  # type: ignore[misc]
+        keeper.TWO_COPIES_FROM = TWO_COPIES_FROM  # type: ignore[misc]
         shutil.rmtree(self.folder)
 
 
-Datasets.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+Datasets.TestCase.settings = settings(max_examples=15, stateful_step_count=25)
 TestDatasets = Datasets.TestCase

@@ -156,10 +156,40 @@ def test_the_default_plot_is_what_nexus_viewers_look_for(tmp_path: Path) -> None
         ]
         signal = data[data.attrs["signal"]]
         assert signal[()].tolist() == [[1.0] * 3] * 2
-        assert signal.attrs["units"] == "mV"
+        assert signal.attrs["units"] == "V"  # of the stored numbers; people see mV
         assert list(data.attrs["axes"])[1] == "."
         assert data[data.attrs["axes"][0]][()].tolist() == [1.0, 2.0]
         assert len(data) == 2
     assert verify(writer.path) == []
     with results.open(writer.path) as run:
         assert run.default_plot == ("scan", ["scan/t", None])
+
+
+def test_large_data_that_compression_does_not_make_smaller_are_stored_as_they_are(tmp_path: Path) -> None:
+    noise = np.frombuffer(np.random.default_rng(1).bytes(2**20), np.uint16).reshape(512, 1024)
+    data = {
+        "noise": noise,
+        "frames": [noise, noise],
+        "dark": noise % 8,
+        "dark frames": [noise % 8, noise % 8],
+        "small": noise[:8],
+        "complex": noise.reshape(-1)[: 2**17].astype(complex),
+    }
+    writer, scan = begun(tmp_path / "r.h5")
+    scan.dataset_storage("asked for", level=1)
+    for key, value in {**data, "asked for": noise}.items():
+        scan.set_dataset(key, value)
+    scan.append_to_dataset("frames", noise % 8)
+    writer.snapshot()
+    scan.append_to_dataset("frames", noise)
+    scan.append_to_dataset("dark frames", noise)
+    path = writer.close()
+    assert verify(path) == []
+    with h5py.File(path, "r") as file:
+        compressed = {key for key, each in file["datasets"].items() if each.compression is not None}
+        assert compressed == {"dark", "dark frames", "small", "complex", "asked for"}
+        assert file["datasets/frames"].chunks is not None
+        assert not file["datasets/noise"].shuffle
+    with results.open(path) as run:
+        assert np.array_equal(run["frames"], [noise, noise, noise % 8, noise])
+        assert np.array_equal(run["dark frames"], [noise % 8, noise % 8, noise])

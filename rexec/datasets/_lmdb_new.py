@@ -1,0 +1,58 @@
+"""Makes an empty database file, whole or not at all.
+
+LMDB itself writes the first pages in place, and syncs no folder.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from devicedb.whole_file import sync_descriptor, sync_file, sync_folder_of
+from rexec.datasets.errors import DatasetError
+
+FIRST_MAP: Final = 2**22
+"""Size of the map at first. It grows when it is full: on Windows the file is as large as its map."""
+
+
+def make_empty(path: Path) -> None:
+    """Make a database where there is no file of that name; it survives a loss of power.
+
+    Args:
+        path: The file, links followed.
+
+    Raises:
+        DatasetError: It cannot be made.
+
+    """
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        lmdb.open(str(temporary), subdir=False, map_size=FIRST_MAP, mode=0o664, lock=False).close()
+        sync_file(temporary)
+        _link(temporary, path)
+        sync_folder_of(path)
+    except FileExistsError:
+        return  # another process was first
+    except (OSError, lmdb.Error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DatasetError(
+            f"cannot open the dataset database {path}: {reason}; name one in a folder that you may write"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless there is one of that name."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o664)) as file:
+            file.write(temporary.read_bytes())
+            file.flush()
+            sync_descriptor(file.fileno())

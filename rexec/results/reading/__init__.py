@@ -1,0 +1,1 @@
+"""Result files as people and programs read them: runs, comparisons, pictures, xarray."""

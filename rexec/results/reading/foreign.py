@@ -1,0 +1,140 @@
+"""Finds what stands at our names in an HDF5 file from anywhere, without believing that it is ours.
+
+A file may have other kinds of objects at our names, links that lead out of it, references, null dataspaces, attributes
+of any type, and datasets that declare terabytes. Whatever h5py raises of such a thing is a fault of the file.
+"""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import h5py
+from h5py import h5d, h5o
+
+from devicedb.printable import printable
+from rexec.results.errors import ResultsError, reason
+
+FOREIGN_ERRORS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What h5py, NumPy and our decoders raise of content that is not what its place says."""
+
+
+def open_foreign(path: Path) -> h5py.File:
+    """Open a file for reading.
+
+    Raises:
+        ResultsError: It is not there, is no regular file (opening a FIFO would wait for its writer), or no HDF5 file.
+
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            what = "it is a folder" if path.is_dir() else "it is no regular file"
+            raise ResultsError(f"cannot open {path}: {what}; name a result file")
+        return h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise ResultsError(f"there is no result file {path}") from error
+    except FOREIGN_ERRORS as error:
+        why = reason(error) if isinstance(error, OSError) else error
+        raise ResultsError(
+            f"cannot open {path}: {why}; it is no HDF5 file, or damaged. Where its journal is still beside it, "
+            f"`rexec results recover {path.parent}` makes it anew"
+        ) from error
+
+
+class reading:  # noqa: N801 - read as `with reading(...)`
+    """Names what could not be read: a context in which whatever h5py raises becomes a ResultsError.
+
+    Args:
+        what: "dataset 'x' of run.h5", or a function that returns it once there is an error.
+
+    """
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str | Callable[[], str]) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        if not isinstance(error, FOREIGN_ERRORS) or isinstance(error, ResultsError):
+            return
+        what = self._what if isinstance(self._what, str) else self._what()
+        text = " ".join(printable(str(error), keep="\n").split())
+        raise ResultsError(f"{what} cannot be read: {type(error).__name__}: {text[:300]}") from error
+
+
+def member(group: h5py.Group, path: str, kind: type[Any]) -> Any:
+    """Return the object of this kind at a path below a group, or None; links are not followed out of the file."""
+    node: Any = group
+    for part in path.split("/"):
+        if not isinstance(node, h5py.Group):
+            return None
+        try:
+            link = node.get(part, getlink=True)
+            if isinstance(link, h5py.SoftLink):
+                node = member(group.file, link.path.strip("/"), h5py.Group | h5py.Dataset)
+            elif isinstance(link, h5py.HardLink):
+                node = node[part]
+            else:
+                return None
+        except (*FOREIGN_ERRORS, RecursionError):  # a soft link to itself
+            return None
+    return node if isinstance(node, kind) else None
+
+
+def dataset_paths(group: h5py.Group) -> list[str]:
+    """Return the paths of all datasets below a group that hard links lead to; no object is opened for it."""
+    found: list[str] = []
+
+    def look(name: bytes, info: Any) -> None:
+        if info.type == h5o.TYPE_DATASET:
+            found.append(_text(name))
+
+    h5o.visit(group.id, look, info=True)
+    return found
+
+
+def outside(dataset: h5py.Dataset) -> str | None:
+    """Return the file that holds the data of a dataset, where it is another one (external or virtual storage)."""
+    if dataset.id.get_offset() is not None:  # it is at one place in this file, which is asked faster
+        return None
+    made = dataset.id.get_create_plist()
+    if made.get_external_count():
+        return str(dataset.external[0][0])
+    if made.get_layout() == h5d.VIRTUAL:
+        return next(
+            (str(source.file_name) for source in dataset.virtual_sources() if source.file_name != "."), None
+        )
+    return None
+
+
+def external_links(group: h5py.Group) -> dict[str, str]:
+    """Return the links below a group that lead into other files: path, and "file:path"."""
+    found: dict[str, str] = {}
+
+    def look(name: bytes, info: Any) -> None:
+        if info.type == h5py.h5l.TYPE_EXTERNAL:
+            file, path = group.id.links.get_val(name)
+            found[_text(name)] = f"{_text(file)}:{_text(path)}"
+
+    group.id.links.visit(look, info=True)
+    return found
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")

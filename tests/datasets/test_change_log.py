@@ -1,0 +1,344 @@
+"""Appends to a large persistent list: what is written is what is new, and nothing that was acknowledged is lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import lmdb
+import numpy as np
+import pytest
+
+from rexec.datasets import DatabaseLost, DatabaseUnreadable, DatasetDB, DatasetError, DatasetTooLarge
+from rexec.datasets._lmdb import PersistentStore
+from rexec.datasets._log_records import HEADER_SIZE
+
+from .test_database import NOT_PROTECTED, Another, stored
+
+LARGE = [number * 0.5 for number in range(1000)]
+
+
+def append(db: DatasetDB, value: Any, key: str = "x") -> None:
+    db.update({"action": "append", "path": [key, 1], "x": value})
+
+
+def killed(path: Path, appended: int = 3) -> Path:
+    """Return a folder as a process leaves it that is killed after some appends to a large list."""
+    folder = path.parent / "killed"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        for number in range(appended):
+            append(db, number)
+        folder.mkdir()
+        for name in (path.name, f"{path.name}-log"):
+            shutil.copy(path.with_name(name), folder)
+    return folder / path.name
+
+
+def test_an_append_writes_what_is_new_and_a_set_point_makes_the_database_complete(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    log = tmp_path / "dataset_db.mdb-log"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        before = path.read_bytes()
+        for number in range(100):
+            append(db, number)
+        db.update({"action": "setitem", "path": ["x", 1], "key": slice(0, 2), "value": [7, 8]})
+        assert path.read_bytes() == before
+        assert log.stat().st_size < 100 * 50
+        expected = [7, 8, *LARGE[2:], *range(100)]
+        assert db.get("x") == expected
+        db.set("other", 1, persist=True)
+        assert stored(path) == {"x": (expected, {}), "other": (1, {})}
+        assert log.stat().st_size == HEADER_SIZE
+        append(db, 5)
+    assert stored(path)["x"] == ([*expected, 5], {})
+    assert not log.exists()
+
+
+def test_an_array_is_changed_in_the_log_too(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", np.zeros((500, 3)), persist=True)
+        before = path.read_bytes()
+        db.update({"action": "setitem", "path": ["x", 1], "key": (slice(2, 4), 1), "value": np.arange(2.0)})
+        assert path.read_bytes() == before
+        with pytest.raises(IndexError):
+            db.update({"action": "setitem", "path": ["x", 1], "key": 500, "value": 1.0})
+        with pytest.raises(ValueError, match="could not convert"):
+            db.update({"action": "setitem", "path": ["x", 1], "key": 3, "value": ["a", "b", "c"]})
+        assert db.get("x").sum() == 1.0
+    with DatasetDB(path) as db:
+        assert db.get("x")[3, 1] == 1.0
+
+
+def test_the_log_is_folded_before_it_is_long(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    log = tmp_path / "dataset_db.mdb-log"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        longest = 0
+        for _ in range(12):
+            append(db, "y" * 10_000)
+            longest = max(longest, log.stat().st_size)
+        assert 20_000 < longest < 90_000
+        assert len(stored(path)["x"][0]) > 1005
+
+
+def test_what_a_killed_process_has_logged_is_folded_by_the_next(tmp_path: Path) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    assert stored(path)["x"] == (LARGE, {})
+    with DatasetDB(path) as db:
+        assert stored(path)["x"] == ([*LARGE, 0, 1, 2], {})
+        assert db.get("x") == [*LARGE, 0, 1, 2]
+    assert not path.with_name(f"{path.name}-log").exists()
+
+
+def test_a_log_that_was_cut_anywhere_costs_what_was_not_acknowledged(tmp_path: Path) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    database, log = path.read_bytes(), path.with_name(f"{path.name}-log")
+    data = log.read_bytes()
+    counts = []
+    for length in range(len(data) + 1):
+        path.write_bytes(database)
+        log.write_bytes(data[:length])
+        with DatasetDB(path) as db:
+            found = db.get("x")
+            assert found[:1000] == LARGE
+            assert found[1000:] == list(range(len(found) - 1000))
+            append(db, "more")
+        counts.append(len(found) - 1000)
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, 3)
+    assert stored(path)["x"] == ([*LARGE, 0, 1, 2, "more"], {})
+
+
+def test_a_damaged_log_is_one_error(tmp_path: Path) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    log = path.with_name(f"{path.name}-log")
+    data, random = log.read_bytes(), Random(1)
+    for place in random.sample(range(len(data)), 12):
+        changed = bytearray(data)
+        changed[place] ^= 1 << random.randrange(8)
+        log.write_bytes(changed)
+        with pytest.raises(DatabaseUnreadable, match=r"damaged.*move it away") as raised:
+            DatasetDB(path)
+        assert "\n" not in str(raised.value)
+    log.unlink()
+    with DatasetDB(path) as db:
+        assert db.get("x") == LARGE
+    log.write_bytes(b"anything else" * 10)
+    with pytest.raises(DatabaseUnreadable, match="is no log of a dataset database"):
+        DatasetDB(path)
+    log.unlink()
+    log.mkdir()
+    with pytest.raises(DatabaseUnreadable, match="the log of the dataset database"):
+        DatasetDB(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")
+def test_a_fifo_is_no_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "dataset_db.mdb-log")
+    with pytest.raises(DatabaseUnreadable, match="is no log of a dataset database"):
+        DatasetDB(tmp_path / "dataset_db.mdb")
+
+
+@pytest.mark.skipif(not NOT_PROTECTED, reason="Windows lets nobody remove or replace an open file")
+@pytest.mark.parametrize(
+    "what", ["removed", "replaced", "cut", "emptied", "database removed", "database replaced"]
+)
+def test_a_file_that_is_lost_is_noticed_before_the_next_acknowledgement(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        append(db, 1)
+        target = path if what.startswith("database") else path.with_name(f"{path.name}-log")
+        if what.endswith("removed"):
+            target.unlink()
+        elif what.endswith("replaced"):
+            shutil.copy(target, tmp_path / "copy")
+            (tmp_path / "copy").replace(target)
+        else:
+            os.truncate(target, target.stat().st_size - 1 if what == "cut" else 0)
+        for _ in range(2):
+            with pytest.raises(DatabaseLost, match="start them again"):
+                append(db, 2)
+        with pytest.raises(DatabaseLost):
+            db.get("x")
+
+
+def test_a_fold_that_was_killed_before_the_log_began_anew_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        append(db, 1)
+        monkeypatch.setattr("rexec.datasets._change_log.ChangeLog.reset", lambda self: None)
+        db.set("y", 1, persist=True)
+        shutil.copytree(tmp_path, tmp_path / "killed")
+        monkeypatch.undo()
+    with DatasetDB(tmp_path / "killed" / path.name) as db:
+        assert db.get("x") == [*LARGE, 1]
+    assert stored(tmp_path / "killed" / path.name)["x"] == ([*LARGE, 1], {})
+    assert caplog.records == []
+
+
+def test_a_dataset_that_another_program_has_set_keeps_that_value(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    with lmdb.open(str(path), subdir=False, map_size=2**30) as env, env.begin(write=True) as transaction:
+        transaction.put(b"x", b'{"__jsonclass__":["tuple",[[[2],{}]]]}')
+    with DatasetDB(path) as db:
+        assert db.get("x") == [2]
+    assert [record.message.split(" in ")[0][:90] for record in caplog.records] == [
+        "dataset x was set by another program since 3 changes of it were logged beside " + str(path)[:12]
+    ]
+
+
+def test_another_program_that_sets_something_else_costs_nothing(tmp_path: Path) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    with lmdb.open(str(path), subdir=False, map_size=2**30) as env, env.begin(write=True) as transaction:
+        transaction.put(b"y", b'{"__jsonclass__":["tuple",[[2,{}]]]}')
+    with DatasetDB(path) as db:
+        assert db.get("x") == [*LARGE, 0, 1, 2]
+        assert db.get("y") == 2
+
+
+def test_two_processes_that_append_to_a_large_list_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db, Another(path) as other:
+        db.set("x", LARGE, persist=True)
+        other.tell("count x 300")
+        heard: list[Any] = []
+        db.subscribe(lambda mod, origin: heard.append((mod["action"], origin)))
+        for number in range(300):
+            append(db, 5000 + number)
+            if number % 50 == 0:
+                db.set("other", number, persist=True)
+        other.answer()
+        other.do("append x -1")
+        found = db.get("x")
+        assert db.get("other") == 250
+        assert ("append", "neighbour") in heard
+    assert found[:1000] == LARGE
+    assert [each for each in found[1000:] if each >= 5000] == list(range(5000, 5300))
+    assert [each for each in found[1000:] if each < 5000] == [*range(300), -1]
+    assert stored(path)["x"] == (found, {})
+
+
+def test_a_log_that_another_process_has_folded_and_begun_anew_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db, Another(path) as other:
+        db.set("x", LARGE, persist=True)
+        append(db, 1)
+        other.do("set y 1")
+        other.do("append x 2")
+        assert db.get("x")[1000:] == [1, 2]
+        append(db, 3)
+        assert other.do("append x 4")["x"][1][1000:] == [1, 2, 3, 4]
+        db.delete("y")
+        assert other.do("append x 5")["x"][1][1000:] == [1, 2, 3, 4, 5]
+
+
+def test_changes_that_leave_a_value_as_it_was_are_not_taken_for_lost(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db, Another(path) as other:
+        db.set("x", LARGE, persist=True)
+        db.update({"action": "setitem", "path": ["x", 1], "key": 0, "value": 0.0})
+        other.do("set y 1")
+        assert db.get("x") == LARGE
+        append(db, 1)
+        assert other.do("append x 2")["x"][1][1000:] == [1, 2]
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys\n"
+        "from rexec.datasets import DatasetDB, DatasetError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "db = DatasetDB(sys.argv[1])\n"
+        "db.set('x', ['y' * 100] * 1000, True)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, 2**19))\n"
+        "kept = 0\n"
+        "for number in range(4000):\n"
+        "    try:\n"
+        "        db.update({'action': 'append', 'path': ['x', 1], 'x': 'z' * 1000})\n"
+        "        kept += 1\n"
+        "    except DatasetError as error:\n"
+        "        assert 'File too large' in str(error), error\n"
+        "        break\n"
+        "assert len(db.get('x')) == 1000 + kept\n"
+        "print(kept, flush=True)\n"
+        "import os; os._exit(0)\n"
+    )
+    if sys.platform == "win32":
+        pytest.skip("no file size limit there")
+    path = tmp_path / "dataset_db.mdb"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=False, timeout=150
+    )
+    kept = int(done.stdout)
+    assert 10 < kept < 4000
+    with DatasetDB(path) as db:
+        assert len(db.get("x")) == 1000 + kept
+
+
+def test_a_folder_that_may_only_be_read_shows_what_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    log = path.with_name(f"{path.name}-log")
+    before = log.read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with DatasetDB(path) as db:
+        assert db.get("x") == [*LARGE, 0, 1, 2]
+        with pytest.raises(DatasetError, match="may not write"):
+            append(db, 3)
+    assert log.read_bytes() == before
+    assert stored(path)["x"] == (LARGE, {})
+
+
+def test_a_database_without_room_for_the_fold_refuses_the_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rexec.datasets._lmdb.MAP_SIZE", 2**22)
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", ["y" * 1000] * 1000, True)
+        kept = 0
+        while kept < 100:
+            try:
+                append(db, "z" * 50_000)
+            except DatasetTooLarge:
+                break
+            kept += 1
+        assert 0 < kept < 100
+        assert len(db.get("x")) == 1000 + kept
+    assert len(stored(path)["x"][0]) == 1000 + kept
+
+
+def test_a_failed_fold_is_tried_again_and_costs_no_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        put = PersistentStore.writing
+        monkeypatch.setattr("rexec.datasets._entries.Entries.fold", _fails)
+        for _ in range(20):
+            append(db, "y" * 10_000)
+        assert PersistentStore.writing is put
+        monkeypatch.undo()
+        assert len(db.get("x")) == 1020
+    assert len(stored(path)["x"][0]) == 1020
+    assert {record.message for record in caplog.records} == {f"no room. The changes are in {path}-log"}
+    assert len(caplog.records) < 4
+
+
+def _fails(_: Any) -> None:
+    raise DatasetError("no room")

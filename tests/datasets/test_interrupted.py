@@ -1,0 +1,117 @@
+"""Ctrl-C at any instruction of a change: it is in memory, journal, file and database, or in none of them."""
+
+import dis
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from rexec.datasets import DatasetDB, DatasetManager
+from rexec.datasets.values import same
+from rexec.results.writer import ResultsWriter
+from schemas.run import RunIdentity
+
+_CHECKED = ("CALL", "RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
+"""Instructions after which the interpreter looks for signals."""
+
+
+@cache
+def _instructions(code: CodeType) -> dict[int, str]:
+    return {each.offset: each.opname for each in dis.get_instructions(code)}
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the n-th place in our code where the interpreter looks for signals."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self._last: dict[FrameType, str] = {}
+
+    def trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if "/rexec/" not in frame.f_code.co_filename.replace("\\", "/"):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            before = self._last.get(frame, "")
+            self._last[frame] = _instructions(frame.f_code).get(frame.f_lasti, "")
+            if before.startswith(_CHECKED):
+                self.left -= 1
+                if self.left == 0:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+        return self.trace
+
+
+def interrupted(change: Callable[[], None], number: int) -> bool:
+    """Make a change with an interrupt at the n-th place; return whether there was such a place."""
+    interrupt = Interrupt(number)
+    sys.settrace(interrupt.trace)
+    try:
+        change()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+_LARGE = [number * 0.5 for number in range(700)]
+"""Beyond what a database writes whole at each change, where it persists."""
+
+CHANGES: dict[str, tuple[Any, Callable[[DatasetManager, str], None]]] = {
+    "append": ([1.0], lambda manager, key: manager.append_to(key, 2.0)),
+    "append a list": ([[1]], lambda manager, key: manager.append_to(key, [2, "x"])),
+    "mutate": (np.zeros(4), lambda manager, key: manager.mutate(key, (1, 3), 7.0)),
+    "mutate a list": ([1, 2, 3], lambda manager, key: manager.mutate(key, (0, 2), [9])),
+    "set again": ([1, 2], lambda manager, key: manager.set(key, "new", broadcast=True)),
+    "hide": ([1, 2], lambda manager, key: manager.set(key, "new")),
+    "append to a large list": (_LARGE, lambda manager, key: manager.append_to(key, 2.0)),
+    "mutate a large array": (np.zeros(600), lambda manager, key: manager.mutate(key, (1, 3), 7.0)),
+}
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces already")
+@pytest.mark.parametrize("persist", [False, True])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_everywhere_or_nowhere(tmp_path: Path, name: str, persist: bool) -> None:
+    first, change = CHANGES[name]
+    path = tmp_path / "results.h5"
+    with DatasetDB(tmp_path / "dataset_db.mdb" if persist else None) as db:
+        writer = ResultsWriter.create(
+            path, RunIdentity(rid=1, class_name="Test", start_time=1.0), refresh_interval=0, sync_interval=0
+        )
+        manager = DatasetManager(db, sink=writer)
+        number, went_on = 0, True
+        changed = 0
+        while went_on:
+            number += 3  # one in three of the places, as many as the suite has time for
+            key = f"k{number}"
+            manager.set(key, first, broadcast=True, persist=persist)
+            went_on = interrupted(lambda key=key: change(manager, key), number)  # type: ignore[misc]
+            value = manager.get(key)
+            changed += not same(value, first)
+            if manager.local[key].broadcast:
+                assert same(db.get(key), value), number
+            else:
+                with pytest.raises(KeyError):
+                    db.get(key)
+        assert 1 < changed < number
+        expected = {key: dataset.value for key, dataset in manager.local.items()}
+        manager.close()
+        writer.close()
+    with h5py.File(path) as file:
+        assert set(file["datasets"]) == set(expected)
+        for key, value in expected.items():
+            stored = file["datasets"][key][()]
+            if isinstance(value, list) and any(isinstance(each, list) for each in value):
+                assert len(str(stored)) > 0
+            elif isinstance(value, str):
+                assert stored.decode() == value
+            else:
+                assert np.array_equal(stored, value), key
