@@ -1,6 +1,7 @@
-"""From a device database to devices: connected clients of controllers, constructed local drivers."""
+"""Devices from a device database: connected clients of controllers, constructed local drivers."""
 
 from rexec.devices.errors import (
+    DeviceBusy,
     DeviceError,
     DeviceLoopError,
     DeviceProtocolError,
@@ -14,6 +15,7 @@ from rexec.devices.manager import DeviceManager
 from rexec.devices.master import fetch_database
 
 __all__ = [
+    "DeviceBusy",
     "DeviceError",
     "DeviceLoopError",
     "DeviceManager",

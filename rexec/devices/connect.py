@@ -1,4 +1,4 @@
-"""Makes the client of a controller from its endpoint; every failure says what to do about it."""
+"""Connects to the controller of an endpoint; each error says what to do."""
 
 import os
 import ssl
@@ -14,23 +14,23 @@ from rexec.devices.errors import (
     where,
 )
 from rexec.remote import Remote
-from rexec.wire.errors import ConnectionFailed, IncompatibleServer, WireError
+from rexec.wire.errors import CallTimeout, ConnectionFailed, IncompatibleServer, WireError
 from rexec.wire.pc_rpc import BestEffortClient, Client
 from rexec.wire.tls import SimpleSSLConfig
 
 
 def connect(endpoint: Endpoint, entry: dict[str, Any], timeout: float) -> Client | BestEffortClient | Remote:
-    """Return a connected client of a device; a best-effort one may still be connecting.
+    """Return a connected client of a device; a best-effort client may still be connecting.
 
     Args:
-        endpoint: Of the device.
-        entry: The controller's entry as written, for the command that would start it.
+        endpoint: Endpoint of the device.
+        entry: The controller's raw entry, for the command that starts it.
         timeout: Seconds for connection and handshake.
 
     Raises:
-        DeviceUnreachable: Nobody listens there, TLS is refused, or no answer comes in time.
+        DeviceUnreachable: No process listens there, TLS is refused, or no answer comes in time.
         DeviceTargetError: The server has no such target.
-        DeviceProtocolError: The server is no controller.
+        DeviceProtocolError: The server is not a controller.
 
     """
     if endpoint.best_effort:
@@ -55,7 +55,7 @@ def connect(endpoint: Endpoint, entry: dict[str, Any], timeout: float) -> Client
 
 
 def with_remote_functions(client: Client, name: str) -> Client | Remote:
-    """Return the client of a remote execution target with remote functions, any other as it is."""
+    """Return the client of a remote execution target wrapped as `Remote`; any other client unchanged."""
     return Remote(client, name) if all(hasattr(client, method) for method in ("add_code", "call")) else client
 
 
@@ -71,20 +71,20 @@ def _connect_best_effort(endpoint: Endpoint) -> BestEffortClient:
 
 
 def ssl_config(tls: TLSFiles | None) -> SimpleSSLConfig | None:
-    """Return the TLS settings of a client, None where the endpoint has none."""
+    """Return the TLS configuration of a client, or None."""
     return SimpleSSLConfig(tls.client_cert, tls.client_key, tls.server_cert) if tls is not None else None
 
 
 def _choose(endpoint: Endpoint, targets: list[str]) -> str:
-    """Return the target to use; DeviceTargetError says what the server has."""
+    """Return the target to use; DeviceTargetError lists the server's targets."""
     has = ", ".join(map(repr, targets)) or "none"
     wanted = endpoint.target_name
     if wanted is None:
         if len(targets) == 1:
             return targets[0]
         raise DeviceTargetError(
-            f"{where(endpoint)}: the server has {len(targets)} targets ({has}); put the right one into "
-            f"the entry {endpoint.entry_name!r} as target_name"
+            f"{where(endpoint)}: the server has {len(targets)} targets ({has}); set target_name in the entry "
+            f"{endpoint.entry_name!r}"
         )
     if wanted not in targets:
         raise DeviceTargetError(
@@ -94,21 +94,43 @@ def _choose(endpoint: Endpoint, targets: list[str]) -> str:
 
 
 def _failure(endpoint: Endpoint, entry: dict[str, Any], error: WireError) -> Exception:
-    """Return what a failed connection means for the device."""
+    """Return the device error of a failed connection."""
     reason = _reason(error)
     if isinstance(error, IncompatibleServer):
         return DeviceProtocolError(
-            f"{where(endpoint)}: {reason}. Is the port right, and is it a controller that listens there?"
+            f"{where(endpoint)}: {reason}. Is the port right, and does a controller listen there?"
+        )
+    if _is_running(error):
+        return DeviceUnreachable(
+            f"{where(endpoint)}: {reason}: it is running, but hung or in a call{_of_others(endpoint)}. "
+            f"`rexec doctor {endpoint.controller}` tells which",
+            in_a_call=True,
         )
     advice = start_advice(endpoint, entry, os.environ.get("ARTIQ_SSL_DIR"))
     return DeviceUnreachable(f"{where(endpoint)}: {reason}. {advice}")
 
 
+def _is_running(error: WireError) -> bool:
+    """Return whether something accepted the connection, and then said nothing in time."""
+    is_late = isinstance(error.__cause__, CallTimeout)
+    return isinstance(error, ConnectionFailed) and error.step in ("greeting", "target") and is_late
+
+
+def _of_others(endpoint: Endpoint) -> str:
+    """Return who else is connected to a controller of this machine, as far as the system lists them."""
+    # psutil: only where a controller does not answer
+    from rexec.devices.hosts import is_this_machine
+    from rexec.devices.peers import Connections
+
+    clients = Connections().clients(endpoint.port) if is_this_machine(endpoint.host) else None
+    return f" (clients: {', '.join(clients)})" if clients else ""
+
+
 def _reason(error: WireError) -> str:
-    """Return the cause in the system's words where there is one, without the address that is named anyhow."""
+    """Return the system's error text, if there is one, without the address, which the message already has."""
     cause = error.__cause__
     if isinstance(error, ConnectionFailed) and isinstance(cause, OSError) and cause.strerror:
-        # What OpenSSL says alone tells nobody which file is wrong.
+        # OpenSSL's text does not name the wrong file; the wire's own text does.
         if not isinstance(cause, ssl.SSLError):
             return cause.strerror[:1].lower() + cause.strerror[1:]
     return str(error).rstrip(".")

@@ -1,24 +1,39 @@
-"""Why a device cannot be had. The text names the device, where it is, the cause and what to do."""
+"""Errors of devices. The text names the device, its address, the cause and the remedy."""
 
 import shlex
 
 from devicedb import CommandTemplateError, Endpoint, command_line
+from devicedb.errors import ExpectedError
 
 
-class DeviceError(Exception):
-    """Base of whatever keeps a device from an experiment; the text is the whole message."""
+class DeviceError(ExpectedError):
+    """Base of the errors of devices; the text is the whole message."""
 
 
 class DeviceUnreachable(DeviceError):
-    """The controller of a device cannot be connected to, or does not answer in time."""
+    """The connection to a controller failed, or the controller does not answer in time.
+
+    Args:
+        text: The message.
+        in_a_call: Whether a server accepted the connection, and then said nothing in time.
+
+    """
+
+    def __init__(self, text: str, in_a_call: bool = False) -> None:
+        super().__init__(text)
+        self.in_a_call = in_a_call
 
 
 class DeviceTargetError(DeviceError):
-    """The server that answers has not the target that the device database names."""
+    """The server does not have the target that the device database names."""
 
 
 class DeviceProtocolError(DeviceError):
-    """What answers at the address of a controller is no controller."""
+    """The server at the address of a controller is not a controller."""
+
+
+class DeviceBusy(DeviceError):
+    """A lease was not granted, because another client uses the device and one of both wants it alone."""
 
 
 class LocalDeviceError(DeviceError):
@@ -26,11 +41,11 @@ class LocalDeviceError(DeviceError):
 
 
 class DeviceLoopError(DeviceError):
-    """Drivers of local devices ask for each other in a loop while they are constructed."""
+    """Drivers of local devices need each other in a loop."""
 
 
 class MasterUnreachable(DeviceError):
-    """A device database was to come from a master that does not answer, or has none."""
+    """A master does not answer, or does not have the requested database."""
 
 
 def where(endpoint: Endpoint) -> str:
@@ -43,13 +58,13 @@ def where(endpoint: Endpoint) -> str:
 def start_advice(
     endpoint: Endpoint, entry: dict[str, object], ssl_dir: str | None, otherwise: str = "run with --up"
 ) -> str:
-    """Return what to do so that a controller runs: the command that would start it, where there is one.
+    """Return how to start a controller: its command, if it has one.
 
     Args:
-        endpoint: Of the device.
-        entry: The controller's entry as written.
-        ssl_dir: What `{ARTIQ_SSL_DIR}` stands for.
-        otherwise: What starts it, too.
+        endpoint: Endpoint of the device.
+        entry: The controller's raw entry.
+        ssl_dir: Value of `{ARTIQ_SSL_DIR}`.
+        otherwise: Another way to start it.
 
     """
     if endpoint.command is None:

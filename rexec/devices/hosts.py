@@ -1,4 +1,4 @@
-"""Whether a host of a device database is this machine."""
+"""Resolves hosts, and tells whether a host is this machine."""
 
 import ipaddress
 import socket
@@ -12,7 +12,7 @@ from rexec.wire.errors import checked_host
 
 
 def addresses(host: str) -> frozenset[str]:
-    """Return the addresses that a name or address stands for; empty where it does not resolve."""
+    """Return the addresses of a host; empty if it does not resolve."""
     try:
         found = socket.getaddrinfo(checked_host(host), None, type=socket.SOCK_STREAM)
     except OSError:
@@ -25,7 +25,7 @@ def resolve_all(hosts: Iterable[str], timeout: float = 5.0) -> dict[str, frozens
 
     Args:
         hosts: Names and addresses.
-        timeout: Seconds for all; one that takes longer counts as not resolved. Its thread goes on: resolving
+        timeout: Seconds for all; a slower host counts as not resolved. Its thread keeps running, because a look-up
             cannot be interrupted.
 
     """
@@ -55,15 +55,15 @@ def own_addresses() -> frozenset[str]:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine: one of its addresses is loopback or of an interface here."""
+    """Whether one of a host's addresses is loopback or belongs to an interface of this machine."""
     return are_here(addresses(host), own_addresses())
 
 
 def are_here(found: Iterable[str], own: frozenset[str]) -> bool:
-    """Whether one of some addresses is loopback, or among this machine's `own`."""
+    """Whether one of the addresses is loopback or among `own`."""
     return any(each in own or ipaddress.ip_address(each).is_loopback for each in found)
 
 
 def _plain(address: str) -> str:
-    """Return an address without the zone of a link-local one, in one spelling."""
+    """Return an address in its canonical spelling, without the zone of a link-local one."""
     return str(ipaddress.ip_address(address.partition("%")[0]))

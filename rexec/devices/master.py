@@ -9,21 +9,21 @@ from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
 
 TARGETS: Final = ("device_db", "master_device_db")
-"""Names of the target: of ARTIQ 9, and before."""
+"""Names of the target: since ARTIQ 9, and before."""
 
 
 def fetch_database(
     host: str, port: int = 3251, timeout: float = 10.0, ssl_config: SimpleSSLConfig | None = None
 ) -> DeviceDatabase:
-    """Return the device database of the master at `host`.
+    """Return the device database of a master.
 
     Args:
-        host, port: The master's, port of its control.
+        host, port: Host and control port of the master.
         timeout: Seconds for connection, handshake and answer, each.
-        ssl_config: TLS, if any.
+        ssl_config: TLS files, or None.
 
     Raises:
-        MasterUnreachable: Nothing answers there in time, or what answers has no device database.
+        MasterUnreachable: The server does not answer in time, or has no device database.
 
     """
     what = f"device database of the master at {shown_address(host, port)}"
@@ -36,7 +36,7 @@ def fetch_database(
         target = next((each for each in TARGETS if each in targets), None)
         if target is None:
             has = ", ".join(map(repr, targets))
-            raise MasterUnreachable(f"{what}: the server there is no master, it has {has}")
+            raise MasterUnreachable(f"{what}: the server is not a master; its targets are {has}")
         client.select_rpc_target(target)
         return from_dict(client.get_device_db(), f"master {shown_address(host, port)}")
     except (WireError, DatabaseLoadError) as error:

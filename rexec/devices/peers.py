@@ -1,4 +1,4 @@
-"""Who uses a TCP port of this machine, as far as the system tells."""
+"""The processes and clients that use a TCP port of this machine, as far as the system lists them."""
 
 import contextlib
 import os
@@ -9,20 +9,20 @@ from typing import Final
 import psutil
 
 _LONGEST: Final = 60
-"""Characters of a command line that are shown."""
+"""Maximum length of a command line in messages."""
 
 UNKNOWN: Final = "a process that the system does not name"
 
 
 class Connections:
-    """The TCP connections of this machine when this object is made; finding out may take a tenth of a second."""
+    """A snapshot of the TCP connections of this machine; making it may take a tenth of a second."""
 
     def __init__(self) -> None:
         self._listening: dict[int, int] = {}
         self._made: list[tuple[tuple[str, int], tuple[str, int], int | None]] | None = []
         try:
             found = psutil.net_connections(kind="tcp")
-        except psutil.Error:
+        except (psutil.Error, OSError):
             self._made = None
             return
         for each in found:
@@ -32,21 +32,44 @@ class Connections:
                 self._made.append((_plain(*each.laddr), _plain(*each.raddr), each.pid))
 
     def owner(self, port: int) -> str | None:
-        """Return "pid N (program)" of the process that listens on a port; None if the system does not tell."""
+        """Return "pid N (program)" of the process that listens on a port; None if the system does not list it."""
         pid = self._listening.get(port)
         return f"pid {pid} ({program(pid)})" if pid is not None else None
 
+    def others(self) -> dict[int, list[str]]:
+        """Return who else is connected to the servers of this machine that this process is connected to.
+
+        Returns:
+            "pid N (program)" of each other process by the server's port, without this one's children; nothing where the
+            system lists no connections.
+
+        """
+        made = self._made or []
+        ours = {each.pid for each in _family(os.getpid())}
+        servers = {remote for _, remote, pid in made if pid == os.getpid()}
+        whose = {local: pid for local, _, pid in made}
+        found: dict[int, list[str]] = {}
+        for local, remote, _ in made:
+            # The server's end of a connection, whose other end is a client.
+            client = whose.get(remote)
+            if local in servers and client not in ours:
+                who = f"pid {client} ({program(client)})" if client is not None else UNKNOWN
+                known = found.setdefault(local[1], [])
+                if who not in known:
+                    known.append(who)
+        return found
+
     def clients(self, port: int, server: int | None = None) -> list[str] | None:
-        """Return who is connected to a port of this machine, this process itself left out.
+        """Return the clients of a port of this machine, without this process.
 
         Args:
             port: The port.
-            server: Process that serves it, or started what does; connections of others to the same port of another
-                address are left out, as far as the system tells whose they are.
+            server: The process that serves the port, or its parent; connections to other processes on the same port of
+                another address are left out.
 
         Returns:
-            "ADDRESS:PORT", with " (pid N: program)" for those on this machine where the system tells; None where it
-            tells nothing at all.
+            "ADDRESS:PORT" of each client, with " (pid N: program)" if the system lists it; None if the system lists no
+            connections.
 
         """
         if self._made is None:
@@ -65,7 +88,7 @@ class Connections:
 
 
 def memories(pids: Iterable[int]) -> dict[int, int]:
-    """Return the resident memory of processes, their children included, in bytes; in one look at all processes."""
+    """Return the resident memory of processes, including their children, in bytes."""
     found: dict[int, tuple[int, int]] = {}
     for process in psutil.process_iter(["pid", "ppid", "memory_info"]):
         memory = process.info["memory_info"]
@@ -81,7 +104,7 @@ def memories(pids: Iterable[int]) -> dict[int, int]:
 
 
 def program(pid: int) -> str:
-    """Return the beginning of a process's command line, "?" where the system does not tell."""
+    """Return the beginning of a process's command line; "?" if the system does not list it."""
     try:
         first, *others = psutil.Process(pid).cmdline() or ["?"]
     except psutil.Error:
@@ -98,5 +121,5 @@ def _family(pid: int) -> Iterator[psutil.Process]:
 
 
 def _plain(address: str, port: int) -> tuple[str, int]:
-    """Return address and port; an IPv4 address that an IPv6 socket has, as itself."""
+    """Return address and port; an IPv4-mapped IPv6 address as IPv4."""
     return address.removeprefix("::ffff:"), port

@@ -25,8 +25,7 @@ from rexec.remote._provided import (
     job,
     provided,
 )
-from rexec.remote._remote import Remote, wrap
-from rexec.remote._sent import noting_sources
+from rexec.remote._remote import Remote, open_remotes, wrap
 from rexec.remote._streams import Stream
 
 P = ParamSpec("P")
@@ -54,7 +53,7 @@ __all__ = [
     "controller_initial_namespace",
     "fleet",
     "job",
-    "noting_sources",
+    "open_remotes",
     "provided",
     "remote",
     "wrap",

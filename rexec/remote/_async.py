@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from rexec.remote._errors import without_our_frames
 from rexec.remote._function import RemoteFunction
 from rexec.remote._jobs import Captured, Job
 from rexec.remote._remote import Remote
@@ -60,7 +61,11 @@ class AsyncRemoteFunction(Generic[P, R_co]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function there and return its value; cancelling the task cancels it."""
-        return await self._wait_for(await self.submit(*args, **kwargs))
+        __tracebackhide__ = True  # pytest leaves this frame out
+        try:
+            return await self._wait_for(await self.submit(*args, **kwargs))
+        except Exception as error:
+            raise without_our_frames(error)  # noqa: B904  (it is the same one)
 
     async def captured(self, *args: P.args, **kwargs: P.kwargs) -> Captured[R_co]:
         """Run the function there and return its value together with what it printed and logged; see `__call__`."""

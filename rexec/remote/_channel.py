@@ -1,23 +1,27 @@
 """Requests to the agent on a controller: puts it there, and connects again when the connection breaks."""
 
-import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
-from rexec.remote._agent import STUB
+from rexec.ground.client_label import client_label
+from rexec.ground.forks import fork_generation
+from rexec.remote._bootstrap import STUB
 from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost, remote_exception
 from rexec.remote._pieces import steps, weight
+from rexec.wire.call_lock import CallLock
 from rexec.wire.errors import ConnectionFailed, MessageTooLong
 from rexec.wire.pc_rpc import Client
 
+T = TypeVar("T")
 _ATTEMPTS: Final = 3
 _FAREWELL: Final = 1.0
-"""Seconds that a client which leaves gives a controller that may have gone."""
+"""Seconds that a closing client waits for the controller, which may be gone."""
 _STOCK_REQUEST: Final = 3 << 20
-"""Bytes of arguments that a stock server surely takes in one request: it reads 4 MiB."""
+"""Bytes of arguments that fit into one request to a stock server, which reads 4 MiB."""
 
 
 class Channel:
@@ -26,7 +30,7 @@ class Channel:
     Args:
         client: Of this or the reference library.
         where: Device, for messages.
-        lease: Seconds without a word from here after which the controller ends this client's jobs.
+        lease: Seconds without a request after which the controller ends this client's jobs.
         reconnect: Returns a new client; for clients that do not connect again by themselves.
 
     """
@@ -35,41 +39,88 @@ class Channel:
         self.client = client
         self.where = where
         self.lease = lease
-        self.session = os.urandom(8).hex()
         self.closed = False
         self.log = logging.getLogger(f"rexec.remote.{where}")
-        self._hello = {"lease": lease, "level": self.log.getEffectiveLevel()}
+        self._hello = {"lease": lease, "level": self.log.getEffectiveLevel(), "who": client_label()}
         self._reconnect = reconnect
-        self._lock = threading.Lock()
-        self._owner: int | None = None
         self._when_lost: list[Callable[[StateLost], None]] = []
-        self._ready = False
+        self._when_forked: list[Callable[[], None]] = []
         self._leaving = False
-        self._state: str | None = None
+        self._asked: float | None = None
+        """Time (monotonic) since when an answer is waited for."""
+        self._lock = CallLock(f"a request to {where}", RemoteFunctionError)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a session; the agent knows nothing of it yet."""
+        self.session = os.urandom(8).hex()
+        self._ready = False
+        self.state: str | None = None
+        """Name of the state that the agent keeps for this client; another name shows that the agent was restarted."""
+        self._generation = fork_generation()
 
     def when_state_is_lost(self, do: Callable[[StateLost], None]) -> None:
-        """Have something called whenever the controller turns out to have been restarted."""
+        """Register a function to call when the controller was restarted."""
         self._when_lost.append(do)
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[Any]:
-        """Have the client for one exchange; a second one inside it would take the first one's answer.
+    def when_forked(self, do: Callable[[], None]) -> None:
+        """Register a function to call in a child process before its first request."""
+        self._when_forked.append(do)
 
-        Yields:
-            The client.
+    @property
+    def inherited(self) -> bool:
+        """Whether the session belongs to the process that this one was forked from."""
+        return self._generation != fork_generation()
+
+    def leave_the_parent_alone(self) -> None:
+        """In a forked child, begin a session of its own: the inherited one is still the parent's.
 
         Raises:
-            RemoteFunctionError: This thread has it already: the caller is a signal handler or a finalizer.
+            RemoteFunctionError: The client shares its connection with the parent process.
 
         """
-        if self._owner == threading.get_ident():
-            raise RemoteFunctionError(f"{self.where}: asked for something from within a request of its own")
+        if not self.inherited:
+            return
         with self._lock:
-            self._owner = threading.get_ident()
+            if self.inherited:  # no other thread has done it meanwhile
+                self._leave_the_parent()
+
+    def _leave_the_parent(self) -> None:
+        if self._reconnect is not None:
+            # The old one is not closed, which would end the parent's connection.
+            self.client = self._reconnect()
+        elif not isinstance(self.client, Client):  # ours connects anew by itself
+            raise RemoteFunctionError(
+                f"{self.where}: this process was forked and has no connection of its own: make a client, and "
+                "rexec.remote.wrap(client), in this process"
+            )
+        for do in self._when_forked:
+            do()
+        self._begin()
+
+    def in_turn(self, use: Callable[[Any], T]) -> T:
+        """Use the client for one exchange; a re-entrant one would take its answer.
+
+        Args:
+            use: Called with the client.
+
+        Raises:
+            RemoteFunctionError: This thread uses it already: the caller is a signal handler or a finalizer.
+
+        """
+        self.leave_the_parent_alone()
+        with self._lock:
+            self._asked = time.monotonic()
             try:
-                yield self.client
+                return use(self.client)
             finally:
-                self._owner = None
+                self._asked = None
+
+    @property
+    def silence(self) -> float:
+        """Seconds for which an answer has been waited for; 0 if none is."""
+        asked = self._asked
+        return 0.0 if asked is None else time.monotonic() - asked
 
     def request(self, action: str, payload: Any = None) -> Any:
         """Ask the agent; every request may be repeated, so a broken connection is made again.
@@ -79,24 +130,28 @@ class Channel:
             ConnectionError: It cannot be reached.
             RemoteFunctionError: The channel is closed.
             TypeError: A value cannot travel.
-            Exception: What the agent met while it did as asked.
+            Exception: What the request raised in the agent.
 
         """
-        with self._telling_of_loss(), self.turn():
-            return self._exchange(lambda: self._ask(action, payload))
+        return self._exchange_in_turn(lambda: self._ask(action, payload))
 
     def call(self, function: str, args: Any, kwargs: Any) -> Any:
         """Call a function that `add_code` has put there, its arguments in pieces; raises what it raises."""
         value = [function, list(args), dict(kwargs)]
-        with self._telling_of_loss(), self.turn():
+
+        def send(client: Any) -> Any:
             self._exchange(lambda: self._in_pieces(value) or {"ok": None})
-            # Never twice, whatever comes of it.
+            # Never repeated: it may have run.
             return self._call("call", "_rexec_call", self.session)
 
-    @contextlib.contextmanager
-    def _telling_of_loss(self) -> Iterator[None]:
+        return self._telling_of_loss(send)
+
+    def _exchange_in_turn(self, ask: Callable[[], Any]) -> Any:
+        return self._telling_of_loss(lambda client: self._exchange(ask))
+
+    def _telling_of_loss(self, use: Callable[[Any], Any]) -> Any:
         try:
-            yield
+            return self.in_turn(use)
         except StateLost as error:
             for do in self._when_lost:
                 do(error)
@@ -107,7 +162,7 @@ class Channel:
             raise RemoteClosed(f"{self.where}: the remote is closed")
 
     def _exchange(self, ask: Callable[[], Any]) -> Any:
-        """Put the agent there unless it is, ask, and do that again after a broken connection."""
+        """Send the agent if it is missing, ask, and repeat both after a broken connection."""
         self._refuse_if_closed()
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
@@ -115,12 +170,13 @@ class Channel:
                 if not self._ready:
                     self._call("add_code", STUB)
                 answer = ask()
-            except KeyError as error:
-                if "_rexec_" not in str(error) or last:
+            except KeyError:
+                # Errors of the agent come as values, so this KeyError is its own name: the connection is new.
+                if last:
                     raise
-                self._ready = False  # a new connection: its namespace is empty
+                self._ready = False
                 continue
-            except StateLost:
+            except (StateLost, PermissionError):  # a server that refuses answers: the connection is whole
                 raise
             except (OSError, EOFError) as error:
                 self._broken(error, last=last)
@@ -130,7 +186,7 @@ class Channel:
             elif "unknown" in answer:
                 self._ready = False
             elif "lost" in answer:
-                self._state = answer["lost"]
+                self.state = answer["lost"]
                 raise StateLost(
                     f"{self.where} was restarted, or has not heard of this client for long: what remote functions "
                     "had kept there is gone. They have been made ready again: call once more if that does not "
@@ -143,9 +199,9 @@ class Channel:
         raise ConnectionError(f"{self.where}: the controller forgets the agent as soon as it has it")
 
     def leave(self) -> None:
-        """Have this client's jobs ended, and close; a controller that has gone, or hangs, is asked once and briefly."""
+        """End this client's jobs, and close. A controller that hangs or is gone is asked once, for a second."""
         self._leaving = True
-        if self._state is not None:
+        if self.state is not None and not self.inherited:
             # Not every client has a timeout, and another thread may be in the middle of a request.
             farewell = threading.Thread(
                 target=self._say_farewell, name=f"rexec {self.where} end", daemon=True
@@ -158,12 +214,12 @@ class Channel:
             else:
                 farewell.join(_FAREWELL)
         self.closed = True
-        self.client.close_rpc()
+        if not self.inherited or isinstance(self.client, Client):
+            self.client.close_rpc()
 
     def _say_farewell(self) -> None:
         try:
-            with self.turn():
-                self._exchange(lambda: self._ask("close", None))
+            self._exchange_in_turn(lambda: self._ask("close", None))
         except Exception as error:
             self.log.debug("%s: gone before it was told: %s", self.where, error)
 
@@ -177,7 +233,7 @@ class Channel:
         return self._in_pieces(payload) or self._call("call", "_rexec_request", self.session, "whole", action)
 
     def _in_pieces(self, value: Any) -> Any:
-        """Send a value to the agent; return nothing, or an answer that says why that failed."""
+        """Send a value to the agent in pieces; return None, or the answer that says why that failed."""
         for number, step in enumerate(steps(value)):
             answer = self._request("piece", [number == 0, step])
             if answer is None or "ok" not in answer:
@@ -187,11 +243,11 @@ class Channel:
     def _request(self, action: str, payload: Any) -> Any:
         if self._ready:
             return self._call("call", "_rexec_request", self.session, action, payload)
-        hello = {**self._hello, "state": self._state}
+        hello = {**self._hello, "state": self.state}
         answer = self._call("call", "_rexec_request", self.session, action, payload, hello)
         if answer is not None:
+            self.state = answer.pop("state", self.state)
             self._ready = True
-            self._state = answer.pop("state", self._state)
         return answer
 
     def _call(self, method: str, *args: Any) -> Any:

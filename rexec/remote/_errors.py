@@ -1,7 +1,9 @@
 """What can go wrong with a remote function, and how its exceptions come back."""
 
+import sys
 from typing import Any
 
+from rexec.remote.agent.output import PREFIX
 from rexec.wire.packed_exceptions import GenericRemoteException, exception_from
 
 
@@ -33,13 +35,19 @@ def remote_exception(packed: dict[str, Any], where: str) -> Exception:
         where: Device, for the traceback's heading.
 
     Returns:
-        A builtin exception as itself; others as a subclass of `GenericRemoteException` that bears their name.
+        A builtin exception as itself, one of a class that was sent from here as that class; others as a subclass of
+        `GenericRemoteException` that bears their name.
 
     """
+    error: Exception
     if packed["builtin"]:
         error = exception_from(
             {"class": packed["class"], "message": packed["message"], "args": packed["args"], "traceback": []}
         )
+    elif (kind := sent_class(packed["module"], packed["class"])) is not None:
+        error = kind.__new__(kind)  # what __init__ takes is not known here
+        error.args = tuple(packed["args"] if packed["args"] is not None else [packed["message"]])
+        error.__dict__.update(packed["state"])
     else:
         error = make_named(packed["class"], packed["message"])
     error.parent_traceback = packed["frames"]  # type: ignore[attr-defined]
@@ -48,6 +56,19 @@ def remote_exception(packed: dict[str, Any], where: str) -> Exception:
     if packed["text"]:
         error.add_note(f"On {where}:\n{packed['text'].rstrip()}")
     return error
+
+
+def without_our_frames(error: BaseException) -> BaseException:
+    """Return an exception; one of remote code without the frames of this package that have passed it on."""
+    return error.with_traceback(None) if hasattr(error, "parent_traceback") else error
+
+
+def sent_class(module: str, name: str) -> type[Exception] | None:
+    """Return the class of this process that a class of shipped code was made from; None if there is none."""
+    found: Any = sys.modules.get(module.removeprefix(PREFIX)) if module.startswith(PREFIX) else None
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 
 class NamedRemoteException(GenericRemoteException):

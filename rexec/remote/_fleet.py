@@ -9,8 +9,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
+from rexec.ground.clock import wall_clock
 from rexec.remote._analysis import analyse
 from rexec.remote._errors import JobExpired, RemoteFunctionError
+from rexec.remote._html import fleet_html, results_html
 from rexec.remote._jobs import Job
 from rexec.remote._remote import Remote, wrap
 from rexec.remote._workers import Workers
@@ -20,9 +22,9 @@ R = TypeVar("R")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LEAD: Final = 0.25
-"""Seconds from the word to start to the common start: all controllers must have heard of it by then."""
+"""Seconds from the request to the common start, in which it must reach all controllers."""
 _GRACE: Final = 15.0
-"""Seconds after its deadline in which a device must have said that the function was ended."""
+"""Seconds after its deadline in which a device must have reported the end of the function."""
 _FRESH: Final = 60.0
 """Seconds for which a clock's offset holds: clocks drift, and are set."""
 
@@ -45,7 +47,7 @@ class FleetError(RemoteFunctionError):
 
 @dataclass(frozen=True)
 class FleetResults(Generic[R]):
-    """What a function gave on each device: its value, or its error.
+    """The value or error of a function on each device.
 
     Args:
         values: By device.
@@ -57,6 +59,9 @@ class FleetResults(Generic[R]):
     values: dict[str, R]
     errors: dict[str, BaseException]
     output: dict[str, list[str]] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        return results_html(self)
 
     def all(self) -> dict[str, R]:
         """Return the values of all devices.
@@ -85,10 +90,16 @@ class Fleet(concurrent.futures.Executor):
         self._workers = Workers(self.devices)
         self._offsets: dict[str, tuple[float, float]] = {}
 
+    def __repr__(self) -> str:
+        return f"<Fleet of {', '.join(self.devices)}>"
+
+    def _repr_html_(self) -> str:
+        return fleet_html(self)
+
     def start(
         self, function: Callable[..., R], *args: Any, together: bool = False, **options: Any
     ) -> dict[str, Job[R] | BaseException]:
-        """Start a function on every device; return its job, or what prevented it, by device.
+        """Start a function on every device; return the job, or the error of the start, by device.
 
         Args:
             function: See `Remote.function`.
@@ -107,13 +118,13 @@ class Fleet(concurrent.futures.Executor):
         if not together:
             return self._each(lambda name, remote: made[name].submit(*args), until=until)
         offsets = self._each(lambda name, remote: self._offset(name, remote), until=until)
-        # All that takes long comes before the word to start.
+        # Everything slow comes before the common start.
         armed = self._each(
             lambda name, remote: made[name].arm(*args),
             {name: self.devices[name] for name, each in offsets.items() if isinstance(each, float)},
             until=until,
         )
-        begin = time.time() + _LEAD
+        begin = wall_clock() + _LEAD
 
         def go(name: str, remote: Remote) -> Job[R]:
             job: Job[R]
@@ -153,9 +164,9 @@ class Fleet(concurrent.futures.Executor):
     def as_completed(
         self, function: Callable[..., R], *args: Any, **options: Any
     ) -> Iterator[tuple[str, Job[R] | BaseException]]:
-        """Run a function on every device; yield device and job, or what prevented it, as they end.
+        """Run a function on every device; yield device and job, or the error of the start, as they end.
 
-        Who stops early, by an exception or an interruption, ends the jobs that still run.
+        Leaving the loop early, by an exception or an interruption, ends the jobs that still run.
 
         Args:
             function: See `Remote.function`.
@@ -267,7 +278,7 @@ def _until(deadline: float | None) -> float | None:
 
 
 def _no_word(name: str) -> JobExpired:
-    return JobExpired(f"{name}: no word of it {_GRACE:g} s after the deadline: does its controller hang?")
+    return JobExpired(f"{name}: no answer {_GRACE:g} s after the deadline: does its controller hang?")
 
 
 def _error(future: Future[Any]) -> BaseException | None:

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
-from rexec.remote._errors import StateLost
-from rexec.remote._follower import Follower
+from rexec.remote._errors import StateLost, without_our_frames
+from rexec.remote._html import function_html
 from rexec.remote._jobs import Captured, Job, News
+from rexec.remote._poller import Poller
 from rexec.remote._shipment import Shipment
 from rexec.remote._streams import Stream
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
-_WINDOW: Final = 8
-"""Items that a stream makes in advance of its consumer."""
 _NOT_YET: Final = math.inf
 
 
@@ -46,7 +45,7 @@ class RemoteFunction(Generic[P, R_co]):
     Made by `Remote.function`.
 
     Args:
-        follower: Of the controller.
+        poller: Of the controller.
         function: The function here.
         shipment: What it needs there.
         options: How it is run.
@@ -54,13 +53,19 @@ class RemoteFunction(Generic[P, R_co]):
     """
 
     def __init__(
-        self, follower: Follower, function: Callable[P, R_co], shipment: Shipment, options: Options
+        self, poller: Poller, function: Callable[P, R_co], shipment: Shipment, options: Options
     ) -> None:
-        self._follower = follower
+        self._poller = poller
         self._shipment = shipment
         self._options = options
         self.__wrapped__ = function
         functools.update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"<RemoteFunction {self.__wrapped__.__qualname__} on {self._poller.channel.where}>"
+
+    def _repr_html_(self) -> str:
+        return function_html(self, self._poller.channel.where)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function there and return its value.
@@ -71,11 +76,19 @@ class RemoteFunction(Generic[P, R_co]):
             Exception: What the function raised, with its traceback there as a note.
 
         """
-        return self._wait_for(self.submit(*args, **kwargs), Job.result)
+        __tracebackhide__ = True  # pytest leaves this frame out
+        try:
+            return self._wait_for(self.submit(*args, **kwargs), Job.result)
+        except BaseException as error:
+            raise without_our_frames(error)  # noqa: B904  (it is the same one)
 
     def captured(self, *args: P.args, **kwargs: P.kwargs) -> Captured[R_co]:
         """Run the function there and return its value together with what it printed and logged; see `__call__`."""
-        return self._wait_for(self.submit(*args, **kwargs), Job.captured)
+        __tracebackhide__ = True
+        try:
+            return self._wait_for(self.submit(*args, **kwargs), Job.captured)
+        except BaseException as error:
+            raise without_our_frames(error)  # noqa: B904  (it is the same one)
 
     def _wait_for(self, job: Job[R_co], result: Callable[[Job[R_co]], T]) -> T:
         try:
@@ -88,13 +101,13 @@ class RemoteFunction(Generic[P, R_co]):
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]:
         """Start the function as a job and return that."""
         job, news = self._start(args, kwargs)
-        self._follower.follow(job, news)
+        self._poller.follow(job, news)
         return job
 
     def one_of_many(self) -> "RemoteFunction[P, R_co]":
         """Return the function for calls on many controllers at once: no request waits for a quick end."""
         return RemoteFunction(
-            self._follower, self.__wrapped__, self._shipment, replace(self._options, quick=False)
+            self._poller, self.__wrapped__, self._shipment, replace(self._options, quick=False)
         )
 
     def arm(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[float], tuple[Job[R_co], float]]:
@@ -108,19 +121,22 @@ class RemoteFunction(Generic[P, R_co]):
         job, news = self._start(args, kwargs, start_at=_NOT_YET)
 
         def go(at: float) -> tuple[Job[R_co], float]:
-            early: float = self._follower.channel.request("start", [job.id, at])
-            self._follower.follow(job, news)
+            early: float = self._poller.channel.request("start", [job.id, at])
+            self._poller.follow(job, news)
             return job, early
 
         return go
 
     def stream(self: "RemoteFunction[P, Iterator[T]]", *args: P.args, **kwargs: P.kwargs) -> Stream[T]:
-        """Start a generator function and return the iterator of its items; it makes 8 at most in advance."""
-        job, news = self._start(args, kwargs, window=_WINDOW)
-        return Stream(self._follower, job, news)
+        """Start a generator function and return the iterator of its items.
+
+        It makes 8 in advance; more, up to 4 MiB, for a consumer that is fast: those of 100 ms at its present rate.
+        """
+        job, news = self._start(args, kwargs, streams=True)
+        return Stream(self._poller, job, news)
 
     def _start(
-        self, args: Any, kwargs: Any, *, window: int = 0, start_at: float | None = None
+        self, args: Any, kwargs: Any, *, streams: bool = False, start_at: float | None = None
     ) -> tuple[Job[Any], News]:
         spec = {
             "key": self._shipment.key,
@@ -130,13 +146,13 @@ class RemoteFunction(Generic[P, R_co]):
             "detached": self._options.detached,
             "args": list(args),
             "kwargs": kwargs,
-            "window": window,
+            "streams": streams,
             "start_at": start_at,
             "quick": self._options.quick,
         }
         try:
-            return self._follower.start(self._shipment, spec)
+            return self._poller.start(self._shipment, spec)
         except StateLost:
             if not self._options.stateless:
                 raise
-            return self._follower.start(self._shipment, spec)
+            return self._poller.start(self._shipment, spec)

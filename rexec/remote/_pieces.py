@@ -1,7 +1,7 @@
 """Values too large for one request, as small ones: a stock server reads 4 MiB of a request and no more.
 
 A value is told to the agent as steps that build it there: ["open"] begins a container, ["items", […]] adds to it,
-["close", kind, …] makes it a value of the container around it. `_shipped_pieces.Builder` takes the steps.
+["close", kind, …] makes it a value of the container around it. `agent.assembly.Builder` takes the steps.
 """
 
 from collections import OrderedDict

@@ -2,19 +2,20 @@
 
 import atexit
 import functools
-import time
 import types
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
+from rexec.ground.clock import wall_clock
+from rexec.ground.sent_sources import note_sent
 from rexec.remote._analysis import analyse
 from rexec.remote._channel import Channel
 from rexec.remote._errors import RemoteClosed
-from rexec.remote._follower import Follower
 from rexec.remote._function import Options, RemoteFunction
+from rexec.remote._html import remote_html
 from rexec.remote._jobs import Job
-from rexec.remote._sent import note_sent
+from rexec.remote._poller import Poller
 from rexec.remote._shipment import Shipment
 from rexec.remote._shipper import Shipper
 from rexec.wire.errors import MessageTooLong
@@ -23,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _OPEN: "Final[weakref.WeakSet[Remote]]" = weakref.WeakSet()
 _WRAPPED: "Final[dict[int, Remote]]" = {}
-"""By the id of the client, which each keeps: two that speak through one client would take each other's answers."""
+"""By the id of the client: two remotes with one client would take each other's answers."""
 
 
 class Remote:
@@ -49,7 +50,7 @@ class Remote:
         self.name = name or client_name(client)
         self._channel = Channel(client, self.name, lease, reconnect)
         self._shipper = Shipper(self._channel)
-        self._follower = Follower(self._channel, self._shipper)
+        self._poller = Poller(self._channel, self._shipper)
         _OPEN.add(self)
 
     def function(
@@ -83,9 +84,7 @@ class Remote:
         """
         function = getattr(function, "rexec_function", function)
         found = analyse(function) if shipment is None else shipment
-        return RemoteFunction(
-            self._follower, function, found, Options(parallel, stateless, deadline, detached)
-        )
+        return RemoteFunction(self._poller, function, found, Options(parallel, stateless, deadline, detached))
 
     def add_module(self, module: types.ModuleType) -> None:
         """Send a whole module: remote functions of this client can import it under its own name.
@@ -106,12 +105,11 @@ class Remote:
             code: Python source.
 
         """
-        with self._channel.turn() as client:
-            client.add_code(code)
+        self._channel.in_turn(lambda client: client.add_code(code))
         note_sent(code)
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a function that `add_code` has put there; large arguments reach a stock server in pieces.
+        """Call a function that `add_code` has defined there; large arguments reach a stock server in pieces.
 
         Args:
             function: Its name.
@@ -120,8 +118,7 @@ class Remote:
 
         """
         try:
-            with self._channel.turn() as client:
-                return client.call(function, *args, **kwargs)
+            return self._channel.in_turn(lambda client: client.call(function, *args, **kwargs))
         except MessageTooLong:
             return self._channel.call(function, args, kwargs)
 
@@ -136,7 +133,7 @@ class Remote:
         if job_id not in found:
             raise LookupError(f"{self.name} has no job {job_id!r}; it has {', '.join(found) or 'none'}")
         job: Job[Any] = Job(self._channel, job_id, found[job_id]["name"])
-        self._follower.find(job)
+        self._poller.find(job)
         return job
 
     def jobs(self) -> list[dict[str, Any]]:
@@ -144,20 +141,30 @@ class Remote:
         found: list[dict[str, Any]] = self._channel.request("jobs")
         return found
 
+    @property
+    def active_jobs(self) -> list[Job[Any]]:
+        """Jobs of this client, started in this process, that have not ended; those of streams included."""
+        return [] if self._channel.inherited else self._poller.active
+
+    @property
+    def silence(self) -> float:
+        """Seconds for which an answer of the controller has been waited for; 0 if none is."""
+        return self._channel.silence
+
     def clock_offset(self, samples: int = 8) -> float:
         """Return the seconds by which the controller's clock is ahead of this one's, from the fastest exchange."""
         best = (float("inf"), 0.0)
         for _ in range(samples):
-            before = time.time()
+            before = wall_clock()
             there = self._channel.request("clock")
-            after = time.time()
+            after = wall_clock()
             best = min(best, (after - before, there - (before + after) / 2))
         return best[1]
 
     def close_rpc(self) -> None:
         """End this client's jobs on the controller, and the connection; their futures fail, those of detached jobs too.
 
-        A controller that has gone is not waited for longer than a few seconds.
+        A controller that is gone delays this by a few seconds at most.
         """
         if self._channel.closed:
             return
@@ -167,11 +174,17 @@ class Remote:
         try:
             self._channel.leave()
         finally:
-            self._follower.stop(5.0)
-            self._follower.fail(RemoteClosed(f"{self.name}: the remote is closed"))
+            self._poller.stop(5.0)
+            self._poller.fail(RemoteClosed(f"{self.name}: the remote is closed"))
+
+    def __repr__(self) -> str:
+        return f"<Remote {self.name}: {self._channel.client!r}>"
+
+    def _repr_html_(self) -> str:
+        return remote_html(self)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or "_channel" not in self.__dict__:
+        if name.startswith(("__", "_repr_", "_ipython_")) or "_channel" not in self.__dict__:
             raise AttributeError(name)
         attribute = getattr(self._channel.client, name)
         if not callable(attribute):
@@ -179,8 +192,7 @@ class Remote:
 
         @functools.wraps(attribute)
         def in_turn(*args: Any, **kwargs: Any) -> Any:
-            with self._channel.turn() as client:
-                return getattr(client, name)(*args, **kwargs)
+            return self._channel.in_turn(lambda client: getattr(client, name)(*args, **kwargs))
 
         return in_turn
 
@@ -192,8 +204,13 @@ class Remote:
 
     @property
     def busy(self) -> bool:
-        """Whether jobs or streams of this client run."""
-        return self._follower.busy
+        """Whether jobs or streams of this client, started in this process, run."""
+        return self._poller.busy and not self._channel.inherited
+
+
+def open_remotes() -> list[Remote]:
+    """Return the remotes of this process that are not closed."""
+    return list(_OPEN)
 
 
 def client_name(client: Any) -> str:
@@ -229,7 +246,7 @@ def wrap(
 
 @atexit.register
 def _end_jobs_of_a_program_that_ends() -> None:
-    """End what nobody will wait for, at once, instead of when the lease has run out."""
+    """End jobs at once, instead of when their lease has run out."""
     for remote in list(_OPEN):
         if remote.busy:
             remote.close_rpc()

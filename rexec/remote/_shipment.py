@@ -15,7 +15,7 @@ Name = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class BundlePart:
     """One thing of a bundle.
 
     Args:
@@ -56,24 +56,24 @@ class Bundle:
     provided: dict[str, str] = field(default_factory=dict)
 
     @functools.cached_property
-    def code(self) -> list[Part]:
+    def code(self) -> list[BundlePart]:
         """All but the values, which alone can still change."""
         lists: dict[str, list[Any]] = {"pieces": self.pieces, "imports": self.imports, "binds": self.binds}
         lists["provided"] = list(self.provided.items())
         return [
-            Part((self.key, kind, each[0]), list(each), digest(list(each)))
+            BundlePart((self.key, kind, each[0]), list(each), digest(list(each)))
             for kind, found in lists.items()
             for each in found
         ]
 
-    def data(self) -> list[Part]:
+    def data(self) -> list[BundlePart]:
         """Return the values as they are now."""
         return [
-            Part((self.key, "values", name), [name, value], digest(value))
+            BundlePart((self.key, "values", name), [name, value], digest(value))
             for name, value in self.values.items()
         ]
 
-    def message(self, parts: list[Part]) -> dict[str, Any]:
+    def message(self, parts: list[BundlePart]) -> dict[str, Any]:
         """Return some parts as the controller takes them."""
         found: dict[str, Any] = {"key": self.key, "module": self.module, "file": self.file}
         for kind in ("pieces", "imports", "binds", "values", "provided"):

@@ -2,20 +2,20 @@
 
 import inspect
 import sys
-import threading
 import types
 from hashlib import sha256
 from typing import Any
 
+from rexec.ground.sent_sources import note_sent
 from rexec.remote._channel import Channel
-from rexec.remote._errors import CannotTravel
-from rexec.remote._sent import note_sent
+from rexec.remote._errors import CannotTravel, RemoteFunctionError
 from rexec.remote._shipment import Name, Shipment
 from rexec.remote._source import is_local
+from rexec.wire.call_lock import CallLock
 
 
 class Shipper:
-    """Knows what is on a controller on behalf of one client.
+    """Knows what one client has sent to a controller.
 
     Args:
         channel: To the controller's agent.
@@ -24,12 +24,24 @@ class Shipper:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._there: dict[Name, str] = {}
-        self._lock = threading.Lock()
-        channel.when_state_is_lost(lambda error: self._there.clear())
+        self._known: tuple[str | None, dict[Name, str]] = (channel.state, {})
+        """State of the agent, and the digest of each thing that is there in that state; replaced whole."""
+        self._lock = CallLock(f"a request to {channel.where}", RemoteFunctionError)
+
+    @property
+    def _there(self) -> dict[Name, str]:
+        """What is there, if the agent has not been restarted since."""
+        state, there = self._known
+        return there if state == self._channel.state else {}
+
+    def _learn(self, before: str | None, digests: dict[Name, str]) -> None:
+        """Note what a request has sent, unless the agent was restarted meanwhile."""
+        state = self._channel.state
+        if before in (None, state):
+            self._known = state, self._there | digests
 
     def submit(self, shipment: Shipment, spec: dict[str, Any]) -> dict[str, Any]:
-        """Send, with the request that starts a job, what of its shipment is not there yet; return the job's news.
+        """Start a job; send with that what its function needs and is not there yet. Return the job's news.
 
         Raises:
             CannotTravel: The controller lacks what the function expects of it.
@@ -38,6 +50,8 @@ class Shipper:
         """
         # One at a time, so that a function finds the version of things that it was sent with.
         with self._lock:
+            self._channel.leave_the_parent_alone()
+            state = self._channel.state
             bundles, digests = self._news(shipment)
             wanted = list(shipment.wanted) if bundles else []
             news: dict[str, Any] = self._channel.request(
@@ -51,7 +65,7 @@ class Shipper:
                         for name in news["missing"]
                     )
                 )
-            self._there |= digests
+            self._learn(state, digests)
         _note(bundles)
         return news
 
@@ -63,21 +77,23 @@ class Shipper:
 
         """
         with self._lock:
+            self._channel.leave_the_parent_alone()
+            state = self._channel.state
             digests: dict[Name, str] = {}
             bundles = self._modules([module], digests)
             if bundles:
                 self._channel.request("ship", bundles)
-                self._there |= digests
+                self._learn(state, digests)
         _note(bundles)
 
     def _news(self, shipment: Shipment) -> tuple[list[dict[str, Any]], dict[Name, str]]:
-        """Return what of a shipment is not there yet, or is there in another version; with its digests."""
+        """Return the parts of a shipment that are missing there or differ, and all digests."""
         digests: dict[Name, str] = {}
         bundles = self._modules(shipment.modules, digests)
         code = [part for bundle in shipment.bundles for part in bundle.code]
         values = [part for bundle in shipment.bundles for part in bundle.data()]
         digests |= {part.name: part.digest for part in (*code, *values)}
-        # What refers to a changed thing (by `from … import`, as a base class, in a default) is made again, too.
+        # Definitions that refer to a changed one (by `from … import`, as a base class, in a default) are sent again.
         changed = any(self._there.get(name, digest) != digest for name, digest in digests.items())
         new = {name for name, digest in digests.items() if self._there.get(name) != digest}
         for bundle in shipment.bundles:

@@ -88,7 +88,7 @@ def assignment_of(name: str, scope: dict[str, Any]) -> tuple[str, int] | None:
 
 def without_own_decorators(text: str, scope: dict[str, Any]) -> str:
     """Return source whose decorators of ours are blanked: they are for this side only."""
-    definition = ast.parse(text).body[0]
+    definition = _parse(text).body[0]
     lines = text.splitlines(keepends=True)
     for decorator in getattr(definition, "decorator_list", []):
         names = ast.unparse(decorator).split("(")[0].split(".")
@@ -107,7 +107,7 @@ def names_used(text: str, first: int) -> tuple[dict[str, int], set[str]]:
 
     Annotations do not count.
     """
-    tree = _WithoutAnnotations().visit(ast.parse(text))
+    tree = _WithoutAnnotations().visit(_parse(text))
     lines: dict[str, int] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -179,10 +179,24 @@ def _imports(text: str) -> dict[str, tuple[str, str]]:
     }
 
 
+def _parse(text: str) -> ast.Module:
+    """Return a tree, also where a finalizer, a signal handler or another thread parses meanwhile.
+
+    Up to Python 3.12, CPython counts the depth of all trees under construction in one number, and the parse that finds
+    it changed raises SystemError (python/cpython#106905).
+    """
+    for _ in range(100):
+        try:
+            return ast.parse(text)
+        except SystemError as error:
+            disturbed = error
+    raise disturbed
+
+
 @functools.lru_cache(maxsize=64)
 def _parsed(text: str) -> ast.Module:
     try:
-        return ast.parse(text)
+        return _parse(text)
     except SyntaxError:
         return ast.Module([], [])  # edited since it was imported; its imports are found by value only
 

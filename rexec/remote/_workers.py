@@ -1,4 +1,4 @@
-"""Work spread over several controllers: each takes the next call of a common queue when it is free."""
+"""Spreads calls over several controllers: each takes the next call of a common queue when it is free."""
 
 import logging
 import queue
@@ -8,9 +8,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
+from rexec.ground.forks import fork_generation
 from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost
 from rexec.remote._jobs import Job
 from rexec.remote._remote import Remote
+from rexec.wire.call_lock import CallLock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,14 +39,19 @@ class Workers:
 
     def __init__(self, devices: Mapping[str, Remote]) -> None:
         self._devices = dict(devices)
+        self._lock = CallLock("a call of this fleet", RemoteFunctionError)
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have no threads yet; in a child process those of the parent do not run."""
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._threads: dict[str, threading.Thread] = {}
         self._running: dict[str, Job[Any]] = {}
-        self._lock = threading.Lock()
-        self._closed = False
+        self._generation = fork_generation()
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Have a function run on whichever controller is free first.
+        """Run a function on the controller that is free first.
 
         Raises:
             RuntimeError: `shutdown` was called.
@@ -53,6 +60,8 @@ class Workers:
         """
         future: Future[R] = Future()
         with self._lock:
+            if self._generation != fork_generation():
+                self._begin()
             if self._closed:
                 raise RuntimeError("the fleet was shut down: it takes no more work")
             if not self._threads:
@@ -79,11 +88,13 @@ class Workers:
 
         """
         with self._lock:
+            if self._generation != fork_generation():
+                self._begin()
             self._closed = True
-            if cancel:
-                self._drain(None)
-            for _ in self._threads:
-                self._queue.put(None)
+        if cancel:
+            self._drain(None)
+        for _ in self._threads:
+            self._queue.put(None)
         if cancel:
             for job in list(self._running.values()):
                 job.cancel()
@@ -117,16 +128,16 @@ class Workers:
                 self._running.pop(name, None)
 
     def _leave_out(self, name: str, error: BaseException) -> None:
-        """Take no more work for a controller that is gone, so that it does not fail all that is left."""
+        """Take no more work for a controller that is gone, because it would fail all waiting calls."""
         with self._lock:
             del self._devices[name]
-            _log.warning("%s is left out from now on: %s", name, error)
-            if not self._devices:
-                self._drain(RemoteFunctionError(f"no device of the fleet can be reached any more: {error}"))
+        _log.warning("%s is left out from now on: %s", name, error)
+        if not self._devices:
+            self._drain(RemoteFunctionError(f"no device of the fleet can be reached any more: {error}"))
 
 
 def gone(error: BaseException) -> bool:
-    """Return whether an error means that the controller cannot be reached; not one that came from it."""
+    """Return whether an error means that the controller cannot be reached, as opposed to one that it sent."""
     if isinstance(error, StateLost) or hasattr(error, "parent_traceback"):
         return False
     return isinstance(error, ConnectionError | RemoteClosed)

@@ -103,6 +103,14 @@ def test_a_controller_is_a_connected_client_and_aliases_share_it(port: int) -> N
         assert devices.get("camera") is devices.get("eye")
 
 
+def test_a_notebook_shows_the_devices_and_which_are_in_use(port: int) -> None:
+    with manager({"camera": controller(port), "eye": "camera", "lamp": controller(port)}) as devices:
+        devices.get("eye")
+        assert repr(devices) == "<DeviceManager of device_db.py: 3 names, 1 in use>"
+        assert devices._repr_html_().count(f"&lt;Client of camera at 127.0.0.1:{port}&gt;") == 1
+        assert devices._repr_html_().count(">controller</td>") == 2
+
+
 def test_controllers_that_differ_in_a_comment_share_a_connection(port: int) -> None:
     with manager({"a": controller(port, comment="x"), "b": controller(port, comment="y")}) as devices:
         assert devices.get("a") is devices.get("b")
@@ -172,8 +180,8 @@ def test_devices_close_in_reverse_order_and_an_error_stops_nothing(caplog: pytes
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        (local("Driver", module="absent_module"), "there is no module 'absent_module'; install it"),
-        (local("Driver", module="artiq.absent"), "there is no module 'artiq"),
+        (local("Driver", module="absent_module"), "no module 'absent_module'; install it"),
+        (local("Driver", module="artiq.absent"), "no module 'artiq"),
         (local("Drivr"), "lab_drivers.py has no 'Drivr'. Did you mean 'Driver'?"),
         (local("Driver", fail=True), "its constructor raised ZeroDivisionError: no reference clock ("),
         (local("Driver", wrong=1), "unexpected keyword argument 'wrong'"),
@@ -233,7 +241,7 @@ def test_another_protocol_is_said() -> None:
 
         thread = threading.Thread(target=speak)
         thread.start()
-        with pytest.raises(DeviceProtocolError, match="is it a controller that listens there"):
+        with pytest.raises(DeviceProtocolError, match="does a controller listen there"):
             manager({"camera": controller(listener.getsockname()[1])}).get("camera")
         thread.join(10)
 
@@ -269,6 +277,17 @@ def test_a_database_comes_from_a_file(tmp_path: Path) -> None:
         assert isinstance(devices.get("d"), DummyDevice)
     with pytest.raises(DeviceDBError, match="no such file"):
         DeviceManager.from_file(tmp_path / "absent.py")
+    with DeviceManager(str(tmp_path / "device_db.py")) as devices:
+        assert isinstance(devices.get("d"), DummyDevice)
+    with pytest.raises(DeviceDBError, match="no such file"):
+        DeviceManager(tmp_path / "absent.py")
+
+
+def test_a_database_may_be_a_dict() -> None:
+    with DeviceManager({"d": {"type": "dummy"}, "alias": "d"}) as devices:
+        assert isinstance(devices.get("alias"), DummyDevice)
+        with pytest.raises(DeviceDBError, match="'e' is not in the dict that was given"):
+            devices.get("e")
 
 
 class MasterDB:
@@ -285,7 +304,7 @@ def test_a_database_comes_from_a_master_of_any_age(name: str) -> None:
 
 
 def test_a_master_that_is_none_is_said(port: int) -> None:
-    with pytest.raises(MasterUnreachable, match="is no master, it has 'camera', 'camera_rexec'"):
+    with pytest.raises(MasterUnreachable, match="is not a master; its targets are 'camera', 'camera_rexec'"):
         DeviceManager.from_master("127.0.0.1", port)
     dead = free_port()
     with pytest.raises(MasterUnreachable, match=f"127.0.0.1:{dead}.*artiq_master"):

@@ -75,6 +75,13 @@ def fails(depth: int) -> float:
         raise failure from error
 
 
+def fails_oddly() -> None:
+    class Odd(Exception):
+        pass
+
+    raise Odd("only there")
+
+
 def misses() -> None:
     raise KeyError("a key")
 

@@ -13,7 +13,8 @@ from rexec.remote import Fleet, FleetError
 from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
-from tests.remote_exec.peers import Driver, serving
+from tests.remote_exec.peers import Driver
+from tests.serving import serving
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 from rexec.remote_exec import rexec_targets
 from rexec.wire import certs
 from rexec.wire.tls import SimpleSSLConfig
-from tests.remote_exec.peers import MAKES, Driver, controller, serving
+from tests.remote_exec.peers import MAKES, Driver, controller
+from tests.serving import serving
 
 ARTIQ_PYTHON: Final = Path(os.environ.get("ARTIQ_PYTHON", ""))
 ROOT: Final = Path(__file__).parents[2]
@@ -107,7 +108,7 @@ def run(program: str, folder: Path, experiment: str, entry: dict[str, Any], **en
         env={**os.environ, **environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *packages])},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr

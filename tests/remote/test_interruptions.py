@@ -18,8 +18,9 @@ import rexec.remote
 from rexec.remote import Remote, _fleet
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
-from tests.remote_exec.peers import REFERENCE, controller, wait_for
+from tests.remote_exec.peers import REFERENCE, controller
 from tests.serving import free_port
+from tests.waiting import wait_for, within
 
 ROOT = Path(__file__).parents[2]
 CONTROLLER = """
@@ -41,7 +42,7 @@ def patience() -> float:
 
     But with Python 3.12, some releases of which start no thread while they end, so that nobody is told.
     """
-    probe = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, check=True, timeout=40)
+    probe = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, check=True, timeout=150)
     return 45.0 if probe.stderr else 15.0
 
 
@@ -66,7 +67,7 @@ def test_a_killed_controller_fails_its_job_and_its_stream(make: tuple[str, str])
             job = remote.function(code.slow, parallel=True).submit(60)
             stream = remote.function(code.frames, parallel=True).stream(1_000_000)
             assert next(stream) == 0
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait(10)
             error = job.exception(20)
             assert isinstance(error, ConnectionError)
@@ -91,7 +92,7 @@ def test_a_controller_that_hangs_keeps_neither_a_fleet_nor_the_end_waiting(
             process.send_signal(signal.SIGSTOP)
             results = fleet.call(code.measure, deadline=0.5)
             assert results.values == {"works": 2}
-            assert "hangs: no word of it" in str(results.errors["hangs"])
+            assert "hangs: no answer" in str(results.errors["hangs"])
             for remote in fleet.devices.values():
                 remote.close_rpc()
 
@@ -127,18 +128,16 @@ WHAT = {
 def test_control_c_ends_the_caller_and_the_remote_function(what: str) -> None:
     with controller("ours") as port:
         program = INTERRUPTED.format(what=WHAT[what])
-        began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-c", program, str(port)],
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=150,
             check=False,
             cwd=ROOT,
         )
         assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
         assert done.stderr == ""
-        assert time.monotonic() - began < 30
         # The driver is free.
         with rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as other:
             assert other.function(code.scaled).submit(2).result(patience()) == 6
@@ -150,7 +149,7 @@ def test_a_program_that_just_ends_takes_its_jobs_with_it() -> None:
             "threading.Timer", "(lambda *a: threading)"
         )
         program = program.replace(".start()", "")
-        subprocess.run([sys.executable, "-c", program, str(port)], timeout=40, check=True, cwd=ROOT)
+        subprocess.run([sys.executable, "-c", program, str(port)], timeout=150, check=True, cwd=ROOT)
         with rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as other:
             assert other.function(code.scaled).submit(2).result(patience()) == 6
 
@@ -174,6 +173,7 @@ def test_a_function_that_never_looks_ends_some_time_after_it_is_cancelled(remote
     remote.function(shorten)(0.2)
     try:
         job = remote.function(code.deaf).submit(600)
+        assert within(20, job.running)
         assert job.cancel()
         with pytest.raises(concurrent.futures.CancelledError):
             job.result(20)
@@ -231,7 +231,7 @@ def test_a_finalizer_in_the_middle_of_a_request_does_not_take_its_answer(remote:
         def call(self, *args: Any) -> Any:
             if not answers:
                 answers.append(None)
-                with pytest.raises(rexec.remote.RemoteFunctionError, match="within a request of its own"):
+                with pytest.raises(rexec.remote.RemoteFunctionError, match="re-entrant call"):
                     nested.jobs()
             return self._inner.call(*args)
 

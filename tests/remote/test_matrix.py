@@ -5,7 +5,6 @@ import logging
 import pickle
 import time
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,6 @@ from rexec.remote import CannotTravel, JobExpired, Remote, controller_initial_na
 from rexec.wire.packed_exceptions import GenericRemoteException
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
-from tests.remote_exec.peers import MAKES, controller
-
-
-@pytest.fixture(scope="module", params=MAKES)
-def port(request: pytest.FixtureRequest) -> Iterator[int]:
-    with controller(request.param) as port:
-        yield port
-
-
-@pytest.fixture
-def remote(port: int) -> Iterator[Remote]:
-    with rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as remote:
-        yield remote
 
 
 def test_a_function_travels_with_what_it_uses(remote: Remote) -> None:
@@ -95,10 +81,9 @@ def test_what_cannot_travel_is_refused_by_name_and_line(remote: Remote) -> None:
 
 
 def test_a_remote_error_shows_file_line_text_cause_and_note(remote: Remote) -> None:
-    with pytest.raises(GenericRemoteException) as caught:
+    with pytest.raises(code.Overflow) as caught:
         remote.function(code.fails)(0)
     error = caught.value
-    assert type(error).__name__ == "Overflow"
     text = "".join(traceback.format_exception(error))
     assert "code.py" in text
     assert "return scaled(1) / depth  # here it divides" in text
@@ -107,9 +92,14 @@ def test_a_remote_error_shows_file_line_text_cause_and_note(remote: Remote) -> N
     assert "direct cause" in text
     assert "while testing" in text
     assert "in test_a_remote_error_shows" in text
-    again = pickle.loads(pickle.dumps(error))
-    assert (type(again).__name__, str(again)) == ("Overflow", "too deep")
-    assert isinstance(again, GenericRemoteException)
+
+
+def test_an_error_of_a_class_that_is_only_there_keeps_its_name(remote: Remote) -> None:
+    with pytest.raises(GenericRemoteException) as caught:
+        remote.function(code.fails_oddly)()
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert (type(error).__name__, str(error)) == ("Odd", "only there")
+        assert isinstance(error, GenericRemoteException)
 
 
 def test_a_builtin_error_keeps_its_class_and_arguments(remote: Remote) -> None:
@@ -155,7 +145,7 @@ def test_a_job_can_be_cancelled(remote: Remote) -> None:
     with pytest.raises(concurrent.futures.CancelledError):
         job.result(10)
     assert job.cancelled()
-    assert not job.cancel()
+    assert job.cancel()  # as any future that is cancelled
 
 
 def test_a_deadline_ends_a_job(remote: Remote) -> None:
@@ -177,10 +167,8 @@ def test_a_job_that_does_not_look_is_ended_some_time_after_its_deadline(
     try:
         assert grace == 10.0
         deaf = remote.function(code.deaf, deadline=0.2)
-        before = time.monotonic()
         with pytest.raises(JobExpired, match="camera: deaf"):
-            deaf(30)
-        assert 0.5 <= time.monotonic() - before < 10
+            deaf(1000)
         # Its finally ran, and the driver is free.
         assert remote.function(code.has_ended).submit().result(10) is True
     finally:

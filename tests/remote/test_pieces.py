@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rexec.remote
 from rexec.remote import Remote, _channel, _pieces
 from rexec.remote._pieces import PIECE, steps, weight
-from rexec.remote._shipped_pieces import Builder
+from rexec.remote.agent.assembly import Builder
 from rexec.wire import pyon, pyon_v1
 from rexec.wire.errors import MessageTooLong
 from rexec.wire.pc_rpc import Client
@@ -52,7 +52,7 @@ def built(value: Any) -> Any:
     return builder.value()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(value=VALUES)
 def test_a_value_comes_together_as_it_was(value: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +63,7 @@ def test_a_value_comes_together_as_it_was(value: Any) -> None:
     assert type(made) is type(value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(value=VALUES)
 def test_the_weight_of_a_value_is_no_less_than_its_length_on_the_wire(value: Any) -> None:
     most = weight(value)

@@ -11,7 +11,8 @@ from rexec.remote import RemoteFunctionError, StateLost
 from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
-from tests.remote_exec.peers import MAKES, REFERENCE, Driver, controller, reference_process, serving
+from tests.remote_exec.peers import MAKES, REFERENCE, Driver, controller, reference_process
+from tests.serving import serving
 
 STOCK = """
 import sys

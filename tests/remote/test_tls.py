@@ -10,7 +10,8 @@ from rexec.remote_exec import close_global_clients, connect_global_rpc, rexec_ta
 from rexec.wire import certs
 from rexec.wire.tls import SimpleSSLConfig
 from tests.remote import code
-from tests.remote_exec.peers import Driver, serving
+from tests.remote_exec.peers import Driver
+from tests.serving import serving
 
 
 class Datasets:

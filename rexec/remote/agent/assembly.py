@@ -7,13 +7,10 @@ from typing import Any
 
 
 class Builder:
-    """Builds one value from its steps."""
-
     def __init__(self) -> None:
         self.open: list[list[Any]] = [[]]
 
     def take(self, step: list[Any]) -> None:
-        """Take the next step."""
         if step[0] == "items":
             self.open[-1].extend(step[1])
         elif step[0] == "open":

@@ -1,4 +1,4 @@
-"""Runs on the controller, of any make: what one client has shipped and started. It survives a broken connection."""
+"""Runs on the controller, of any make: the code that one client has shipped."""
 
 from __future__ import annotations
 
@@ -7,21 +7,12 @@ import hashlib
 import importlib
 import linecache
 import logging
-import os
 import sys
-import threading
-import time
 import types
 from typing import Any
 
-from rexec.remote._shipped_jobs import Job, Turns
-from rexec.remote._shipped_output import CURRENT, PREFIX, show
-from rexec.remote._shipped_pieces import Builder
+from rexec.remote.agent.output import CURRENT, PREFIX, show
 
-# Seconds in which most short functions end: their callers need not ask again.
-QUICK = 0.001
-# Seconds for which the result of a detached job waits to be fetched: a night and a morning.
-KEEP_DETACHED = 86400.0
 PROVIDED = ("controller_driver", "controller_initial_namespace")
 FUTURE_ANNOTATIONS = 0x1000000
 
@@ -31,7 +22,7 @@ def unchanged(function: Any) -> Any:
     return function
 
 
-class StandIn(types.ModuleType):
+class RemoteStandIn(types.ModuleType):
     """What shipped code gets as `rexec.remote`: the things that its placeholders stand for."""
 
     def __call__(self, function: Any) -> Any:
@@ -45,42 +36,36 @@ class StandIn(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-class Session:
-    """One client: its shipped code and its jobs."""
+def note_for_audit(text: str, where: str) -> None:
+    """Record code on a controller of this project, which may keep an audit."""
+    guard = sys.modules.get("rexec.access.guard")
+    if guard is not None:
+        guard.note_code(text, where)
 
-    def __init__(self, shared: dict[str, Any], turns: Turns, lease: float, level: int) -> None:
+
+class Workspace:
+    """The modules, definitions and values that a client has shipped.
+
+    Args:
+        shared: The controller-wide namespace.
+        level: Of the loggers of shipped modules.
+
+    """
+
+    def __init__(self, shared: dict[str, Any], level: int) -> None:
         self.shared = shared
-        self.turns = turns
-        self.lease = lease
         self.level = level
-        self.builder = Builder()
-        self.closed = False
-        self.seen = time.monotonic()
-        self.since = os.urandom(4).hex()
-        self.jobs: dict[str, Job] = {}
         self.namespaces: dict[str, dict[str, Any]] = {}
-        stand_in = StandIn("rexec.remote")
+        stand_in = RemoteStandIn("rexec.remote")
         stand_in.__dict__.update({name: shared[name] for name in PROVIDED if name in shared})
         stand_in.__dict__.update(job=CURRENT, remote=unchanged, provided=lambda name, kind=None: shared[name])
-        above = StandIn("rexec")
+        above = RemoteStandIn("rexec")
         above.__dict__.update(remote=stand_in)
         self.modules: dict[str, types.ModuleType] = {"rexec": above, "rexec.remote": stand_in}
         self.files: dict[str, str] = {}
         self.builtins = {**vars(builtins), "print": show, "__import__": self.import_module}
 
-    def lost(self) -> bool:
-        """Return whether the client has not been heard of for too long."""
-        return time.monotonic() - self.seen > self.lease
-
-    def idle(self, now: float) -> float:
-        """Return the seconds since the client was heard of, less if a job of it runs or has a result to fetch."""
-        jobs = list(self.jobs.values())
-        if any(job.outcome is None or (job.detached and now - job.ended < KEEP_DETACHED) for job in jobs):
-            return 0.0
-        return float("inf") if self.closed else now - self.seen
-
     def drop_sources(self) -> None:
-        """Forget the lines of shipped code."""
         for name in self.files:
             linecache.cache.pop(name, None)
 
@@ -101,7 +86,6 @@ class Session:
         return module
 
     def namespace(self, key: str, module_name: str) -> dict[str, Any]:
-        """Return the globals of a shipped module."""
         if key not in self.namespaces:
             name = PREFIX + module_name
             # Numba and pickle import the module that a function says it is from.
@@ -112,6 +96,7 @@ class Session:
 
     def execute(self, text: str, line: int, file: str, namespace: dict[str, Any]) -> None:
         """Run source that stands at a line of a file."""
+        note_for_audit(text, f"{file}:{line}")
         digest = hashlib.sha256(f"{line}:{file}:{text}".encode("utf-8", "replace")).hexdigest()[:12]
         name = f"<rexec {id(self):x} {digest}> {file}"
         padded = "\n" * (line - 1) + text
@@ -138,6 +123,9 @@ class Session:
         namespace = self.namespace(bundle["key"], bundle["module"])
         for name, value in bundle["values"]:
             namespace[name] = value
+        if bundle["imports"]:  # a function that runs its argument can be among them
+            lines = (f"import {m}{f'.{a}' if a else ''} as {n}" for n, m, a in bundle["imports"])
+            note_for_audit("\n".join(lines), bundle["file"])
         for name, module, attribute in bundle["imports"]:
             found = self.import_module(module, None, None, ["*"])
             namespace[name] = found if attribute is None else getattr(found, attribute)
@@ -162,36 +150,3 @@ class Session:
         logging.getLogger(PREFIX + name).setLevel(self.level)
         self.execute(text, 1, file, module.__dict__)
         self.modules[name] = module
-
-    def submit(self, spec: dict[str, Any]) -> Job:
-        """Start a job, once; return it a moment later."""
-        job = self.jobs.get(spec["id"])
-        if job is None:
-            job = Job(spec, self.turns, self.lost, self.files)
-            function = self.namespaces[spec["key"]][spec["function"]]
-            thread = threading.Thread(
-                target=job.run,
-                args=(function, spec["args"], spec["kwargs"]),
-                name=f"rexec {job.name}",
-                daemon=True,
-            )
-            self.jobs[job.id] = job
-            job.thread = thread
-            thread.start()
-        with job.condition:
-            if spec["quick"] and job.outcome is None and not job.items:
-                job.condition.wait(QUICK)
-        return job
-
-    def forget(self, name: str) -> None:
-        """Drop a job whose outcome has arrived."""
-        job = self.jobs.get(name)
-        if job is not None and job.outcome is not None:
-            del self.jobs[name]
-
-    def close(self) -> None:
-        """End the jobs of a client that leaves."""
-        self.closed = True
-        for job in self.jobs.values():
-            if not job.detached:
-                job.reason = job.reason or "client closed"

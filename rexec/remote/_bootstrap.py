@@ -7,29 +7,41 @@ import zlib
 from hashlib import sha256
 from typing import Final
 
-from rexec.remote import (
-    _shipped_agent,
-    _shipped_errors,
-    _shipped_jobs,
-    _shipped_output,
-    _shipped_pieces,
-    _shipped_session,
+from rexec.ground import clock
+from rexec.remote.agent import (
+    agent,
+    assembly,
+    dispatcher,
+    driver_queue,
+    exceptions,
+    execution,
+    items,
+    output,
+    sendable,
+    tenant,
+    workspace,
 )
 
 _MODULES: Final = (
-    _shipped_errors,
-    _shipped_output,
-    _shipped_pieces,
-    _shipped_jobs,
-    _shipped_session,
-    _shipped_agent,
+    clock,
+    sendable,
+    exceptions,
+    output,
+    assembly,
+    driver_queue,
+    items,
+    execution,
+    workspace,
+    tenant,
+    dispatcher,
+    agent,
 )
 
 
 def agent_source() -> str:
     """Return the modules of the agent as one, in which the names of the earlier are there for the later."""
     texts = "\n\n".join(inspect.getsource(module) for module in _MODULES)
-    imports = r"(?m)^from (?:__future__|rexec\.remote\.\w+) import (?:\([^)]*\)|.*)$"
+    imports = r"(?m)^from (?:__future__|rexec\.(?:remote\.agent|ground)\.\w+) import (?:\([^)]*\)|.*)$"
     return "from __future__ import annotations\n" + re.sub(imports, "", texts)
 
 
@@ -48,7 +60,7 @@ def _rexec_boot(packed):
         if module is None:
             source = zlib.decompress(base64.b64decode(packed)).decode()
             module = types.ModuleType("{KEY}")
-            file = "{_shipped_errors.SELF_FILE}"
+            file = "{exceptions.SELF_FILE}"
             linecache.cache[file] = (len(source), None, source.splitlines(True), file)
             exec(compile(source, file, "exec"), module.__dict__)
             sys.modules["{KEY}"] = module

@@ -3,13 +3,54 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import logging
 import sys
 import threading
+from collections import deque
 from typing import Any
 
+from rexec.ground.clock import wall_clock
+
 PREFIX = "rexec_shipped_"
+# Most lines, and characters, of a job's output that are kept.
+MOST_LINES = 10_000
+MOST_OUTPUT = 4 << 20
 LOCAL = threading.local()
+
+
+class OutputLog:
+    """The lines of one job that wait to be fetched, numbered from 1; the oldest are dropped first.
+
+    It has no lock: only the job's thread adds, and each step leaves the deque whole.
+    """
+
+    def __init__(self) -> None:
+        self.numbers = itertools.count(1)
+        self.lines: deque[tuple[int, float, int, str, str]] = deque()
+        self.count = 0
+        self.size = 0
+
+    def add(self, level: int, name: str, text: str) -> None:
+        """Keep a line."""
+        if len(text) > MOST_OUTPUT // 4:
+            text = f"{text[: MOST_OUTPUT // 4]}… ({len(text)} characters)"
+        number = next(self.numbers)
+        self.lines.append((number, wall_clock(), level, name, text))
+        self.count = number
+        self.size += len(text)
+        while self.size > MOST_OUTPUT or len(self.lines) > MOST_LINES:
+            self.size -= len(self.lines.popleft()[-1])
+
+    def since(self, seen: int, count: int) -> list[tuple[int, float, int, str, str]]:
+        """Return the lines after a number."""
+        lines = list(self.lines)[seen - count :] if count > seen else []
+        return [line for line in lines if line[0] > seen]
+
+    def clear(self) -> None:
+        """Drop all lines."""
+        self.lines.clear()
+        self.size = 0
 
 
 class Current:
@@ -28,7 +69,6 @@ class Forward(logging.Handler):
     """Gives the log records of jobs to their callers."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record for the caller."""
         job = getattr(LOCAL, "job", None)
         if job is not None:
             job.event(record.levelno, record.name.replace(PREFIX, "", 1), self.format(record))
@@ -41,7 +81,6 @@ class Lines:
         self.text = ""
 
     def write(self, text: str) -> int:
-        """Take text."""
         self.text += text
         return len(text)
 

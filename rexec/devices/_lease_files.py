@@ -1,0 +1,213 @@
+"""Leases of stock controllers without remote execution: lock files, which the processes of one machine see.
+
+A device has a folder, a lease a file in it that its process keeps locked: if the file can be locked, its process has
+ended. The first line says who it is; later sharers add a line each.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from rexec.devices.uses import DeviceUser
+from rexec.ground.file_names import file_name
+from rexec.ground.lease_table import is_stopped
+from rexec.ground.locks import try_lock
+
+FOLDER: Final = "REXEC_LEASES"
+"""Environment variable with the folder of all leases of a machine."""
+
+_GUARD: Final = ".guard"
+_MOST: Final = 1 << 18
+"""Most bytes to read of a lease: any user of the machine can write it."""
+_PATIENCE: Final = 5.0
+"""Seconds to wait for another process that takes a lease."""
+
+
+def lease_folder() -> Path:
+    """Return the folder of the leases of this machine, the same for all its users."""
+    given = os.environ.get(FOLDER)
+    if given:
+        return Path(given)
+    # Not TMPDIR or TEMP, which each user has for himself.
+    shared = os.environ.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/tmp"  # noqa: S108
+    return Path(shared) / "rexec-leases"
+
+
+class FileLease:
+    """A lease in a lock file.
+
+    Args:
+        folder: Folder of the leases of this machine.
+        device: Port and target of the device.
+        id_: Of the holder.
+        holder: What it says of itself.
+
+    Raises:
+        OSError: The folder cannot be made.
+
+    """
+
+    def __init__(self, folder: Path, device: str, id_: str, holder: dict[str, Any]) -> None:
+        self._holder = holder
+        self._folder = folder / file_name(device)
+        self._path = self._folder / f"{holder['pid']}-{id_[-12:]}.lease"
+        self._file: int | None = None
+        for each in (folder, self._folder):
+            if not each.is_dir():
+                each.mkdir(exist_ok=True)
+                each.chmod(0o1777)  # as /tmp: others add files, and remove their own
+        _open_ones.add(self)
+
+    def take(self, exclusive: bool, timeout: float | None) -> list[DeviceUser]:
+        with self._guarded():
+            others = _living(self._folder, self._path)
+            in_the_way = [_user(said) for _, said in others if exclusive or said.get("exclusive")]
+            if in_the_way:
+                return in_the_way
+            said = {**self._holder, "exclusive": exclusive, "began": time.time()}
+            self.close()
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            while not try_lock(self._file):  # another process looks whether it is locked
+                time.sleep(0.005)
+            with contextlib.suppress(OSError):  # Windows
+                os.chmod(self._path, 0o666)  # noqa: S103  # others add a line
+            _add(self._path, said)
+            for path, other in others:
+                _add(self._path, other)
+                with contextlib.suppress(OSError):
+                    _add(path, said)
+            return []
+
+    def shared(self) -> list[DeviceUser] | None:
+        if self._file is None:
+            return None
+        return [_user(said) for said in _read(self._path)[1:]]
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # Windows removes no open file
+                self._path.unlink()
+            os.close(file)
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def forget(self) -> None:
+        """Close the file in a forked child, whose copy of it would keep the lock."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Take leases of the device one process at a time."""
+        path = self._folder / _GUARD
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+            with contextlib.suppress(OSError):
+                os.chmod(path, 0o666)  # noqa: S103  # others lock it
+        file = _opened(path, os.O_RDWR)
+        try:
+            deadline = time.monotonic() + _PATIENCE
+            while not try_lock(file):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{path} is locked by a process that does not go on")
+                time.sleep(0.02)
+            yield
+        finally:
+            os.close(file)
+
+
+_open_ones: Final[weakref.WeakSet[FileLease]] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for each in list(_open_ones):
+        each.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def file_users(folder: Path, device: str) -> list[DeviceUser]:
+    """Return who has a lease of a device, the longest user first."""
+    return [_user(said) for _, said in _living(folder / file_name(device), None)]
+
+
+def _living(folder: Path, own: Path | None) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the leases in the folder of a device, the oldest first.
+
+    Args:
+        folder: The folder.
+        own: The lease to leave out; those of processes that have ended are then removed. None: only look.
+
+    """
+    found = []
+    for path in folder.glob("*.lease"):
+        if path == own:
+            continue
+        with contextlib.suppress(OSError):
+            if _is_locked(path):
+                said = _read(path)
+                found += [(path, said[0])] if said else []
+            elif own is not None:
+                path.unlink()
+    return sorted(found, key=lambda each: float(each[1]["began"]))
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Open a file of another user, who may have put a link or a pipe there instead.
+
+    Raises:
+        OSError: It is no regular file.
+
+    """
+    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "no regular file", str(path))
+
+
+def _is_locked(path: Path) -> bool:
+    file = _opened(path, os.O_RDONLY)
+    try:
+        return not try_lock(file)
+    finally:
+        os.close(file)
+
+
+def _add(path: Path, said: dict[str, Any]) -> None:
+    file = _opened(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(file, json.dumps(said).encode() + b"\n")
+    finally:
+        os.close(file)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a lease; those that are torn or no lease are left out."""
+    found = []
+    with open(_opened(path, os.O_RDONLY), "rb") as file:
+        lines = file.read(_MOST).splitlines()
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            said = json.loads(line)
+            if isinstance(said, dict) and isinstance(said.get("began"), float):
+                found.append(said)
+    return found
+
+
+def _user(said: dict[str, Any]) -> DeviceUser:
+    pid = said.get("pid")
+    stopped = isinstance(pid, int) and is_stopped(pid)
+    return DeviceUser.of_lease({**said, "seconds": time.time() - said["began"], "stopped": stopped})
