@@ -1,0 +1,234 @@
+"""Runs as files of other programs: CSV, Parquet, JSON, NetCDF, Zarr. Units go with the numbers, which stay as stored.
+
+CSV, Parquet and JSON have a row a run (`run_table`), and with names of datasets a row a point. NetCDF and Zarr have
+the arrays, joined along `run`.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas
+import xarray
+
+from devicedb.whole_file import write_whole
+from rexec.catalogue.facts import storable
+from rexec.catalogue.found_run import FoundRun
+from rexec.catalogue.joining import RUN, joined, opened
+from rexec.catalogue.tables import run_table
+from rexec.results.errors import ResultsError, reason
+
+MISSING: Final = "pip install 'artiq-rexec[export]'"
+
+
+def export(
+    runs: Sequence[FoundRun], target: Path, names: Sequence[str] = (), *, overwrite: bool = False
+) -> str:
+    """Write runs into a file (a folder for Zarr), whole or not at all; return what was written, in a few words.
+
+    Args:
+        runs: The runs.
+        target: The file; its suffix decides: .csv, .parquet, .json, .nc or .zarr.
+        names: Datasets that are wanted. CSV, Parquet and JSON without names: a row a run.
+        overwrite: Whether what is in its place may be replaced.
+
+    Raises:
+        ResultsError: A package is not installed, something is in its place, the runs cannot be joined, or it cannot
+            be written.
+
+    """
+    write = FORMATS.get(target.suffix)
+    if write is None:
+        raise ResultsError(f"cannot export to {target}: its name must end in {', '.join(FORMATS)}")
+    if not runs:
+        raise ResultsError("there are no runs to export")
+    if os.path.lexists(target) and not overwrite:
+        raise ResultsError(f"{target} exists already; name another file, or give --overwrite")
+    try:
+        return write(runs, target, names)
+    except ImportError as error:
+        package = error.name or "a package"
+        raise ResultsError(f"{target.suffix} needs {package}, which is not installed: {MISSING}") from error
+    except OSError as error:
+        raise ResultsError(f"cannot write {target}: {reason(error)}") from error
+
+
+def points_table(runs: Sequence[FoundRun], names: Sequence[str]) -> pandas.DataFrame:
+    """Return a row for each point of each run: `rid`, the place in each dimension, the axes, the datasets.
+
+    Raises:
+        ResultsError: A file cannot be read, or the datasets have no common dimensions.
+
+    """
+    parts = []
+    units: dict[str, set[str]] = {}
+    for run, dataset in zip(runs, opened(runs, names), strict=True):
+        shapes = {name: dataset[name].dims for name in names if name in dataset.variables}
+        longest = max(shapes.values(), key=len, default=())
+        if any(set(shape) - set(longest) for shape in shapes.values()):
+            said = ", ".join(
+                f"{name} has {' x '.join(map(str, shape)) or 'one value'}" for name, shape in shapes.items()
+            )
+            raise ResultsError(
+                f"the datasets of run {run.name} have no common points: {said}; export them one by one"
+            )
+        numbered = dataset.drop_vars("rid", errors="ignore").reset_coords()
+        for name, variable in numbered.variables.items():
+            units.setdefault(str(name), set()).add(str(variable.attrs.get("units", "")))
+        table = _points_of(numbered) if longest else _one_point(numbered)
+        table.insert(0, "rid", run.rid)
+        table.insert(1, "path", storable(str(run.path)))
+        parts.append(table)
+    frame = pandas.concat(parts, ignore_index=True)
+    _refuse_mixed(units)
+    frame.attrs["units"] = {name: next(iter(each)) for name, each in units.items() if next(iter(each))}
+    return frame
+
+
+def _points_of(dataset: xarray.Dataset) -> pandas.DataFrame:
+    places = {name: np.arange(size) for name, size in dataset.sizes.items() if name not in dataset.variables}
+    return dataset.assign_coords(places).to_dataframe().reset_index()
+
+
+def _one_point(dataset: xarray.Dataset) -> pandas.DataFrame:
+    return pandas.DataFrame({str(name): [value.values[()]] for name, value in dataset.variables.items()})
+
+
+def _refuse_mixed(units: dict[str, set[str]]) -> None:
+    for name, found in units.items():
+        if len(found) > 1:
+            listed = ", ".join(sorted(each or "no unit" for each in found))
+            raise ResultsError(
+                f"dataset {name!r} has several units in these runs: {listed}; export them one by one"
+            )
+
+
+def _table(runs: Sequence[FoundRun], names: Sequence[str]) -> pandas.DataFrame:
+    return points_table(runs, names) if names else run_table(runs)
+
+
+def _csv(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
+    """Write a table whose headings have the units: "time (s)"."""
+    table = _table(runs, names)
+    units = table.attrs["units"]
+    headed = table.rename(
+        columns={name: f"{name} ({units[name]})" for name in table.columns if name in units}
+    )
+    write_whole(target, headed.to_csv(index=False).encode("utf-8", "backslashreplace"))
+    return f"{len(table)} rows, {len(table.columns)} columns"
+
+
+def _json(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
+    table = _table(runs, names)
+    rows = json.loads(table.to_json(orient="records", date_format="iso", double_precision=15))
+    text = json.dumps({"units": table.attrs["units"], "rows": rows}, indent=1)
+    write_whole(target, text.encode())
+    return f"{len(table)} rows, {len(table.columns)} columns"
+
+
+def _parquet(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
+    """Write a table; the unit of a column is in the metadata of its field."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = _table(runs, names)
+    units = table.attrs["units"]
+    arrow = pyarrow.Table.from_pandas(_one_type_a_column(table), preserve_index=False)
+    fields = [
+        field.with_metadata({"units": units[field.name]}) if field.name in units else field
+        for field in arrow.schema
+    ]
+    schema = pyarrow.schema(fields, metadata=arrow.schema.metadata)
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(arrow.cast(schema), sink)
+    write_whole(target, sink.getvalue().to_pybytes())
+    return f"{len(table)} rows, {len(table.columns)} columns"
+
+
+def _one_type_a_column(table: pandas.DataFrame) -> pandas.DataFrame:
+    """Return a table in which a column of texts and numbers has texts only."""
+    mixed = {}
+    for name in table.columns:
+        there = table[name].dropna()
+        if there.dtype == object and len(set(map(type, there))) > 1:
+            mixed[name] = table[name].map(str, na_action="ignore")
+    return table.assign(**mixed)
+
+
+def _netcdf(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
+    import netCDF4  # noqa: F401 - the engine of xarray that is used
+
+    dataset = _storable(joined(runs, names))
+    with tempfile.TemporaryDirectory(dir=target.absolute().parent) as folder:
+        temporary = Path(folder, "export.nc")
+        with _refusing(target):
+            dataset.to_netcdf(temporary, engine="netcdf4")
+        os.replace(temporary, target)
+    return _described(dataset)
+
+
+def _zarr(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
+    dataset = _storable(joined(runs, names))
+    with tempfile.TemporaryDirectory(dir=target.absolute().parent) as folder:
+        temporary = Path(folder, "export.zarr")
+        with _refusing(target):
+            dataset.to_zarr(temporary, zarr_format=2)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    return _described(dataset)
+
+
+@contextlib.contextmanager
+def _refusing(target: Path) -> Iterator[None]:
+    """Let what a format cannot hold (a dataset without a name) be one line."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ResultsError(
+            f"cannot export to {target}: {' '.join(str(error).split())}; name the datasets that are wanted (-d NAME)"
+        ) from error
+
+
+def _storable(dataset: xarray.Dataset) -> xarray.Dataset:
+    """Return a dataset without what these formats lack: complex numbers, mixed arguments, "/" in a name."""
+    found: dict[Any, Any] = {}
+    for name, variable in dataset.variables.items():
+        if variable.dtype.kind == "c":
+            found[f"{name}_real"] = variable.real
+            found[f"{name}_imag"] = variable.imag
+        elif variable.dtype == object:
+            found[name] = variable.copy(
+                data=np.array(["" if each is None else str(each) for each in variable.values])
+            )
+        else:
+            found[name] = variable
+    changed = xarray.Dataset(found, attrs={key: str(value) for key, value in dataset.attrs.items()})
+    coordinates = [name for name in dataset.coords if name in changed.variables]
+    renamed = {name: str(name).replace("/", ".") for name in changed.variables if "/" in str(name)}
+    dimensions = {
+        name: str(name).replace("/", ".")
+        for name in changed.sizes
+        if "/" in str(name) and name not in renamed
+    }
+    return changed.set_coords(coordinates).rename(renamed | dimensions)
+
+
+def _described(dataset: xarray.Dataset) -> str:
+    return f"{len(dataset.data_vars)} datasets of {dataset.sizes[RUN]} runs"
+
+
+FORMATS: Final[dict[str, Callable[[Sequence[FoundRun], Path, Sequence[str]], str]]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".json": _json,
+    ".nc": _netcdf,
+    ".zarr": _zarr,
+}
+"""What writes a format, by the suffix of the file."""

@@ -1,0 +1,144 @@
+"""Runs in files of other programs, which read them with the units that agree with the numbers."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rexec.catalogue import find
+from rexec.cli.results import main
+from rexec.datasets import Dataset
+from rexec.results import ResultsError
+from tests.catalogue.laboratories import made
+from tests.catalogue.test_overlay import run_with
+
+pandas = pytest.importorskip("pandas", reason="needs the extra xarray")
+xarray = pytest.importorskip("xarray", reason="needs the extra xarray")
+
+
+@pytest.fixture
+def runs(results: Path) -> list[Path]:
+    """Return three runs with a scan in ms and a number in us, one of them with fewer points."""
+    return [
+        run_with(
+            results,
+            rid,
+            {
+                "t": (np.arange(points) * 1e-3, {"unit": "ms"}),
+                "y": (np.arange(points) + 10.0 * rid, {"unit": "V"}),
+                "wait": (5e-6, {"unit": "us"}),
+                "z": (np.array([1j, 2.0]), {}),
+            },
+            ("y", ["t"]),
+            arguments={"phase": rid * 0.1, "mode": "fast" if rid else 3},
+        )
+        for rid, points in ((0, 3), (1, 3), (2, 2))
+    ]
+
+
+def exported(name: str, *words: str) -> Path:
+    assert main(["export", "kind=run", "-o", name, *words]) == 0
+    return Path(name)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_csv_has_a_row_a_run_and_units_in_its_headings(runs: list[Path]) -> None:
+    rows = rows_of(exported("a.csv"))
+    assert [row["rid"] for row in rows] == ["2", "1", "0"]
+    assert [float(row["wait (s)"]) for row in rows] == [5e-6] * 3
+    assert [row["mode"] for row in rows] == ["fast", "fast", "3"]
+
+
+def test_csv_of_a_dataset_has_a_row_a_point(runs: list[Path]) -> None:
+    rows = rows_of(exported("a.csv", "-d", "y"))
+    assert [(row["rid"], float(row["t (s)"]), float(row["y (V)"])) for row in rows] == [
+        (str(rid), point * 1e-3, point + 10.0 * rid)
+        for rid, points in ((2, 2), (1, 3), (0, 3))
+        for point in range(points)
+    ]
+    assert len(rows_of(exported("b.csv", "-d", "wait"))) == 3
+
+
+def test_json_is_json(runs: list[Path]) -> None:
+    found = json.loads(exported("a.json", "-d", "y").read_text())
+    assert found["units"] == {"t": "s", "y": "V"}
+    assert found["rows"][0] == {"rid": 2, "path": str(Path("results", runs[2].name)), "t": 0.0, "y": 20.0}
+    assert json.loads(exported("b.json").read_text())["rows"][2]["mode"] == 3
+
+
+def test_parquet_has_units_in_its_fields(runs: list[Path]) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra export")
+    table = parquet.read_table(exported("a.parquet"))
+    assert table.schema.field("wait").metadata[b"units"] == b"s"
+    assert table.column("wait").to_pylist() == [5e-6] * 3
+    assert table.column("mode").to_pylist() == ["fast", "fast", "3"]
+    points = parquet.read_table(exported("b.parquet", "-d", "y"))
+    assert points.num_rows == 8
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_arrays_come_back_with_their_units(runs: list[Path], suffix: str) -> None:
+    pytest.importorskip("netCDF4" if suffix == "nc" else "zarr", reason="needs the extra export")
+    path = exported(f"a.{suffix}")
+    options: dict[str, Any] = (
+        {"engine": "netcdf4"} if suffix == "nc" else {"engine": "zarr", "zarr_format": 2}
+    )
+    with xarray.open_dataset(path, **options) as found:
+        assert found["run"].values.tolist() == [2, 1, 0]
+        assert found["y"].attrs["units"] == "V"
+        assert found["y"].sel(run=1).values.tolist() == [10.0, 11.0, 12.0]
+        assert np.isnan(found["y"].sel(run=2).values[2])
+        assert found["wait"].attrs["units"] == "s"
+        assert found["z_imag"].sel(run=0).values.tolist() == [1.0, 0.0]
+        assert found["mode"].values.tolist() == ["fast", "fast", "3"]
+        assert found["phase"].sel(run=1).item() == pytest.approx(0.1)
+
+
+def test_nothing_is_replaced_without_a_word(runs: list[Path]) -> None:
+    Path("a.csv").write_text("mine")
+    with pytest.raises(ResultsError, match=r"a\.csv exists already; name another file, or give --overwrite"):
+        exported("a.csv")
+    assert Path("a.csv").read_text() == "mine"
+    assert len(rows_of(exported("a.csv", "--overwrite"))) == 3
+
+
+def test_runs_are_named_by_number_too(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "0", "last", "-o", "a.csv"]) == 0
+    assert capsys.readouterr().out == "a.csv: 2 rows, 13 columns\n"
+    assert [row["rid"] for row in rows_of(Path("a.csv"))] == ["0", "2"]
+    assert main(["export", "rid=99", "-o", "b.csv"]) == 2
+
+
+def test_what_cannot_be_exported_says_why(results: Path) -> None:
+    made(results, 1, values={"a": Dataset(np.arange(3.0), {"unit": "V"}), "b": np.arange(2), "c": 1.0})
+    made(results, 2, values={"a": Dataset(np.arange(3.0), {"unit": "s"})})
+    for words, said in (
+        (["-o", "x.txt"], r"its name must end in \.csv, \.parquet, \.json, \.nc, \.zarr"),
+        (["-o", "x.csv", "-d", "a"], "dataset 'a' has several units in these runs: V, s"),
+        (["-o", "x.csv", "-d", "nothing"], "no run has a dataset of numbers 'nothing'"),
+        (["-o", "nowhere/x.csv"], "cannot write nowhere/x.csv: No such file"),
+    ):
+        with pytest.raises(ResultsError, match=said):
+            main(["export", "kind=run", *words])
+    with pytest.raises(ResultsError, match="have no common points: a has a_0, b has b_0"):
+        main(["export", "1", "-o", "x.csv", "-d", "a", "-d", "b"])
+    assert not list(Path().glob("x.*"))
+    with pytest.raises(ResultsError, match="there are no runs to export"):
+        find("rid=99").export("y.csv")
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_a_dataset_that_a_format_cannot_hold_is_refused_in_one_line(results: Path, suffix: str) -> None:
+    pytest.importorskip("netCDF4" if suffix == "nc" else "zarr", reason="needs the extra export")
+    made(results, 0, values={"": 1.0, "signal": np.arange(3.0)})
+    with pytest.raises(ResultsError, match=rf"cannot export to a\.{suffix}: .*; name the datasets .*-d NAME"):
+        main(["export", "kind=run", "-o", f"a.{suffix}"])
+    assert not Path(f"a.{suffix}").exists()
+    exported(f"a.{suffix}", "-d", "signal")

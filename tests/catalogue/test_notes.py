@@ -1,0 +1,95 @@
+"""Comments and tags are kept beside a file, and never in it."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rexec.catalogue import find
+from rexec.catalogue.notes import MOST_READ, RunNotes, comment, notes_of, notes_path, tag
+from rexec.results import ResultsError
+from tests.catalogue.laboratories import made, settled
+
+
+def test_the_last_comment_holds_and_tags_add_up(results: Path) -> None:
+    path = made(results, 1)
+    before = hashlib.sha256(path.read_bytes()).digest()
+    comment(path, "first")
+    comment(path, "good\ncontrast \udcff\x1b[31m")
+    tag(path, ["paper", "good"])
+    tag(path, ["paper"], remove=True)
+    tag(path, ["good"])
+    assert notes_of(path) == RunNotes("good\ncontrast \udcff\x1b[31m", ("good",))
+    assert hashlib.sha256(path.read_bytes()).digest() == before
+    comment(path, "")
+    assert notes_of(path).comment == ""
+
+
+def test_they_are_found_at_once_even_in_an_old_folder(results: Path) -> None:
+    path = made(results, 1)
+    settled(results)
+    assert not find("tag=paper")
+    tag(path, ["paper"])
+    assert len(find("tag=paper")) == 1
+    settled(results)
+    find()
+    comment(path, "Drift of the laser")
+    assert len(find('comment~"drift of"')) == len(find("laser")) == len(find("tag=p*")) == 1
+    assert find("comment!=x")[0].tags == ("paper",)
+    notes_path(path).unlink()
+    assert not find("tag=paper")
+
+
+@pytest.mark.parametrize("text", ["", "two words", "a,b", " a", "x" * 101])
+def test_a_tag_is_one_word(results: Path, text: str) -> None:
+    path = made(results, 1)
+    with pytest.raises(ResultsError, match="a tag is one word without commas"):
+        tag(path, ["good", text])
+    assert not notes_path(path).exists()
+
+
+def test_a_comment_has_a_length(results: Path) -> None:
+    with pytest.raises(ResultsError, match="at most 10000 characters, this one has 10001"):
+        comment(made(results, 1), "x" * 10_001)
+
+
+def test_a_torn_line_costs_no_other(results: Path) -> None:
+    path = made(results, 1)
+    comment(path, "kept")
+    with notes_path(path).open("ab") as file:
+        file.write(b'{"tag": "to')
+    tag(path, ["good"])
+    assert notes_of(path) == RunNotes("kept", ("good",))
+
+
+def test_whatever_is_in_the_notes_costs_little(results: Path) -> None:
+    path = made(results, 1)
+    notes_path(path).write_bytes(
+        b"[" * MOST_READ + b"\n\xff\n[]\n3\n" + b'{"tag": 3, "comment": null}\n{"tag": "a"}\n'
+    )
+    assert notes_of(path) == RunNotes("", ("a",))
+    assert len(find("tag=a")) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")
+def test_notes_that_are_no_file_are_refused(results: Path) -> None:
+    path = made(results, 1)
+    os.mkfifo(notes_path(path))
+    assert notes_of(path) == RunNotes()
+    with pytest.raises(ResultsError, match="is no regular file"):
+        comment(path, "x")
+
+
+def test_many_at_once_lose_nothing(results: Path) -> None:
+    path = made(results, 1)
+    code = (
+        "import sys, pathlib; from rexec.catalogue.notes import tag\n"
+        "for n in range(20): tag(pathlib.Path(sys.argv[1]), [f'{sys.argv[2]}-{n}'])"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    running = [subprocess.Popen([*command, str(number)]) for number in range(3)]
+    assert [process.wait(150) for process in running] == [0, 0, 0]
+    assert set(notes_of(path).tags) == {f"{who}-{number}" for who in range(3) for number in range(20)}
