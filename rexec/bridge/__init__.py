@@ -1,8 +1,8 @@
-"""Writes the datasets of a running master into HDF5 files: as they are now, or every change of them."""
+"""Writes the datasets of a running master into HDF5 files: their current values, or every change."""
 
 from rexec.bridge.bridge import Bridge
 from rexec.bridge.errors import BridgeError
-from rexec.bridge.plan import Plan
-from rexec.bridge.selection import Selection
+from rexec.bridge.plan import BridgePlan
+from rexec.bridge.selection import DatasetSelection
 
-__all__ = ["Bridge", "BridgeError", "Plan", "Selection"]
+__all__ = ["Bridge", "BridgeError", "BridgePlan", "DatasetSelection"]

@@ -1,5 +1,7 @@
-"""What keeps a bridge from its work, in a way that a user can act on."""
+"""Errors of a bridge."""
+
+from devicedb.errors import ExpectedError
 
 
-class BridgeError(Exception):
-    """Raised when a bridge cannot begin; its text is the whole message."""
+class BridgeError(ExpectedError):
+    """Raised when a bridge cannot start; its text is the whole message."""

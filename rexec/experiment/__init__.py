@@ -1,8 +1,10 @@
 """Experiments: the language they are written in, and the runner (`rexec.experiment.runner`).
 
-The public names are those that `from rexec.experiment import *` is meant for, with ARTIQ's meaning.
+The public names are those that `from rexec.experiment import *` is meant for, with ARTIQ's meaning: all of
+`artiq.experiment`, units included.
 """
 
+from rexec.experiment import language as _language
 from rexec.experiment.arguments import BooleanValue, EnumerationValue, NumberValue, PYONValue, StringValue
 from rexec.experiment.environment import EnvExperiment, Experiment, HasEnvironment
 from rexec.experiment.errors import (
@@ -18,6 +20,7 @@ from rexec.experiment.errors import (
     TerminationRequested,
 )
 from rexec.experiment.hints import dataset_storage, default_plot
+from rexec.experiment.language import *  # noqa: F403  # their __all__ is part of ours
 from rexec.experiment.scan import (
     CenterScan,
     ExplicitScan,
@@ -27,8 +30,12 @@ from rexec.experiment.scan import (
     Scannable,
     ScanObject,
 )
+from rexec.ground import units as _units
+from rexec.ground.units import *  # noqa: F403  # their __all__ is part of ours
 
 __all__ = [
+    *_units.__all__,
+    *_language.__all__,
     "ArgumentError",
     "BooleanValue",
     "CancelledArgsError",

@@ -4,18 +4,18 @@ A processor turns the value that a person gave into the value that the experimen
 none, and describes itself to a user interface.
 """
 
-from collections.abc import Iterable
-from numbers import Integral, Real
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from devicedb.suggest import did_you_mean
 from rexec.experiment.errors import DefaultMissing, NoDefault
-from rexec.experiment.units import UNITS
+from rexec.ground.quantities import display_of
+from rexec.ground.units import UNITS
 from rexec.wire import pyon
 
 
 class _Processor:
-    """What all kinds have in common: a default value or none.
+    """Base of all kinds: a default value or none.
 
     Args:
         default: The value that the experiment gets where none is given; `NoDefault` where there is none.
@@ -27,18 +27,18 @@ class _Processor:
             self.default_value = self.process(default)
 
     def default(self) -> Any:
-        """Return the default; raises DefaultMissing where there is none."""
+        """Return the default; DefaultMissing if there is none."""
         try:
             return self.default_value
         except AttributeError:
             raise DefaultMissing from None
 
     def process(self, x: Any) -> Any:
-        """Return the value that the experiment gets for the given `x`; ValueError where it is refused."""
+        """Return the value that the experiment gets for the given `x`; ValueError if it is refused."""
         return x
 
     def describe(self) -> dict[str, Any]:
-        """Return a dict of the kind (`ty`) and its fields, PYON can encode it."""
+        """Return the kind (`ty`) and its fields, which PYON can encode."""
         described: dict[str, Any] = {"ty": type(self).__name__}
         if hasattr(self, "default_value"):
             described["default"] = self._described_default()
@@ -51,8 +51,7 @@ class _Processor:
 class PYONValue(_Processor):
     """An argument of any value that PYON can express.
 
-    A str that is given is decoded, since that is what a user interface sends; any other value is taken as
-    it is.
+    A given str is decoded as PYON, because user interfaces send texts; any other value is taken as it is.
     """
 
     def __init__(self, default: Any = NoDefault) -> None:
@@ -60,7 +59,7 @@ class PYONValue(_Processor):
             self.default_value = default
 
     def process(self, x: Any) -> Any:
-        """Return `x`, decoded where it is a str; ValueError where that fails."""
+        """Return `x`, a str decoded as PYON; ValueError if that fails."""
         if not isinstance(x, str):
             return x
         try:
@@ -85,23 +84,23 @@ class BooleanValue(_Processor):
 
 
 class EnumerationValue(_Processor):
-    """An argument that is one of some strings.
+    """An argument that is one of some values.
 
     Args:
-        choices: The strings.
+        choices: The values, mostly strings.
         default: One of them.
         quickstyle: Whether a user interface shows a button for each choice.
 
     """
 
-    def __init__(self, choices: Iterable[str], default: Any = NoDefault, quickstyle: bool = False) -> None:
-        self.choices = list(choices)
+    def __init__(self, choices: Iterable[Any], default: Any = NoDefault, quickstyle: bool = False) -> None:
+        self.choices = choices if isinstance(choices, tuple) else list(choices)
         self.quickstyle = quickstyle
         super().__init__(default)
 
-    def process(self, x: Any) -> str:
-        """Return `x`, which must be one of the choices."""
-        if not isinstance(x, str) or x not in self.choices:
+    def process(self, x: Any) -> Any:
+        """Return `x`, which must be equal to one of the choices."""
+        if x not in self.choices:
             hint = did_you_mean(x, self.choices) if isinstance(x, str) else ""
             raise ValueError(f"{x!r} is none of {', '.join(map(repr, self.choices))}.{hint}")
         return x
@@ -119,7 +118,7 @@ class NumberValue(_Processor):
         unit: Symbol that a user interface shows.
         scale: Factor from what is shown to what the experiment gets; default: what the symbol says, 1 without one.
         step: Of the buttons up and down; default a tenth of `scale`.
-        min, max: Bounds; a value outside is refused.
+        min, max: Bounds of a user interface, in the experiment's unit. The runner warns of a given value outside.
         precision: Digits after the point that a user interface shows.
         type: "int", "float", or "auto": an int where `precision` is 0, `scale` 1 and `step` an integer.
 
@@ -164,21 +163,15 @@ class NumberValue(_Processor):
         return self.precision == 0 and self.scale == 1 and float(self.step).is_integer()
 
     def process(self, x: Any) -> int | float:
-        """Return `x` as an int or a float; ValueError for what is no number or out of bounds."""
-        if isinstance(x, bool) or not isinstance(x, Real):
-            raise ValueError(f"{x!r} is no number")
-        value: int | float
-        if self.type == "int" or (self.type == "auto" and self._counts()):
-            if not isinstance(x, Integral) and not float(x).is_integer():
-                raise ValueError(f"{x!r} is no whole number")
-            value = int(float(x)) if not isinstance(x, Integral) else int(x)
-        else:
-            value = float(x)
-        if self.min is not None and value < self.min:
-            raise ValueError(f"{x!r} is below the minimum {self.min}")
-        if self.max is not None and value > self.max:
-            raise ValueError(f"{x!r} is above the maximum {self.max}")
-        return value
+        """Return `x` as a float, or truncated to an int; ValueError if it is no number.
+
+        As in ARTIQ, whatever `int` and `float` take is a number: a bool, a numeric string, an array of no dimension.
+        """
+        is_int = self.type == "int" or (self.type == "auto" and self._counts())
+        try:
+            return int(x) if is_int else float(x)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{_short(x)} is no {'whole ' if is_int else ''}number") from None
 
     def describe(self) -> dict[str, Any]:
         """Return kind, default, unit, scale, step, bounds, precision and type."""
@@ -187,10 +180,35 @@ class NumberValue(_Processor):
 
 
 class StringValue(_Processor):
-    """An argument that is a string."""
+    """An argument that a user interface edits as a string; any other value is taken as it is, as in ARTIQ."""
 
-    def process(self, x: Any) -> str:
-        """Return `x`, which must be a str."""
-        if not isinstance(x, str):
-            raise ValueError(f"{x!r} is no string; write it in quotes")
-        return x
+
+def doubts(description: Mapping[str, Any], given: Any, value: Any) -> list[str]:
+    """Return warnings about the given value of an argument, as parts of sentences.
+
+    Args:
+        description: What the argument's processor says of itself.
+        given: What was given.
+        value: What the processor made of it.
+
+    """
+    if description.get("ty") != "NumberValue" or not isinstance(value, int | float):
+        return []
+    unit = f" {base}" if (base := display_of(description).base_unit) else ""
+    least, most = description.get("min"), description.get("max")
+    found = []
+    if least is not None and value < least:
+        found.append(f"{value!r}{unit} is below the minimum {least!r}{unit}")
+    if most is not None and value > most:
+        found.append(f"{value!r}{unit} is above the maximum {most!r}{unit}")
+    if isinstance(given, float) and isinstance(value, int) and given != value:
+        found.append(f"it is a whole number: {given!r} becomes {value!r}")
+    return found
+
+
+def _short(x: Any) -> str:
+    """Return the beginning of an object's text; Python writes no integer of more than 4,300 digits."""
+    try:
+        return f"{x!r:.80}"
+    except ValueError:
+        return f"an integer of {x.bit_length()} bits" if isinstance(x, int) else f"a {type(x).__name__}"

@@ -1,19 +1,20 @@
 """Stands in for `artiq.experiment` in simulated runs where ARTIQ is not installed; it is on no package index.
 
-Experiments that say `from artiq.experiment import *` then run as they are. Kernels run on this computer: a call of one
-goes to `self.core.run`, as in ARTIQ, and the simulated core runs the function itself. What only a compiler knows
-(types, underflows, what kernels may contain) is not looked at.
+Experiments that say `from artiq.experiment import *` then run as they are; for kernels see `rexec.experiment.language`.
+The modules of drivers (`artiq.coredevice`) have their constants, errors, and names for annotations.
 """
 
 import contextlib
-import functools
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from rexec.experiment import arguments, environment, errors, scan, units
+from devicedb.catalogue.names import artiq_names
+from rexec.experiment import arguments, environment, errors, language, scan
+from rexec.ground import units
+from rexec.sipyco import answered_imports
 
 _SCANS: Final = (
     "ScanObject",
@@ -27,137 +28,15 @@ _SCANS: Final = (
 _ARGUMENTS: Final = ("BooleanValue", "EnumerationValue", "NumberValue", "PYONValue", "StringValue")
 _ENVIRONMENT: Final = ("EnvExperiment", "Experiment", "HasEnvironment")
 _ERRORS: Final = ("CancelledArgsError", "DefaultMissing", "NoDefault", "TerminationRequested")
-_CORE_ERRORS: Final = (
-    "RTIOUnderflow", "RTIOOverflow", "RTIODestinationUnreachable", "DMAError", "SubkernelError", "ClockFailure",
-    "I2CError", "SPIError", "CacheError", "UnwrapNoneError", "CXPError",
-)  # fmt: skip
-
-
-class _NoTimeline:
-    """What the language of kernels leads to before there is a core device."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotImplementedError(
-            "delay(), now_mu() and their kin need the core device: ask for it in build() with setattr_device('core')"
-        )
-
-
-_manager: Any = _NoTimeline()
-
-
-def set_time_manager(time_manager: Any) -> None:
-    """Set what delay(), now_mu(), parallel and their kin lead to."""
-    global _manager
-    _manager = time_manager
-
-
-class _Block:
-    """A `with` block of the timeline."""
-
-    def __init__(self, enter: str) -> None:
-        self._enter = enter
-
-    def __enter__(self) -> None:
-        getattr(_manager, self._enter)()
-
-    def __exit__(self, *_: object) -> None:
-        _manager.exit()
-
-
-def delay_mu(duration: int) -> None:
-    """Move the timeline's cursor by machine units."""
-    _manager.take_time_mu(duration)
-
-
-def delay(duration: float) -> None:
-    """Move the timeline's cursor by seconds."""
-    _manager.take_time(duration)
-
-
-def at_mu(time: int) -> None:
-    """Move the timeline's cursor to a place."""
-    _manager.set_time_mu(time)
-
-
-def now_mu() -> Any:
-    """Return the timeline's cursor, in machine units."""
-    return _manager.get_time_mu()
-
-
-@contextlib.contextmanager
-def watchdog(timeout: float) -> Iterator[None]:
-    """Do nothing: in ARTIQ the master looks at it."""
-    yield
-
-
-def _decorator(wrap: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """A decorator that is used both bare and with arguments."""
-
-    def decorator(argument: Any = None, /, **options: Any) -> Any:
-        if callable(argument):
-            return wrap(argument, None)
-        return lambda function: wrap(function, argument)
-
-    return decorator
-
-
-def _on_core(function: Any, core: Any) -> Any:
-    name = core if isinstance(core, str) else "core"
-
-    @functools.wraps(function)
-    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self, name).run(run, (self, *args), kwargs)
-
-    return run
-
-
-class _Type:
-    """An annotation of kernels."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> "_Type":
-        return _Type(f"{self._name}({', '.join(map(repr, args))})")
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-_TYPES: Final = tuple(
-    "TNone TBool TInt32 TInt64 TFloat TStr TBytes TByteArray TList TArray TTuple TRange32 TRange64 TVar".split()
-)
-
-
-def _same(function: Any, _: Any) -> Any:
-    return function
-
-
-def _core_names() -> dict[str, Any]:
-    return {
-        "kernel": _decorator(_on_core),
-        "portable": _decorator(_same),
-        "rpc": _decorator(_same),
-        "host_only": _decorator(_same),
-        "subkernel": _decorator(_same),
-        "parallel": _Block("enter_parallel"),
-        "interleave": _Block("enter_parallel"),
-        "sequential": _Block("enter_sequential"),
-        "delay_mu": delay_mu,
-        "delay": delay,
-        "at_mu": at_mu,
-        "now_mu": now_mu,
-        "watchdog": watchdog,
-        "set_time_manager": set_time_manager,
-        "TerminationRequested": errors.TerminationRequested,
-    }
 
 
 def modules() -> dict[str, dict[str, Any]]:
     """Return the names that each stand-in module has, by module."""
-    core = _core_names()
-    language = {
-        "artiq.language.core": core,
+    parts = {
+        "artiq.language.core": {
+            **{name: getattr(language, name) for name in language.CORE},
+            "TerminationRequested": errors.TerminationRequested,
+        },
         "artiq.language.environment": {
             **{name: getattr(environment, name) for name in _ENVIRONMENT},
             **{name: getattr(arguments, name) for name in _ARGUMENTS},
@@ -165,34 +44,115 @@ def modules() -> dict[str, dict[str, Any]]:
         },
         "artiq.language.scan": {name: getattr(scan, name) for name in _SCANS},
         "artiq.language.units": dict(units.UNITS),
-        "artiq.language.types": {name: _Type(name) for name in _TYPES},
+        "artiq.language.types": {name: getattr(language, name) for name in language.TYPES},
     }
-    failures = {
-        name: type(name, (Exception,), {"__module__": "artiq.coredevice.exceptions"}) for name in _CORE_ERRORS
-    }
-    everything = {name: value for names in language.values() for name, value in names.items()}
+    everything = {name: value for names in parts.values() for name, value in names.items()}
     return {
         "artiq": {},
         "artiq.language": everything,
-        **language,
+        **parts,
         "artiq.coredevice": {},
-        "artiq.coredevice.exceptions": failures,
-        "artiq.experiment": {
-            **everything, "RTIOUnderflow": failures["RTIOUnderflow"], "RTIOOverflow": failures["RTIOOverflow"],
+        **{module: _driver_module(module, names) for module, names in artiq_names().items()},
+        "artiq.experiment": {**everything, **_KERNEL_ERRORS},
+    }
+
+
+def adc_mu_to_volt(data: int, gain: int = 0, corrected_fs: bool = True) -> float:
+    """Return a word of the Sampler's converter in volts, as `artiq.coredevice.sampler` does.
+
+    Args:
+        data: Signed, 16 bits.
+        gain: Setting of the amplifier, 0 to 3: 1 to 1000 times.
+        corrected_fs: Whether full scale is 10.24 V (Samplers after version 2.1), else 10 V.
+
+    """
+    return data * ((20.48 if corrected_fs else 20.0) / (65536 * 10.0**gain))
+
+
+_FUNCTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "artiq.coredevice.sampler": {"adc_mu_to_volt": adc_mu_to_volt}
+}
+"""Functions of drivers' modules that experiments call outside of kernels, too."""
+
+_KERNEL_ERRORS: Final = {"RTIOUnderflow": language.RTIOUnderflow, "RTIOOverflow": language.RTIOOverflow}
+
+
+class _DriverType(type):
+    """Type of the stand-ins for driver classes: a simulated device of that driver is an instance."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        driver = getattr(instance, "simulated_driver", None)
+        return driver == f"{cls.__module__}.{cls.__name__}" or super().__instancecheck__(instance)
+
+
+def _driver_module(module: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands in for a module of drivers: its constants, errors, and names of classes and functions."""
+    kind = {"__module__": module}
+    found = {
+        **names["constants"],
+        **{
+            name: _DriverType(name, (), {**kind, "__init__": _refusal(module, name)})
+            for name in names["classes"]
         },
-    }  # fmt: skip
+        **{name: type(name, (Exception,), dict(kind)) for name in names["errors"]},
+        **{name: _function(module, name) for name in names["functions"]},
+        **_FUNCTIONS.get(module, {}),
+    }
+    return found | {name: error for name, error in _KERNEL_ERRORS.items() if name in found}
+
+
+def _function(module: str, name: str) -> Callable[..., NoReturn]:
+    return _refuse(
+        f"{module}.{name}() is code of ARTIQ, which is not installed here. Install it, or define the function in the "
+        "experiment"
+    )
+
+
+def _refusal(module: str, name: str) -> Callable[..., NoReturn]:
+    return _refuse(
+        f"{module}.{name} is only a name here, for annotations, because ARTIQ is not installed. Get the device from "
+        "the device database, or install ARTIQ"
+    )
+
+
+def _refuse(text: str) -> Callable[..., NoReturn]:
+    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError(text)
+
+    return refuse
+
+
+def missing(error: ImportError) -> str:
+    """Return what to do about a failed import, as the end of a message; "" if that is not known."""
+    top = (error.name or "").partition(".")[0]
+    if top != "artiq":
+        is_missing = isinstance(error, ModuleNotFoundError) and top
+        return (
+            f". Install the package that has {top!r}, or put its folder on PYTHONPATH" if is_missing else ""
+        )
+    if (error.name or "").startswith("artiq.protocols"):
+        return ". Since ARTIQ 5 its modules are in `sipyco` (here in `rexec.wire`): change the import"
+    if getattr(sys.modules.get("artiq"), "__doc__", None) == _DOC:
+        return ". ARTIQ is not installed here, and this part of it has no stand-in: install ARTIQ"
+    return ". ARTIQ is not installed here: import from rexec.experiment, or run with --simulate"
+
+
+_DOC: Final = "Stands in for a module of ARTIQ in a simulated run."
 
 
 @contextlib.contextmanager
 def artiq_language() -> Iterator[bool]:
-    """Make `artiq.experiment` and its parts importable meanwhile, where ARTIQ is not there; yields whether so."""
+    """Make `artiq.experiment` importable while the block lasts, unless ARTIQ is installed; yield whether it did.
+
+    So are the modules of the reference library that ARTIQ brings along, answered by ours.
+    """
     if "artiq" in sys.modules or importlib.util.find_spec("artiq") is not None:
         yield False
         return
     names = modules()
     for name, contents in names.items():
-        module = ModuleType(name, "Stands in for a module of ARTIQ in a simulated run.")
-        module.__path__ = []  # importing what is not here says that there is none
+        module = ModuleType(name, _DOC)
+        module.__path__ = []  # a package, so that an import of a missing part is a ModuleNotFoundError
         vars(module).update(contents)
         module.__dict__["__all__"] = [each for each in contents if not each.startswith("_")]
         sys.modules[name] = module
@@ -200,7 +160,8 @@ def artiq_language() -> Iterator[bool]:
         if parent:
             setattr(sys.modules[parent], last, module)
     try:
-        yield True
+        with answered_imports():
+            yield True
     finally:
         for name in names:
             sys.modules.pop(name, None)

@@ -38,11 +38,11 @@ class HasEnvironment:
         """Ask for arguments and devices; the class of the experiment overrides it."""
 
     def register_child(self, child: Any) -> None:
-        """Add an object to the children; done by its constructor."""
+        """Add an object to the children; its constructor does so."""
         self.children.append(child)
 
     def call_child_method(self, method: str, *args: Any, **kwargs: Any) -> None:
-        """Call a method of every child that has it, in the order of their creation."""
+        """Call a method of every child that has it, in order of creation."""
         for child in self.children:
             if hasattr(child, method):
                 getattr(child, method)(*args, **kwargs)
@@ -68,7 +68,7 @@ class HasEnvironment:
     def setattr_argument(
         self, key: str, processor: Any = None, group: str | None = None, tooltip: str | None = None
     ) -> None:
-        """Set an argument as attribute of its own name; only in `build`."""
+        """Set an attribute to the argument of that name; only in `build`."""
         if processor is None:
             from rexec.experiment.arguments import PYONValue
 
@@ -107,13 +107,20 @@ class HasEnvironment:
         database: dict[str, Any] = self.__device_mgr.get_device_db()
         return database
 
-    def get_device(self, key: str) -> Any:
-        """Return a device, connected or constructed."""
-        return self.__device_mgr.get(key)
+    def get_device(self, key: str, *, exclusive: bool = False) -> Any:
+        """Return a device, connected or constructed.
 
-    def setattr_device(self, key: str) -> None:
-        """Set a device as attribute of its own name."""
-        setattr(self, key, self.get_device(key))
+        Args:
+            key: Its name.
+            exclusive: Use its controller alone: another run waits for it, or is refused.
+
+        """
+        # A master's device manager has no such parameter.
+        return self.__device_mgr.get(key, exclusive=True) if exclusive else self.__device_mgr.get(key)
+
+    def setattr_device(self, key: str, *, exclusive: bool = False) -> None:
+        """Set an attribute to the device of that name; `exclusive` as in `get_device`."""
+        setattr(self, key, self.get_device(key, exclusive=exclusive) if exclusive else self.get_device(key))
         self.__invariant(key)
 
     def set_dataset(
@@ -155,7 +162,7 @@ class HasEnvironment:
         default_plot(self, signal, axes)
 
     def mutate_dataset(self, key: str, index: Any, value: Any) -> None:
-        """Set a part of a dataset; a tuple of ints as index is a slice, of tuples one slice a dimension."""
+        """Set a part of a dataset; a tuple of ints as index is a slice, a tuple of tuples one slice a dimension."""
         self.__dataset_mgr.mutate(key, index, value)
 
     def append_to_dataset(self, key: str, value: Any) -> None:
@@ -179,7 +186,7 @@ class HasEnvironment:
             return default
 
     def get_dataset_metadata(self, key: str, default: Any = NoDefault) -> Any:
-        """Return the metadata of a dataset, a dict of those given of unit, scale and precision."""
+        """Return the metadata of a dataset: a dict with those of unit, scale and precision that were given."""
         try:
             return self.__dataset_mgr.get_metadata(key)
         except KeyError:
@@ -188,35 +195,35 @@ class HasEnvironment:
             return default
 
     def setattr_dataset(self, key: str, default: Any = NoDefault, archive: bool = True) -> None:
-        """Set the value of a dataset as attribute of its own name."""
+        """Set an attribute to the value of the dataset of that name."""
         setattr(self, key, self.get_dataset(key, default, archive))
 
     def set_default_scheduling(
         self, priority: int | None = None, pipeline_name: str | None = None, flush: bool | None = None
     ) -> None:
-        """Set how a master schedules the experiment where nobody says otherwise; only in `build`."""
+        """Set the defaults of a master's schedule for the experiment; only in `build`."""
         if not self.__in_build:
             raise TypeError("set_default_scheduling() belongs in build()")
         given = (("priority", priority), ("pipeline_name", pipeline_name), ("flush", flush))
         self.__default_scheduling.update({name: value for name, value in given if value is not None})
 
     def __invariant(self, key: str) -> None:
-        """Tell a compiler of kernels that the attribute does not change; kept for ARTIQ's."""
+        """Mark an attribute as constant for ARTIQ's compiler of kernels."""
         self.kernel_invariants = {*getattr(self, "kernel_invariants", ()), key}
 
 
 class Experiment:
-    """What a runner calls; a class is an experiment if it derives from this."""
+    """Base of every experiment: the methods that a runner calls."""
 
     def prepare(self) -> None:
-        """Compute what can be computed before the hardware is there; it may run while another run goes on."""
+        """Compute whatever needs no hardware; another run may have the hardware meanwhile."""
 
     def run(self) -> None:
         """Do the experiment."""
         raise NotImplementedError(f"{type(self).__name__} has no run()")
 
     def analyze(self) -> None:
-        """Evaluate the data; the hardware may already belong to another run."""
+        """Evaluate the data; another run may have the hardware already."""
 
 
 class EnvExperiment(Experiment, HasEnvironment):

@@ -1,10 +1,12 @@
-"""What can go wrong around an experiment, and the exceptions that are part of an experiment's language."""
+"""Errors of experiment files and arguments, and the exceptions of the experiment language."""
 
 import sys
 from typing import Any
 
+from devicedb.errors import ExpectedError
 
-class ExperimentError(Exception):
+
+class ExperimentError(ExpectedError):
     """Base of what a wrong experiment file or wrong arguments can cause; the text is the whole message."""
 
 
@@ -47,8 +49,7 @@ class NoDefault:
 def termination_exception() -> type[Exception]:
     """Return the class to raise for a requested termination.
 
-    It is caught by `except TerminationRequested` of this package, and where the experiment has loaded ARTIQ
-    by that of `artiq.experiment` too.
+    `except TerminationRequested` of this package catches it, and that of `artiq.experiment` if ARTIQ is loaded.
     """
     core: Any = sys.modules.get("artiq.language.core")
     theirs = getattr(core, "TerminationRequested", None)

@@ -1,22 +1,22 @@
 """The state of the repository that an experiment's file is in, asked of `git` in bounded time."""
 
-import contextlib
 import logging
 import os
-import signal
 import subprocess
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
 
+from devicedb.process_tree import ProcessTree
 from schemas.run import GitState
 
 logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 5.0
-"""Seconds after which a run begins without an answer."""
+"""Seconds until a run begins without an answer of git."""
 MOST_DIFF: Final = 2**20
 """Bytes of a diff that are kept."""
 _MOST_NAMES: Final = 2**16
@@ -50,20 +50,20 @@ def git_state(file: Path) -> GitState | None:
         return None
     try:
         tracked = asked("ls-files", "--error-unmatch", "--", file.name) is not None
-        state = state.model_copy(update={"tracked": tracked})
+        state = replace(state, tracked=tracked)
         against = state.commit or _EMPTY_TREE
         diff = asked("diff", "--no-ext-diff", "--no-textconv", "--no-color", against, limit=MOST_DIFF) or ""
         cut = len(diff.encode()) >= MOST_DIFF
-        state = state.model_copy(update={"dirty": bool(diff), "diff": diff, "diff_cut": cut})
+        state = replace(state, dirty=bool(diff), diff=diff, diff_cut=cut)
         names = asked("ls-files", "--others", "--exclude-standard", "--", "*.py", limit=_MOST_NAMES) or ""
-        return state.model_copy(update={"untracked": names.splitlines()})
+        return replace(state, untracked=names.splitlines())
     except _Failed as error:
         logger.warning("the changes in the repository of %s are recorded in part: %s", file.name, error)
         return state
 
 
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-"""What git compares with before the first commit."""
+"""Tree that git compares with before the first commit."""
 
 
 class _Asked:
@@ -74,7 +74,7 @@ class _Asked:
         self._deadline = deadline
 
     def __call__(self, *command: str, limit: int = 65536) -> str | None:
-        """Return what git prints, at most so many bytes; None where its answer is no, or there is no git."""
+        """Return the output of git, cut to a number of bytes; None if git fails or is not installed."""
         with tempfile.TemporaryFile() as complaints:
             return self._ask(command, limit, complaints)
 
@@ -86,14 +86,13 @@ class _Asked:
             "GIT_TERMINAL_PROMPT": "0",
         }
         try:
-            process = subprocess.Popen(  # noqa: S603  # the user's own git
-                ["git", *_SAFE, *command],  # noqa: S607  # the one on the user's path
+            process = ProcessTree(
+                ["git", *_SAFE, *command],
                 cwd=self._folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                start_new_session=True,
             )
         except FileNotFoundError:
             return None
@@ -103,7 +102,7 @@ class _Asked:
 
         def give_up() -> None:
             late.set()
-            _kill(process)
+            process.kill_all()  # its children may hold its output open
 
         timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), give_up)
         timer.start()
@@ -114,7 +113,7 @@ class _Asked:
                 cut = len(found) == limit
                 process.stdout.close()
                 if cut:
-                    _kill(process)
+                    process.kill_all()
                 status = process.wait()
             finally:
                 timer.cancel()
@@ -127,12 +126,3 @@ class _Asked:
         if "fatal: " in complaint and "not a git repository" not in complaint and status > 1:
             raise _Failed(" ".join(complaint.split()))
         return None
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End git and what it has started, which may hold its output open."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined, unused-ignore]
-    else:  # pragma: no cover - Windows
-        process.kill()

@@ -1,4 +1,4 @@
-"""What an experiment says of its result file beside its data: how datasets are stored, and what to plot.
+"""Hints of an experiment for its result file: how datasets are stored, and what to plot.
 
 Functions, not methods alone: they take experiments of `artiq.experiment` as well, and take no notice where it is ARTIQ
 that runs them (docs/decisions/0030-hints-are-functions.md).
@@ -42,5 +42,5 @@ def default_plot(experiment: Any, signal: str, axes: Sequence[str] = ()) -> None
 
 
 def _manager(experiment: Any) -> Any:
-    # The same private name in ARTIQ's class and in ours: it is the class's of that name, in both.
+    # ARTIQ's class and ours have this private attribute.
     return getattr(experiment, "_HasEnvironment__dataset_mgr", None)

@@ -1,16 +1,16 @@
-"""What is written down of a run before its data: who ran what, with which arguments and devices."""
+"""The identity of a run, written before its data: who ran what, with which arguments and devices."""
 
 import hashlib
+import os
 import platform
-import socket
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from devicedb import DeviceDatabase
 from rexec._version import __version__
+from rexec.access.identity import own_identity
 from rexec.experiment.argument_manager import ArgumentManager
 from rexec.experiment.git import git_state
 from rexec.wire import pyon
@@ -23,23 +23,19 @@ _LIBRARIES: Final = ("numpy", "h5py", "lmdb", "artiq")
 def expid(
     file: Path, class_name: str, arguments: ArgumentManager, given: Mapping[str, Any], log_level: int
 ) -> dict[str, Any]:
-    """Return ARTIQ's description of a run; arguments hold the defaults that were used, which ARTIQ leaves out."""
-    used = {key: _as_given(each.value) for key, each in arguments.used.items()}
+    """Return ARTIQ's description of a run, its arguments in the form in which a dashboard sends them.
+
+    They include the defaults that were used, so that a dashboard can take all arguments from the result file.
+    """
+    used = {key: each.given for key, each in arguments.used.items()}
     return {
         "file": str(file),
         "class_name": class_name,
         "arguments": {**given, **used},
         "log_level": log_level,
         "repo_rev": "N/A",
-        "devarg_override": "",
+        "devarg_override": {},
     }
-
-
-def _as_given(value: Any) -> Any:
-    """Return the value of an argument in the form that gives it: a scan, ours or ARTIQ's, as its description."""
-    describe = getattr(value, "describe", None)
-    described = describe() if callable(describe) else None
-    return described if isinstance(described, dict) and "ty" in described else value
 
 
 def identity(
@@ -59,6 +55,7 @@ def identity(
 
     """
     snapshot = encodable(database.raw)
+    who = own_identity()
     return RunIdentity(
         rid=rid,
         class_name=experiment["class_name"],
@@ -74,33 +71,38 @@ def identity(
         versions=versions(),
         sources=local_sources(file),
         git=git_state(file),
-        host=socket.gethostname(),
+        host=who.host,
+        person=who.name or None,
+        person_known_by=who.known_by,
+        machine=who.host,
+        program=who.program,
         command=list(command),
     )
 
 
 def local_sources(file: Path) -> dict[str, str]:
     """Return the source of an experiment's file, and of the modules of its folder that are imported, by SHA-256."""
-    folder = file.absolute().parent
+    folder = os.path.normcase(os.path.join(file.absolute().parent, ""))
     files = {file.absolute()}
     for module in list(sys.modules.values()):
         found = getattr(module, "__file__", None)
-        if isinstance(found, str) and found.endswith(".py"):
+        # Text first: a program has thousands of modules, and a path costs 50 times as much.
+        if isinstance(found, str) and found.endswith(".py") and os.path.normcase(found).startswith(folder):
             path = Path(found)
-            if path.is_relative_to(folder) and not _FOREIGN.intersection(path.parts):
+            if not _FOREIGN.intersection(path.parts):
                 files.add(path)
     texts = {}
     for path in sorted(files):
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:  # taken away since it was imported
+        except OSError:  # removed since it was imported
             continue
         texts[sha256(text)] = text
     return texts
 
 
 def sha256(text: str) -> str:
-    """Return the SHA-256 of a text, by which it is kept."""
+    """Return the SHA-256 of a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -112,18 +114,17 @@ def artiq_version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, this toolkit and the libraries that matter to results."""
+    """Return the versions of Python, this toolkit and the loaded libraries that matter to results."""
     found = {"python": platform.python_version(), "artiq-rexec": __version__}
     for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if isinstance(version, str):
+            found[name] = version
     return found
 
 
 def encodable(value: Any) -> Any:
-    """Return `value` with every part that PYON cannot encode in the form of its `repr`."""
+    """Return `value` with the `repr` of every part that PYON cannot encode."""
     try:
         pyon.encode(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a run: the first ends it in good order, the second at once."""
+"""Turns Ctrl-C, SIGTERM and SIGHUP into the end of a run: the first in order, the second at once."""
 
 import logging
 import signal
@@ -8,21 +8,23 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
+from rexec.experiment.forks import default_signals_in_children
 from rexec.experiment.stand_ins import Termination
+from rexec.ground.signals import ending_signals, handlers_set
 
 logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
-"""Seconds that an experiment which looks at `check_pause` or `pause` has to end by itself."""
+"""Seconds for an experiment that calls `check_pause` or `pause` to end by itself."""
 
 
-def _interrupt_main(number: int) -> None:
-    """Send a signal to the main thread itself, so that what it waits in is interrupted."""
+def _interrupt_main() -> None:
+    """Send SIGINT to the main thread itself, so that what it waits in is interrupted."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
-        signal.pthread_kill(main, number)
+        signal.pthread_kill(main, signal.SIGINT)
     else:
-        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGINT)
 
 
 class Interrupts:
@@ -30,8 +32,8 @@ class Interrupts:
 
     The first signal asks the experiment to end. One that has looked at `pause`, `check_pause` or
     `check_termination` before gets `PATIENCE` seconds to look again; any other gets a KeyboardInterrupt where
-    it is. The next signal is a KeyboardInterrupt in any case. While results are written (`shielded`) the
-    first signal is only noted.
+    it is. The next signal is a KeyboardInterrupt in any case, except SIGHUP: a lost terminal often sends it twice.
+    While results are written (`shielded`) the first signal is only noted.
 
     Args:
         termination: Told of the first signal.
@@ -47,23 +49,22 @@ class Interrupts:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM meanwhile; does nothing outside the main thread."""
+        """Handle the signals that end a program meanwhile; does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before: dict[signal.Signals, Any] = {}
-        for each in (signal.SIGINT, signal.SIGTERM):
-            before[each] = signal.signal(each, self._handle)
-        try:
-            yield
-        finally:
-            self._cancel_alarm()
-            for each, handler in before.items():
-                signal.signal(each, handler)
+        children: dict[int, Any] = dict.fromkeys(ending_signals(), signal.SIG_DFL)
+        children[signal.SIGINT] = signal.default_int_handler
+        with handlers_set(dict.fromkeys(children, self._handle)):
+            try:
+                with default_signals_in_children(children):
+                    yield
+            finally:
+                self._cancel_alarm()
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """Let nothing but a second signal interrupt the block."""
+        """Let only a second signal interrupt the block."""
         self._cancel_alarm()
         before, self._shielded, self._noted = self._shielded, True, 0
         try:
@@ -72,6 +73,8 @@ class Interrupts:
             self._shielded = before
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received and number == getattr(signal, "SIGHUP", None):
+            return
         first, self.received = not self.received, True
         self._termination.request()
         if self._shielded:
@@ -81,7 +84,7 @@ class Interrupts:
                 return
         elif first and self._termination.watched:
             logger.warning("asked to end: waiting up to %g s for the next pause(); again to force", PATIENCE)
-            self._alarm = threading.Timer(PATIENCE, _interrupt_main, (number,))
+            self._alarm = threading.Timer(PATIENCE, _interrupt_main)
             self._alarm.daemon = True
             self._alarm.start()
             return

@@ -14,16 +14,18 @@ import devicedb
 import rexec
 import schemas
 from devicedb.suggest import did_you_mean
+from devicedb.whole_file import read_whole
 from rexec.experiment.environment import EnvExperiment, Experiment
 from rexec.experiment.errors import ExperimentClassError, ExperimentFileError
+from rexec.ground.spawned import found_by_children, module_name
 
 _OURS: Final = (schemas, devicedb, rexec)
 
 
 def check_names(folder: Path) -> None:
-    """Raise ExperimentFileError if a module of `folder` bears the name of one of this program's packages.
+    """Raise ExperimentFileError if a module of `folder` hides one of this program's packages.
 
-    A folder that has all of them is a clone of this project, which takes nobody's place: what was imported stays.
+    A folder that has all of them is a clone of this project and hides nothing: the imported packages stay.
     """
     if all((folder / package.__name__ / "__init__.py").is_file() for package in _OURS):
         return
@@ -33,19 +35,19 @@ def check_names(folder: Path) -> None:
         for candidate in (folder / f"{name}.py", folder / name / "__init__.py"):
             if candidate.is_file() and candidate.resolve().parent != own:
                 raise ExperimentFileError(
-                    f"{candidate} bears the name of a package of this program, so that `import {name}` "
-                    "would not find it. Give it another name"
+                    f"{candidate} hides a package of this program: `import {name}` would find it instead. Rename it"
                 )
 
 
 @contextmanager
 def importable(folders: Sequence[Path]) -> Iterator[None]:
-    """Put the experiment's folder first on `sys.path` while it runs, and further ones last."""
+    """Put the experiment's folder first on `sys.path` while it runs, and further ones last; in its children, too."""
     before = list(sys.path)
     sys.path[:] = [str(folders[0]), *before, *map(str, folders[1:])]
     importlib.invalidate_caches()
     try:
-        yield
+        with found_by_children():
+            yield
     finally:
         sys.path[:] = before
 
@@ -53,8 +55,8 @@ def importable(folders: Sequence[Path]) -> Iterator[None]:
 def import_file(path: Path) -> ModuleType:
     """Import the file of an experiment.
 
-    Its folder must be importable already; see `importable`. What the file itself raises is not caught, so
-    that its frames can be shown; see `rexec.experiment.tracebacks`.
+    Its folder must be importable already; see `importable`. Exceptions of the file are
+    not caught, so that its frames can be shown; see `rexec.experiment.tracebacks`.
 
     Raises:
         ExperimentFileError: The file cannot be read, or is no Python.
@@ -62,7 +64,7 @@ def import_file(path: Path) -> ModuleType:
     """
     path = path.absolute()
     try:
-        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        code = compile(read_whole(path), str(path), "exec", dont_inherit=True)
     except FileNotFoundError:
         raise ExperimentFileError(f"{path}: there is no such experiment file") from None
     except OSError as error:
@@ -71,7 +73,7 @@ def import_file(path: Path) -> ModuleType:
         raise ExperimentFileError(f"{path}:{error.lineno or 1}: syntax error: {error.msg}") from None
     except ValueError as error:
         raise ExperimentFileError(f"{path}: is no Python source: {error}") from None
-    name = f"artiq_run_{path.stem}"  # as in ARTIQ, so that it never shadows a module that the file imports
+    name = module_name(path)
     module = ModuleType(name)
     module.__file__ = str(path)
     # Registered, unlike in ARTIQ: dataclasses and pickle look the module up.
@@ -98,25 +100,28 @@ def experiment_classes(module: ModuleType) -> dict[str, type[Any]]:
     }
 
 
-def choose_class(module: ModuleType, path: Path, class_name: str | None) -> type[Any]:
-    """Return the class to run: the one that is named, else the only one of the file.
+def choose_class(module: ModuleType, path: Path, class_name: str | None) -> tuple[str, type[Any]]:
+    """Return the class to run and its name in the file: the one that is named, else the only one of the file.
 
-    Classes that the file only imports count where it defines none itself.
+    A name with dots (`Outer.Inner`) is that of a nested class. The name is not the class's own `__name__`, which a
+    factory may have made. Classes that the file only imports count where it defines none itself.
 
     Raises:
-        ExperimentClassError: With the classes that there are.
+        ExperimentClassError: There is no such class, none, or several; the text lists the classes.
 
     """
     classes = experiment_classes(module)
     listing = ", ".join(classes)
     if class_name is not None:
-        named = getattr(module, class_name, None)
+        named: Any = module
+        for part in class_name.split("."):
+            named = getattr(named, part, None)
         if inspect.isclass(named) and issubclass(named, _bases()[0]):
-            return named
+            return class_name, named
         has = f"it has {listing}.{did_you_mean(class_name, classes)}" if classes else "it has none"
         raise ExperimentClassError(f"{path} has no experiment class {class_name!r}: {has}")
     own = {name: each for name, each in classes.items() if each.__module__ == module.__name__}
-    candidates = list((own or classes).values())
+    candidates = list((own or classes).items())
     if not candidates:
         raise ExperimentClassError(
             f"{path} has no experiment: a public class that derives from EnvExperiment"
@@ -135,7 +140,7 @@ def title(experiment: type[Any]) -> str:
 
 
 def _bases() -> tuple[tuple[type[Any], ...], set[type[Any]]]:
-    """Return the base classes of experiments, and those that are none themselves; ARTIQ's if it is loaded."""
+    """Return the base classes of experiments, and the classes that are no experiments; ARTIQ's, too, if loaded."""
     bases: list[type[Any]] = [Experiment]
     abstract: set[type[Any]] = {Experiment, EnvExperiment}
     theirs = sys.modules.get("artiq.language.environment")

@@ -1,4 +1,4 @@
-"""Scans: arguments that are many values in turn; names, meaning and descriptions as in `artiq.experiment`."""
+"""Scans, arguments that are a sequence of values; names, meaning and descriptions as in `artiq.experiment`."""
 
 import itertools
 import random
@@ -11,11 +11,11 @@ import numpy as np
 
 from rexec.experiment.arguments import _Processor
 from rexec.experiment.errors import NoDefault
-from rexec.experiment.units import UNITS
+from rexec.ground.units import UNITS
 
 
 class ScanObject(ABC):
-    """Base of the scans: an iterable of known length, which can be iterated again."""
+    """Base of the scans: an iterable of known length that can be iterated repeatedly."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Any]: ...
@@ -29,7 +29,7 @@ class ScanObject(ABC):
 
 
 class NoScan(ScanObject):
-    """One value, some times.
+    """One value, repeated.
 
     Args:
         value: The value.
@@ -83,8 +83,9 @@ class RangeScan(_Sequence):
         self.npoints = npoints
         self.randomize = randomize
         self.seed = seed
-        step = (stop - start) / (npoints - 1) if npoints > 1 else 0.0
-        self.sequence = [] if npoints == 0 else [index * step + start for index in range(npoints)]
+        step = (stop - start) / (npoints - 1) if npoints > 1 else 0
+        # A scan of one point is the start as it was given, of whatever type; npoints 0 has none.
+        self.sequence = [start] if npoints == 1 else [index * step + start for index in range(npoints)]
         if randomize:
             random.Random(seed).shuffle(self.sequence)
 
@@ -115,7 +116,7 @@ class CenterScan(_Sequence):
         self.randomize = randomize
         self.seed = seed
         # 1e-9: a span of ten steps has ten, whatever the rounding of the division.
-        self.sequence = [center]
+        self.sequence = [center + 0 * step]
         for index in range(1, 1 + int(span / 2 / step + 1e-9) if step else 1):
             self.sequence += [center - index * step, center + index * step]
         if randomize:
@@ -207,7 +208,7 @@ class Scannable(_Processor):
             self.default_value = self.default_values[0]
 
     def process(self, x: Any) -> ScanObject:
-        """Return the scan that a description stands for; a scan itself is returned as it is."""
+        """Return the scan of a description; a scan is returned as it is."""
         if isinstance(x, ScanObject):
             return x
         kind = _KINDS.get(x.get("ty", "")) if isinstance(x, dict) else None

@@ -11,12 +11,12 @@ logger = logging.getLogger(__name__)
 
 
 class Termination:
-    """Whether somebody has asked the run to end; set from a signal handler or another thread."""
+    """A request to end the run; set from a signal handler or another thread."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
         self.watched = False
-        """Whether the experiment has ever looked: then it is given time to end by itself."""
+        """Whether the experiment has asked for it; if so, it gets time to end by itself."""
 
     def request(self) -> None:
         """Ask the run to end."""
@@ -29,7 +29,7 @@ class Termination:
 
 
 class Scheduler:
-    """Stands for a master's scheduler: this run is the only one, of the highest priority.
+    """Stands in for a master's scheduler: this run is the only one, of the highest priority.
 
     Args:
         rid: Number of the run.
@@ -55,13 +55,13 @@ class Scheduler:
         self.status = "preparing"
 
     def pause(self) -> None:
-        """Give way to other runs: there are none; raises TerminationRequested if the run is to end."""
+        """Raise TerminationRequested if the run is to end; there are no other runs to give way to."""
         self._termination.watched = True
         if self._termination.requested:
             raise termination_exception()("the run was asked to end")
 
     def check_pause(self, rid: int | None = None) -> bool:
-        """Whether `pause()` would do anything: only if the run is to end."""
+        """Return whether the run is to end: then `pause()` raises."""
         return self.check_termination(rid)
 
     def check_termination(self, rid: int | None = None) -> bool:
@@ -90,11 +90,11 @@ class Scheduler:
         }
 
     def submit(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: there is no queue here."""
+        """Raise NeedsMasterError: there is no queue here."""
         self._needs_master("submit")
 
     def delete(self, rid: int) -> NoReturn:
-        """Refuse: `request_termination` of this run is what can be done here."""
+        """Raise NeedsMasterError: only `request_termination` of this run works here."""
         self._needs_master("delete")
 
     def _own(self, rid: int | None, method: str) -> None:
@@ -109,9 +109,9 @@ class Scheduler:
 
 
 class CCB:
-    """Stands for a master's client control broadcast: there are no dashboards, requests are logged."""
+    """Stands in for a master's client control broadcast: logs the requests, because there are no dashboards."""
 
     def issue(self, service: str, *args: Any, **kwargs: Any) -> None:
-        """Log what dashboards would have been asked to do."""
+        """Log a request to dashboards."""
         shown = [repr(each) for each in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
         logger.info("ccb: no dashboard for %s(%s)", service, ", ".join(shown))

@@ -2,15 +2,15 @@
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rexec.bridge import Bridge, Plan
+from rexec.bridge import Bridge, BridgePlan
+from rexec.ground.loop_thread import LoopThread
 from rexec.wire.tls import SimpleSSLConfig
-from tests.supervise.controllers import within
+from tests.waiting import within
 
 LOCAL = "127.0.0.1"
 
@@ -48,38 +48,23 @@ def bridging(
     **plan: Any,
 ) -> Iterator[Running]:
     """Bridge a master's datasets into a folder while the context lasts; afterwards its files are finished."""
-    made: list[Running] = []
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    end = asyncio.Event()
-    failures: list[BaseException] = []
+    lines: list[str] = []
+    facts = BridgePlan(folder, mode, f"{LOCAL}:{port}", **{"refresh": 0.2, **plan})  # type: ignore[arg-type]
 
-    async def main() -> None:
-        lines: list[str] = []
-        facts = Plan(folder, mode, f"{LOCAL}:{port}", **{"refresh": 0.2, **plan})  # type: ignore[arg-type]
+    @contextlib.asynccontextmanager
+    async def following() -> AsyncIterator[Running]:
         bridge = Bridge(facts, LOCAL, port, ssl_config, tell=lines.append)
-        made.append(Running(bridge, folder, lines))
-        ready.set()
-        await bridge.run(end, wait=wait)
-
-    def run() -> None:
+        end = asyncio.Event()
+        task = asyncio.create_task(bridge.run(end, wait=wait))
         try:
-            loop.run_until_complete(main())
-        except Exception as error:
-            failures.append(error)
+            yield Running(bridge, folder, lines)
         finally:
-            loop.close()
+            end.set()
+            await task
 
-    thread = threading.Thread(target=run, name="bridge under test", daemon=True)
-    thread.start()
-    assert ready.wait(10.0)
-    try:
+    thread = LoopThread(following, name="bridge under test", timeout=150.0)
+    with thread as running:
         if not wait:
-            made[0].told(" datasets")
-        yield made[0]
-    finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(end.set)
-        thread.join(40.0)
-        assert not thread.is_alive()
-    assert not failures, failures
+            running.told(" datasets")
+        yield running
+    assert thread.wait(0.0), "the bridge has not ended"

@@ -14,13 +14,13 @@ import h5py
 import numpy as np
 import pytest
 
-import rexec.bridge.part
+import rexec.bridge.output_file
 import rexec.results
-from rexec.bridge import BridgeError, Selection
+from rexec.bridge import BridgeError, DatasetSelection
 from rexec.results import ResultsError, verify
-from rexec.results.journal import Journal
+from rexec.results.journal._record_file import RecordFile
+from rexec.results.reading.replay import changes, comparisons, recorded_keys
 from rexec.results.refresher import Refresher
-from rexec.results.replay import changes, comparisons, recorded_keys
 from rexec.wire import certs, pyon
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
@@ -28,9 +28,9 @@ from tests.bridge.bridges import LOCAL, bridging
 from tests.master.masters import serving
 from tests.serving import free_port
 from tests.serving import serving as rpc_serving
-from tests.supervise.controllers import within
+from tests.waiting import within
 
-NDSCAN = Selection(split=("ndscan.rid_*.",))
+NDSCAN = DatasetSelection(split=("ndscan.rid_*.",))
 
 
 def append(client: Any, key: str, value: Any) -> None:
@@ -212,6 +212,18 @@ def test_each_prefix_has_a_file_that_stays_as_it_was_when_its_datasets_go(tmp_pa
     ]
 
 
+@pytest.mark.parametrize("name", ["λμ" * 30, "Λ" * 60, "x" * 300, "Scan", "con"])
+def test_the_file_of_a_prefix_of_any_name_is_written(tmp_path: Path, name: str) -> None:
+    selection = DatasetSelection(split=("*.",))
+    with serving(tmp_path) as served, served.client("dataset_db") as client:
+        with bridging(tmp_path / "mirror", served.port("notify"), selection=selection) as bridge:
+            client.set(f"{name}.points", [1, 2])
+            bridge.caught_up(1)
+    (path,) = bridge.files()
+    with rexec.results.open(path) as run:
+        assert dict(run) == {f"{name}.points": [1, 2]}
+
+
 def test_an_idle_part_is_finished_and_goes_on_later(tmp_path: Path) -> None:
     with serving(tmp_path) as served, served.client("dataset_db") as client:
         with bridging(tmp_path / "mirror", served.port("notify"), selection=NDSCAN, idle=0.3) as bridge:
@@ -224,7 +236,7 @@ def test_an_idle_part_is_finished_and_goes_on_later(tmp_path: Path) -> None:
 
 
 def test_what_is_excluded_is_nowhere(tmp_path: Path) -> None:
-    selection = Selection(include=("lab.*",), exclude=("*.image",))
+    selection = DatasetSelection(include=("lab.*",), exclude=("*.image",))
     with serving(tmp_path) as served, served.client("dataset_db") as client:
         client.set("lab.image", 1)
         with bridging(tmp_path / "mirror", served.port("notify"), selection=selection) as bridge:
@@ -273,7 +285,7 @@ def test_a_recording_goes_on_in_another_file_when_a_day_or_an_hour_begins(
         def now(cls, tz: Any = None) -> Any:
             return cls.shown
 
-    monkeypatch.setattr(rexec.bridge.part, "datetime", Clock)
+    monkeypatch.setattr(rexec.bridge.output_file, "datetime", Clock)
     with serving(tmp_path) as served, served.client("dataset_db") as client:
         with bridging(tmp_path / "history", served.port("notify"), "record", rotate_every=every) as bridge:
             client.set("level", 1)
@@ -312,17 +324,14 @@ def test_a_long_mirror_is_written_anew_and_loses_nothing(tmp_path: Path) -> None
 def test_a_full_disk_is_survived_and_marked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(rexec.bridge.part, "RETRY", 0.2)
+    monkeypatch.setattr(rexec.bridge.output_file, "RETRY", 0.2)
     is_full = False
-    plain = Journal._write
+    plain = RecordFile.write
 
-    def full(journal: Journal, parts: Any) -> None:
+    def full(file: RecordFile, *arguments: Any) -> None:
         if is_full:
-            raise_full(journal)
-        plain(journal, parts)
-
-    def raise_full(journal: Journal) -> None:
-        journal._take_back(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            file._take_back(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        plain(file, *arguments)
 
     def finish(refresher: Refresher, *arguments: Any) -> Any:
         if is_full:
@@ -330,7 +339,7 @@ def test_a_full_disk_is_survived_and_marked(
         return plain_finish(refresher, *arguments)
 
     plain_finish = Refresher.finish
-    monkeypatch.setattr(Journal, "_write", full)
+    monkeypatch.setattr(RecordFile, "write", full)
     monkeypatch.setattr(Refresher, "finish", finish)
     with serving(tmp_path) as served, served.client("dataset_db") as client:
         with bridging(tmp_path / "history", served.port("notify"), "record") as bridge:
@@ -361,10 +370,10 @@ def test_a_full_disk_is_survived_and_marked(
 
 def test_a_master_that_is_not_there_or_is_none_is_said(tmp_path: Path) -> None:
     def attempt(port: int) -> str:
-        from rexec.bridge import Bridge, Plan
+        from rexec.bridge import Bridge, BridgePlan
 
         async def main() -> None:
-            bridge = Bridge(Plan(tmp_path / "b", "mirror", "m"), LOCAL, port, tell=lambda text: None)
+            bridge = Bridge(BridgePlan(tmp_path / "b", "mirror", "m"), LOCAL, port, tell=lambda text: None)
             await bridge.run(asyncio.Event())
 
         with pytest.raises(BridgeError) as caught:
@@ -373,7 +382,7 @@ def test_a_master_that_is_not_there_or_is_none_is_said(tmp_path: Path) -> None:
 
     port = free_port()
     assert f"the master at {LOCAL}:{port}: " in attempt(port)
-    assert "refused. Is a master running there?" in attempt(port)
+    assert "refused. Does a master run there?" in attempt(port)
     with rpc_serving({"x": object()}) as other:
         assert "3250, not 3251" in attempt(other)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rexec.bridge.differences import differences, entry_of
-from rexec.bridge.selection import Selection, file_name
+from rexec.bridge.selection import DatasetSelection
 from rexec.datasets.values import own_copy, same
 
 
@@ -20,26 +20,15 @@ from rexec.datasets.values import own_copy, same
         ("ndscan.rid_7.source", "ndscan.rid_7"),
         ("ndscan.rid_7", "datasets"),
         ("rb/x/y", "rb"),
-        ("datasets.own", "datasets%20"),
+        ("datasets.own", "%64atasets"),
+        ("λμδ" * 20 + ".x", "λμδ" * 20),
         ("debug.x", None),
         ("debug.keep", None),
     ],
 )
 def test_the_file_of_a_dataset(key: str, part: str | None) -> None:
-    selection = Selection(exclude=("debug.*",), split=("ndscan.rid_*.", "rb/", "datasets."))
-    assert selection.part(key) == part
-
-
-@given(st.lists(st.text(min_size=1, max_size=6), unique=True, max_size=8))
-def test_every_prefix_has_a_file_name_of_its_own_that_every_file_system_takes(texts: list[str]) -> None:
-    texts = [text for text in texts if not any("\ud800" <= each <= "\udfff" for each in text)]
-    names = [file_name(text) for text in texts]
-    assert len(set(names)) == len(names)
-    for name in names:
-        assert name
-        assert not name.startswith(".")
-        assert not set(name) & set('/\\:*?"<>|\0\n')
-        assert name != "datasets"
+    selection = DatasetSelection(exclude=("debug.*",), split=("ndscan.rid_*.", "rb/", "datasets.", "λμδ*."))
+    assert selection.file_of(key) == part
 
 
 VALUES = st.one_of(

@@ -5,65 +5,26 @@ from typing import Any
 
 import pytest
 
-from rexec.experiment import ArgumentError, NumberValue, PYONValue, StringValue
-from rexec.experiment.argument_manager import ArgumentManager, parse_arguments
-
-
-def test_a_command_line_is_parsed_as_pyon_of_either_version() -> None:
-    words = [
-        "a=3",
-        "b=[1,2.5]",
-        'c="text"',
-        "d=true",
-        "e=True",
-        "f=(1,2)",
-        "g='x'",
-        "h=None",
-        "i=1e6",
-        "j= 5",
-    ]
-    assert parse_arguments(words) == {
-        "a": 3,
-        "b": [1, 2.5],
-        "c": "text",
-        "d": True,
-        "e": True,
-        "f": (1, 2),
-        "g": "x",
-        "h": None,
-        "i": 1e6,
-        "j": 5,
-    }
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["a"], "not of the form KEY=VALUE"),
-        (["=1"], "not of the form KEY=VALUE"),
-        (["a=1", "a=2"], "given twice"),
-        (["a=word"], "a='\"word\"'"),
-        (["a=[1,"], "no value"),
-        (["a="], "no value"),
-        (["a=__import__('os')"], "no value"),
-    ],
+from rexec.experiment import (
+    ArgumentError,
+    BooleanValue,
+    NoScan,
+    NumberValue,
+    PYONValue,
+    RangeScan,
+    Scannable,
+    StringValue,
 )
-def test_a_wrong_command_line_is_explained(words: list[str], said: str) -> None:
-    with pytest.raises(ArgumentError) as caught:
-        parse_arguments(words)
-    assert said in str(caught.value)
+from rexec.experiment.argument_manager import ArgumentManager
+from rexec.experiment.typed import Typed
 
 
 def test_what_was_used_is_recorded_with_its_origin() -> None:
     manager = ArgumentManager({"a": 2})
     assert manager.get("a", NumberValue(1.0)) == 2.0
     assert manager.get("b", NumberValue(3.0), "group", "tip") == 3.0
-    assert (manager.used["a"].value, manager.used["a"].defaulted) == (2.0, False)
-    assert (manager.used["b"].value, manager.used["b"].defaulted, manager.used["b"].group) == (
-        3.0,
-        True,
-        "group",
-    )
+    assert (manager.used["a"].value, manager.used["a"].group) == (2.0, None)
+    assert (manager.used["b"].value, manager.used["b"].group) == (3.0, "group")
 
 
 def test_arguments_that_nobody_asked_for_are_an_error_with_the_nearest() -> None:
@@ -74,13 +35,51 @@ def test_arguments_that_nobody_asked_for_are_an_error_with_the_nearest() -> None
 
 
 def test_a_needed_argument_is_named() -> None:
-    with pytest.raises(ArgumentError, match="'a' is needed"):
+    with pytest.raises(ArgumentError, match="'a': it is needed"):
         ArgumentManager({}).get("a", NumberValue())
 
 
 def test_a_refused_value_names_its_argument() -> None:
-    with pytest.raises(ArgumentError, match="argument 'a': 5 is no string"):
-        ArgumentManager({"a": 5}).get("a", StringValue())
+    with pytest.raises(ArgumentError, match="argument 'a': 5 is not true or false"):
+        ArgumentManager({"a": 5}).get("a", BooleanValue())
+
+    class Odd(BooleanValue):
+        def process(self, x: object) -> bool:
+            return {"yes": True}[str(x)]
+
+    with pytest.raises(ArgumentError, match="argument 'a': KeyError: 'no'"):
+        ArgumentManager({"a": "no"}).get("a", Odd())
+
+
+def test_arguments_are_kept_in_the_form_in_which_a_dashboard_sends_them() -> None:
+    manager = ArgumentManager({"list": [1, 2], "text": "[3]", "scan": RangeScan(0, 1, 2)})
+    for key, processor in {
+        "list": PYONValue(), "text": PYONValue(), "default": PYONValue({"a": 1}), "number": NumberValue(5),
+        "scan": Scannable(), "other": Scannable(NoScan(3)),
+    }.items():  # fmt: skip
+        manager.get(key, processor)
+    assert {key: each.given for key, each in manager.used.items()} == {
+        "list": "[1,2]", "text": "[3]", "default": '{"a":1}', "number": 5.0, "scan": RangeScan(0, 1, 2).describe(),
+        "other": NoScan(3).describe(),
+    }  # fmt: skip
+
+
+def test_what_was_typed_is_read_for_its_argument_and_given_in_base_units() -> None:
+    manager = ArgumentManager({"f": Typed("2.5MHz"), "s": Typed("5"), "p": Typed("[1]"), "other": Typed("x")})
+    assert manager.get("f", NumberValue(unit="MHz")) == 2.5e6
+    assert manager.get("s", StringValue()) == "5"
+    assert manager.get("p", PYONValue()) == [1]
+    assert manager.given == {"f": 2.5e6, "s": "5", "p": "[1]", "other": "x"}
+
+
+def test_the_arguments_of_an_earlier_run_are_used_unless_others_are_given(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    manager = ArgumentManager({"a": Typed("1")}, None, {"a": 5.0, "b": 6.0, "gone": 7.0})
+    assert [manager.get(key, NumberValue(2.0)) for key in "abc"] == [1.0, 6.0, 2.0]
+    manager.check_unprocessed_arguments()
+    assert manager.given == {"a": 1, "b": 6.0}
+    assert "no longer has the arguments gone" in caplog.text
 
 
 def test_a_processor_that_decodes_gets_text_as_from_a_dashboard() -> None:

@@ -1,14 +1,27 @@
 """The stand-in for `artiq.experiment`: what an experiment with kernels finds where ARTIQ is not installed."""
 
+import importlib.util
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rexec.experiment import EnvExperiment, TerminationRequested
+from rexec.experiment import (
+    EnvExperiment,
+    ExperimentError,
+    TerminationRequested,
+    TInt32,
+    kernel,
+    kernel_from_string,
+    portable,
+)
 from rexec.experiment.artiq_language import artiq_language, modules
 from rexec.experiment.errors import termination_exception
+from rexec.experiment.runner import imported
+from rexec.simulate.local import StandIn
+from rexec.wire.pc_rpc import Client
 
 SOURCE = """
 from artiq.experiment import *
@@ -92,7 +105,7 @@ def test_kernels_run_here_by_way_of_the_core() -> None:
 
 @pytest.mark.usefixtures("language")
 def test_without_a_core_the_timeline_says_what_is_missing() -> None:
-    from rexec.experiment.artiq_language import _NoTimeline, delay, set_time_manager
+    from rexec.experiment.language import _NoTimeline, delay, set_time_manager
 
     set_time_manager(_NoTimeline())
     with pytest.raises(NotImplementedError, match="setattr_device"):
@@ -104,10 +117,103 @@ def test_a_requested_termination_is_one_class() -> None:
     assert termination_exception() is TerminationRequested
 
 
+DRIVERS = """
+from artiq.coredevice import spi2 as spi
+from artiq.coredevice.ad9910 import AD9910, PHASE_MODE_TRACKING, RAM_DEST_ASF
+from artiq.coredevice.exceptions import RTIOUnderflow as same
+from artiq.coredevice.ad53xx import voltage_to_mu
+from artiq.coredevice.edge_counter import CounterOverflow
+from artiq.coredevice.sampler import adc_mu_to_volt
+from artiq.coredevice.urukul import *
+from artiq.experiment import RTIOUnderflow
+"""
+
+
 @pytest.mark.usefixtures("language")
-def test_what_is_not_here_is_no_module() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"artiq\.coredevice\.ad9910"):
-        __import__("artiq.coredevice.ad9910")
+def test_modules_of_drivers_have_constants_errors_and_names() -> None:
+    names: dict[str, Any] = {}
+    exec(DRIVERS, names)
+    assert names["spi"].SPI_END | names["spi"].SPI_INPUT == 6
+    assert (names["PHASE_MODE_TRACKING"], names["RAM_DEST_ASF"], names["DEFAULT_PROFILE"]) == (2, 2, 7)
+    assert names["same"] is names["RTIOUnderflow"]
+    assert issubclass(names["CounterOverflow"], Exception)
+    stand_in = StandIn(None, "dds", "artiq.coredevice.ad9910.AD9910")
+    assert isinstance(stand_in, names["AD9910"])
+    assert not isinstance(stand_in, names["CPLD"])
+    with pytest.raises(NotImplementedError, match=r"AD9910 is only a name here.*device database"):
+        names["AD9910"](None)
+    with pytest.raises(NotImplementedError, match=r"voltage_to_mu\(\) is code of ARTIQ.*Install it"):
+        names["voltage_to_mu"](5)
+    # As ARTIQ 9 answers.
+    assert [names["adc_mu_to_volt"](*given) for given in ((1,), (1, 1, False), (-32768, 3))] == [
+        0.0003125,
+        3.0517578125e-05,
+        -0.01024,
+    ]
+
+
+def test_the_reference_library_is_answered_by_ours_meanwhile() -> None:
+    if importlib.util.find_spec("sipyco") is not None or importlib.util.find_spec("artiq") is not None:
+        pytest.skip("the reference library or ARTIQ is installed here")
+    with artiq_language():
+        names: dict[str, Any] = {}
+        exec("from sipyco import pyon\nfrom sipyco.pc_rpc import Client", names)
+        assert (names["pyon"].decode("[1]"), names["Client"]) == ([1], Client)
+    assert importlib.util.find_spec("sipyco") is None
+    assert not [name for name in sys.modules if name.partition(".")[0] == "sipyco"]
+
+
+@pytest.mark.usefixtures("language")
+def test_what_has_no_stand_in_says_what_to_install(tmp_path: Path) -> None:
+    for text in ("from artiq.coredevice.ad9910 import NOTHING", "import artiq.dashboard.experiments"):
+        path = tmp_path / "experiment.py"
+        path.write_text(text)
+        with pytest.raises(ExperimentError, match=r"this part of it has no stand-in: install ARTIQ$"):
+            imported(path)
+    path.write_text("from artiq.protocols.pc_rpc import Client")
+    with pytest.raises(
+        ExperimentError, match=r"Since ARTIQ 5 its modules are in `sipyco` .*: change the import$"
+    ):
+        imported(path)
+
+
+def test_every_name_of_artiqs_language_is_one_of_ours() -> None:
+    """Recorded from releases 7 to 9."""
+    names: dict[str, Any] = {}
+    exec("from rexec.experiment import *", names)
+    recorded = """
+        A BooleanValue CancelledArgsError CenterScan DefaultMissing EnumerationValue EnvExperiment Experiment
+        ExplicitScan GHz HasEnvironment Hz MHz MultiScanManager NoDefault NoScan NumberValue PYONValue
+        RTIOOverflow RTIOUnderflow RangeScan ScanObject Scannable StringValue TArray TBool TByteArray TBytes
+        TFloat TInt32 TInt64 TList TNone TRange32 TRange64 TStr TTuple TVar TerminationRequested V W at_mu dB
+        delay delay_mu host_only interleave kHz kV kernel kernel_from_string mA mHz mV mW ms nW now_mu ns
+        parallel portable ps rpc s sequential set_time_manager set_watchdog_factory subkernel syscall uA uV uW
+        us watchdog
+    """.split()
+    assert not set(recorded) - names.keys()
+    assert not set(recorded) - modules()["artiq.experiment"].keys()
+
+
+def test_a_kernel_of_ours_is_refused_by_a_real_core() -> None:
+    class RealCore:
+        pass
+
+    RealCore.__module__ = "artiq.coredevice.core"
+
+    class Blink:
+        core = RealCore()
+
+        @kernel
+        def blink(self) -> None:
+            """Do nothing."""
+
+    with pytest.raises(TypeError, match=r"blink\(\) is no kernel of ARTIQ.*artiq\.experiment"):
+        Blink().blink()
+
+
+def test_a_kernel_is_made_of_text() -> None:
+    function = kernel_from_string(["a", ("b", TInt32)], "c = a + b\nreturn 2 * c", portable)
+    assert function(1, 2) == 6
 
 
 def test_every_name_of_the_language_is_there() -> None:

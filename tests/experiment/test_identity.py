@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from devicedb import from_dict
+from rexec.access.identity import own_identity
 from rexec.experiment import NumberValue, RangeScan, Scannable, git
 from rexec.experiment.argument_manager import ArgumentManager
 from rexec.experiment.git import git_state
@@ -144,6 +146,9 @@ def test_the_device_database_is_kept_as_it_was_with_its_hash(tmp_path: Path) -> 
     assert made.device_db_sha256 == hashlib.sha256(pyon.encode(entries).encode()).hexdigest()
     assert {"python", "numpy", "h5py", "artiq-rexec"} <= made.versions.keys()
     assert (made.expid, made.user_arguments, made.command) == (expid, {}, ["rexec", "run"])
+    who = own_identity()
+    assert (made.person, made.person_known_by) == (who.name, who.known_by)
+    assert (made.machine, made.program) == (socket.gethostname(), who.program)
 
 
 @pytest.mark.parametrize(

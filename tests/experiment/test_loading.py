@@ -39,7 +39,7 @@ def load(folder: Path, text: str, name: str = "experiment.py") -> tuple[Path, ob
 
 def choose(folder: Path, text: str, name: str | None = None) -> type:
     path, module = load(folder, text)
-    return choose_class(module, path, name)  # type: ignore[arg-type]
+    return choose_class(module, path, name)[1]  # type: ignore[arg-type]
 
 
 def test_the_only_public_class_is_chosen(tmp_path: Path) -> None:
@@ -64,6 +64,16 @@ def test_a_named_class_that_is_not_there_is_answered_with_those_that_are(tmp_pat
 def test_a_file_without_experiment_says_what_one_is(tmp_path: Path) -> None:
     with pytest.raises(ExperimentClassError, match="derives from EnvExperiment"):
         choose(tmp_path, "from rexec.experiment import *\nx = 1\n")
+
+
+def test_a_class_has_the_name_under_which_it_was_asked_for(tmp_path: Path) -> None:
+    text = f"{ONE}class Outer:\n    class Inner(One):\n        pass\nMade = type('Hidden', (One,), {{}})\n"
+    path, module = load(tmp_path, text)
+    for name, own in (("Outer.Inner", "Inner"), ("Made", "Hidden"), ("One", "One")):
+        chosen = choose_class(module, path, name)  # type: ignore[arg-type]
+        assert (chosen[0], chosen[1].__name__) == (name, own)
+    with pytest.raises(ExperimentClassError, match=r"no experiment class 'Outer\.Inne'"):
+        choose(tmp_path, text, "Outer.Inne")
 
 
 def test_a_class_of_the_file_comes_before_imported_ones(tmp_path: Path) -> None:
@@ -120,7 +130,7 @@ def test_a_module_that_bears_the_name_of_one_of_our_packages_is_refused(tmp_path
     (tmp_path / name).mkdir()
     check_names(tmp_path)  # a folder of data is none
     (tmp_path / f"{name}.py").write_text("")
-    with pytest.raises(ExperimentFileError, match=f"{name}.py bears the name of a package of this program"):
+    with pytest.raises(ExperimentFileError, match=f"{name}.py hides a package of this program"):
         check_names(tmp_path)
 
 
@@ -134,7 +144,7 @@ def test_a_clone_beside_the_installed_packages_is_no_such_folder(tmp_path: Path)
         (tmp_path / name / "__init__.py").write_text("")
     check_names(tmp_path)
     (tmp_path / "rexec" / "__init__.py").unlink()
-    with pytest.raises(ExperimentFileError, match="bears the name"):
+    with pytest.raises(ExperimentFileError, match="hides a package"):
         check_names(tmp_path)
 
 

@@ -105,6 +105,24 @@ def test_writing_of_results_takes_two_signals_to_interrupt() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_a_lost_terminal_ends_a_run_once_and_not_under_nohup() -> None:
+    interrupts = Interrupts(Termination())
+    with interrupts.installed(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGHUP)
+    interrupts = Interrupts(Termination())
+    with interrupts.installed(), interrupts.shielded():
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+    assert interrupts.received
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts(Termination()).installed():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interrupts(Termination()).installed():

@@ -1,4 +1,4 @@
-"""Stays connected to a master's datasets: tells of every picture of all of them, and of every change."""
+"""Subscribes to a master's datasets and reconnects: reports each snapshot of all datasets, and each change."""
 
 import asyncio
 import logging
@@ -14,25 +14,25 @@ from rexec.wire.tls import SimpleSSLConfig
 _log = logging.getLogger(__name__)
 
 RETRY: Final = 1.0
-"""Seconds between attempts to reach a master again."""
+"""Seconds between attempts to reconnect."""
 
 FIRST_ANSWER: Final = 15.0
-"""Seconds within which a server must begin to tell of its datasets."""
+"""Seconds for a server to send its first snapshot."""
 
 _UNNOTICED: Final = 60.0
-"""Longest time for which a dead connection may look alive: keep-alive of the wire notices it in 40 s."""
+"""Maximum seconds before a dead connection is noticed: TCP keep-alive takes 40 s."""
 
 
-class Follower:
-    """Follows the datasets of one master.
+class MasterSubscriber:
+    """Subscribes to the datasets of one master.
 
     Args:
-        host: The master's.
-        port: Port of its notifiers.
-        ssl_config: TLS, if any.
-        pictured: Called with all datasets whenever the master sends them all, with the reason ("connected",
-            "reconnected", "resent") and since when changes may have been missed (None: none were).
-        changed: Called with all datasets and each change of them, after it was applied.
+        host: Host of the master.
+        port: Notification port of the master.
+        ssl_config: TLS files, or None.
+        pictured: Called with each snapshot of all datasets, the reason ("connected", "reconnected", "resent"), and the
+            time since which changes may have been missed (None: no change was missed).
+        changed: Called with all datasets and each change, after the change was applied.
         lost: Called with a text when the connection is lost.
 
     """
@@ -61,13 +61,13 @@ class Follower:
         self.is_connected = False
 
     async def run(self, *, wait: bool) -> None:
-        """Follow until this is cancelled.
+        """Subscribe, and reconnect, until cancelled.
 
         Args:
-            wait: Whether to wait for a master that is not there at first.
+            wait: Whether to wait for the master if the first attempt to connect fails.
 
         Raises:
-            BridgeError: There is none at first, or what answers is none.
+            BridgeError: The first attempt to connect failed, or the server is not a master.
 
         """
         announced = False
@@ -84,7 +84,7 @@ class Follower:
             await asyncio.sleep(RETRY)
 
     async def _follow_once(self) -> str:
-        """Follow as long as one connection lasts; return what ended it."""
+        """Subscribe for the life of one connection; return why it ended."""
         host, port, ssl_config = self._address
         self._ended = asyncio.Event()
         self._answered = asyncio.Event()
@@ -92,11 +92,11 @@ class Follower:
         try:
             await subscriber.connect(host, port, ssl_config=ssl_config)
             try:
-                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the answer.
+                # Not wait_for, which in Python 3.11 loses a cancellation that arrives together with the answer.
                 async with asyncio.timeout(FIRST_ANSWER):
                     await self._answered.wait()
             except TimeoutError:
-                return f"nothing came within {FIRST_ANSWER:g} s. Is this the notification port of a master?"
+                return f"no data within {FIRST_ANSWER:g} s. Is this the notification port of a master?"
             if not self.is_connected:
                 return (
                     "the server closed the connection at once: it has no notifier 'datasets'. Is this the notification "
@@ -104,7 +104,7 @@ class Follower:
                 )
             await self._ended.wait()
         except (ConnectionFailed, OSError) as error:
-            return f"{error}. Is a master running there?"
+            return f"{error}. Does a master run there?"
         finally:
             if self.is_connected:
                 self._missed_since = max(self._received or 0.0, time.time() - _UNNOTICED)
@@ -123,7 +123,7 @@ class Follower:
             else:
                 self._changed(self._datasets, mod)
         except Exception as error:
-            # A fault of ours: nothing that comes later may be taken for complete.
+            # An internal error: later data would be incomplete.
             self._failure = error
             self._end()
         self._received = now
@@ -135,7 +135,7 @@ class Follower:
         elif self._missed_since is not None:
             reason, missed = "reconnected", self._missed_since
         else:
-            # On a connection that lasts: the master has dropped changes because we were too slow.
+            # A second snapshot on one connection: the master has dropped changes, because we were too slow.
             reason, missed = "resent", self._received
         self._missed_since = None
         self.is_connected = True

@@ -1,4 +1,4 @@
-"""One file of a bridge at a time: opened when there is something to keep, rotated, and finished."""
+"""One output file of a bridge: opened at the first change, rotated, and finished."""
 
 import logging
 import time
@@ -9,37 +9,37 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexec.bridge.differences import entry_of
-from rexec.bridge.plan import Plan, identity
+from rexec.bridge.plan import BridgePlan, identity
 from rexec.bridge.selection import MAIN
-from rexec.datasets.changes import Change
+from rexec.datasets.changes import DatasetChange
 from rexec.results import ResultsError, ResultsWriter, journal_path, recover
 
 _log = logging.getLogger(__name__)
 
 RETRY: Final = 10.0
-"""Seconds after which a file that failed (a full disk, most often) is begun anew."""
+"""Seconds after which a new file is started in place of a failed one (mostly because of a full disk)."""
 
 MOST_CHANGES: Final = 1_000_000
-"""Changes after which a recording goes on in another file: what it holds is in memory, too."""
+"""Changes after which a recording continues in a new file, because its content is also in memory."""
 
 _LARGER: Final = 4
 
 
-class Part:
-    """The file of one part of the datasets.
+class OutputFile:
+    """Writes the datasets of one prefix, or all others, into one file after another.
 
     Args:
-        plan: What the bridge is to do.
-        name: Name of the part.
-        present: Returns the datasets of the part as they are published now.
-        executor: Where files are finished, which takes long for large ones.
+        plan: The plan of the bridge.
+        name: Name of the file, without folder and suffix.
+        present: Returns the present datasets of the file, as published.
+        executor: Finishes files, which takes long for large ones.
         tell: Called with a line of text for people.
 
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: BridgePlan,
         name: str,
         present: Callable[[], dict[str, Any]],
         executor: Executor,
@@ -58,26 +58,26 @@ class Part:
         self._changed_at = 0.0
         self._deleted: set[str] = set()
         self._waiting: tuple[str, float | None] | None = None
-        """Why and since when the file is to be opened, where that could not be done at once."""
+        """Reason and start of missed changes for a file whose opening is delayed."""
         self._retry_at = 0.0
         self._left: list[Path] = []
         """Journals of files that could not be finished."""
 
     @property
     def path(self) -> Path | None:
-        """The file that is open, if one is."""
+        """The open file, or None."""
         return None if self._writer is None else self._writer.path
 
     @property
     def size(self) -> int:
-        """Bytes of changes in the file that is open."""
+        """Bytes of changes in the open file."""
         return 0 if self._writer is None else self._writer.journal_size
 
-    def compare(self, found: Iterable[Change], reason: str, missed: float | None) -> None:
-        """Keep what was found different when all datasets were received."""
+    def compare(self, found: Iterable[DatasetChange], reason: str, missed: float | None) -> None:
+        """Keep the differences found by a snapshot of all datasets."""
         made = list(found)
         if self._waiting is not None:
-            return  # what there is then goes into the next file
+            return  # the next file begins with all present datasets
         if self._writer is None:
             if any(self._is_kept(change) for change in made):
                 self._open(reason, missed)
@@ -90,8 +90,8 @@ class Part:
             for change in made:
                 self.keep(change)
 
-    def keep(self, change: Change) -> None:
-        """Keep one change, which has been made in the datasets already."""
+    def keep(self, change: DatasetChange) -> None:
+        """Keep one change, which `present` already contains."""
         self._changed_at = time.monotonic()
         if self._waiting is not None or not (self._writer or self._is_kept(change)):
             return
@@ -99,7 +99,7 @@ class Part:
             is_part = change.kind in {"append", "mutate"}
             self._open("begun", None, without=None if is_part else change.key)
             if is_part:
-                return  # what was opened holds the change already
+                return  # the new file already contains the change
         if self._is_lasting():
             if change.kind == "delete":
                 self._deleted.add(change.key)
@@ -107,16 +107,16 @@ class Part:
             self._delete_deferred()
         self._write(change)
 
-    def _is_kept(self, change: Change) -> bool:
-        """Whether a change is a reason to begin a file."""
+    def _is_kept(self, change: DatasetChange) -> bool:
+        """Whether a change starts a new file."""
         return change.kind != "delete" or self._plan.mode == "record"
 
     def _is_lasting(self) -> bool:
-        """Whether a file is to stay as it was when all its datasets go: runs leave those of a prefix one by one."""
+        """Whether the file keeps datasets that are deleted together: a run deletes those of a prefix at its end."""
         return self._plan.mode == "mirror" and self.name != MAIN
 
     def tick(self) -> None:
-        """Do what is due: go on in another file, finish an idle one, try again after a failure."""
+        """Rotate the file, finish an idle one, or try again after a failure, if it is time."""
         now = time.monotonic()
         self._finishing = [each for each in self._finishing if not each.done()]
         if self._writer is None:
@@ -130,7 +130,7 @@ class Part:
             self._open("rotated", None)
 
     def close(self) -> None:
-        """Finish the file, and wait until this and all before it are finished."""
+        """Finish the file, and wait until it and all earlier files are finished."""
         self._waiting = None
         if self._writer is not None:
             self._finish()
@@ -153,7 +153,7 @@ class Part:
         return self._plan.mode == "mirror" and any(not each.done() for each in self._finishing)
 
     def _open(self, reason: str, missed: float | None, *, without: str | None = None) -> None:
-        """Begin a file with the datasets as they are, or take note that this has to be done."""
+        """Start a file with the present datasets, or note that this must be done later."""
         present = {key: value for key, value in self._present().items() if key != without}
         if self._is_blocked():
             self._waiting = (reason, missed)
@@ -161,7 +161,7 @@ class Part:
         self._waiting = None
         self._deleted.clear()
         try:
-            now = datetime.now()  # of name and period: it may be midnight
+            now = datetime.now()  # one time for name and period, because midnight may pass
             path = self._path(now)
             journal = journal_path(path)
             if journal.exists():
@@ -184,7 +184,7 @@ class Part:
         self._count = 0
         self._note(reason, missed, len(present))
         for key in present:
-            self._write(Change("set", key))
+            self._write(DatasetChange("set", key))
         self._limit = max(self._plan.rotate_size, _LARGER * self.size)
 
     def _path(self, now: datetime) -> Path:
@@ -193,20 +193,20 @@ class Part:
         folder = self._plan.folder / f"{now:%Y-%m-%d}"
         path, number = folder / f"{now:%H%M%S}-{self.name}.h5", 1
         while path.exists() or journal_path(path).exists():
-            # Named so that the files of a folder are in the order of their beginning.
+            # The names sort in the order in which the files were started.
             path, number = folder / f"{now:%H%M%S}_{number}-{self.name}.h5", number + 1
         return path
 
     def _delete_deferred(self) -> None:
         deleted, self._deleted = self._deleted, set()
         for key in deleted - self._present().keys():
-            self._write(Change("delete", key))
+            self._write(DatasetChange("delete", key))
 
     def _note(self, reason: str, missed: float | None, changes: int) -> None:
         value = {"time": time.time(), "reason": reason, "lost": missed, "changes": changes}
         self._do(lambda writer: writer.note("comparison", value))
 
-    def _write(self, change: Change) -> None:
+    def _write(self, change: DatasetChange) -> None:
         self._count += 1
         key = change.key
         if change.kind == "append":
@@ -221,7 +221,7 @@ class Part:
 
     def _do(self, action: Callable[[ResultsWriter], None]) -> None:
         if self._writer is None:
-            return  # it has failed meanwhile: what is there then goes into the next file
+            return  # the file has failed; the next one begins with all present datasets
         try:
             action(self._writer)
         except (ResultsError, OSError) as error:
@@ -229,7 +229,7 @@ class Part:
 
     def _failed(self, error: Exception) -> None:
         _log.error(
-            "%s: %s. Trying again in %g s; what changes meanwhile is marked as missed",
+            "%s: %s. Trying again in %g s; changes until then are marked as missed",
             self.name,
             error,
             RETRY,
