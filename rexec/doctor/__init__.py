@@ -1,7 +1,7 @@
-"""A live audit of the controllers of a device database that names causes, not symptoms."""
+"""Audits the controllers of a device database over the network, and names causes instead of symptoms."""
 
 from rexec.doctor.audit import run
 from rexec.doctor.diagnose import Audit, diagnose
-from rexec.doctor.finding import Finding
+from rexec.doctor.diagnosis import Diagnosis
 
-__all__ = ["Audit", "Finding", "diagnose", "run"]
+__all__ = ["Audit", "Diagnosis", "diagnose", "run"]

@@ -1,4 +1,4 @@
-"""Audits many devices at the same time, in a bounded one."""
+"""Audits many devices at once, in bounded time."""
 
 import importlib.util
 import math
@@ -13,28 +13,28 @@ from devicedb import DeviceDatabase
 from rexec.devices import DeviceError
 from rexec.devices.peers import Connections
 from rexec.doctor.diagnose import Audit, Check, diagnose
-from rexec.doctor.finding import Cause, Finding
+from rexec.doctor.diagnosis import Cause, Diagnosis
 from rexec.doctor.here import annotated
 
 MOST: Final = 128
-"""Devices that are examined at the same time: each takes a thread and a few sockets."""
+"""Devices examined at the same time; each takes a thread and a few sockets."""
 
 
 class CheckFileError(DeviceError):
-    """A file of own checks cannot be loaded, or has none."""
+    """A file of checks cannot be loaded, or has none."""
 
 
-def run(audit: Audit, names: Iterable[str]) -> list[Finding]:
-    """Return a finding for each device, in the order of `names` (none: all of the database).
+def run(audit: Audit, names: Iterable[str]) -> list[Diagnosis]:
+    """Return a diagnosis of each device, in the order of `names`.
 
     Args:
-        audit: What is to be examined, and how long. `MOST` devices are examined at the same time; those
-            that are not done a tenth after their time are given up.
-        names: The devices.
+        audit: Device database, time limit and checks. `MOST` devices are examined at the same time; the audit ends a
+            tenth after its time limit, even if devices are unfinished.
+        names: The devices; empty: all of the database.
 
     """
     wanted = list(dict.fromkeys(names)) or remote_devices(audit.database)
-    found: dict[str, Finding] = {}
+    found: dict[str, Diagnosis] = {}
     steps: dict[str, str] = {}
     waiting = iter(wanted)
     lock = threading.Lock()
@@ -42,7 +42,7 @@ def run(audit: Audit, names: Iterable[str]) -> list[Finding]:
     began = time.monotonic()
 
     def work() -> None:
-        # The first ones have begun together, however long it took to start their threads.
+        # The first device's time begins with the audit, not with its thread.
         deadline = began + audit.timeout
         while True:
             with lock:
@@ -52,14 +52,14 @@ def run(audit: Audit, names: Iterable[str]) -> list[Finding]:
             found[name] = diagnose(audit, name, partial(steps.__setitem__, name), deadline)
             deadline = time.monotonic() + audit.timeout
 
-    # Daemons: resolving a name cannot be interrupted, and must not keep the program from ending.
+    # Daemon threads, because a name look-up cannot be interrupted and must not keep the program alive.
     threads = [threading.Thread(target=work, daemon=True) for _ in wanted[:MOST]]
     rounds = math.ceil(len(wanted) / MOST)
     deadline = began + (rounds + 0.1) * audit.timeout
     for thread in threads:
         thread.start()
     _join(threads, began + 0.5 * audit.timeout)
-    # Looked up while the slow ones are waited for: it takes a while itself.
+    # Listing connections takes a while; do it while slow devices are still examined.
     seen = Connections() if len(found) < len(wanted) else None
     _join(threads, deadline)
     findings = [found.get(name) or _late(name, steps.get(name)) for name in wanted]
@@ -71,22 +71,22 @@ def _join(threads: list[threading.Thread], deadline: float) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _late(name: str, step: str | None) -> Finding:
-    """Return the finding for a device that was not done in time."""
+def _late(name: str, step: str | None) -> Diagnosis:
+    """Return the diagnosis of a device whose examination did not finish in time."""
     if step is None:
-        return Finding(name, "silent", "its turn did not come: too many others hang")
+        return Diagnosis(name, "silent", "not examined in time: too many other devices hang")
     cause: Cause = "check" if step.startswith("check_") else "silent"
-    return Finding(name, cause, f"not done in time: {step} hangs, or this machine is too busy")
+    return Diagnosis(name, cause, f"not finished in time: {step} hangs, or this machine is too busy")
 
 
 def remote_devices(database: DeviceDatabase) -> list[str]:
-    """Return the entries that are controllers or targets of one."""
+    """Return the names of controllers and auxiliary targets."""
     kinds = ("controller", "controller_aux_target")
     return [name for name, raw in database.raw.items() if isinstance(raw, dict) and raw.get("type") in kinds]
 
 
 def load_checks(path: Path) -> dict[str, Check]:
-    """Return the functions `check_…(endpoint, client)` of a file, by name; each raises if something is wrong.
+    """Return the functions `check_…(endpoint, client)` of a file by name; a check raises on a problem.
 
     Raises:
         CheckFileError: The file cannot be imported, or has no such function.
@@ -94,17 +94,17 @@ def load_checks(path: Path) -> dict[str, Check]:
     """
     spec = importlib.util.spec_from_file_location("rexec_doctor_checks", path)
     if spec is None or spec.loader is None:
-        raise CheckFileError(f"{path}: a file of checks is a Python file, named *.py")
+        raise CheckFileError(f"{path}: a file of checks must be a Python file named *.py")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         if not path.is_file():
-            raise CheckFileError(f"{path}: there is no such file") from error
+            raise CheckFileError(f"{path}: no such file") from error
         raise CheckFileError(f"{path}: importing it raised {type(error).__name__}: {error}") from error
     found = {
         name: each for name, each in vars(module).items() if name.startswith("check_") and callable(each)
     }
     if not found:
-        raise CheckFileError(f"{path}: has no function check_...(endpoint, client)")
+        raise CheckFileError(f"{path}: no function check_...(endpoint, client)")
     return found

@@ -1,4 +1,4 @@
-"""Finds out what is the matter with one device."""
+"""Finds the cause why one device does not answer."""
 
 import os
 import time
@@ -8,28 +8,32 @@ from typing import Any, Final
 
 from devicedb import DeviceDatabase, DeviceDBError, Endpoint
 from devicedb.suggest import did_you_mean
+from rexec.access.rights import is_refusal
 from rexec.devices.connect import ssl_config
 from rexec.devices.errors import start_advice
+from rexec.devices.leases import users_of
 from rexec.doctor import elsewhere
-from rexec.doctor.finding import Finding
-from rexec.doctor.greeting import Failed, Greeting, greet
+from rexec.doctor.diagnosis import Diagnosis
+from rexec.doctor.greeting import Failed, greet
+from rexec.wire._protocol import INTRODUCTION
+from rexec.wire.connection import Greeting
 from rexec.wire.errors import CallTimeout, WireError
 from rexec.wire.pc_rpc import Client
 
 Check = Callable[[Endpoint, Client], None]
-"""A check of a laboratory's own: raises if something is wrong."""
+"""A laboratory's own check: raises on a problem."""
 
 CLOCK_TOLERANCE: Final = 1.0
-"""Seconds by which a clock may differ from this machine's."""
+"""Allowed difference of a clock from this machine's, in seconds."""
 
 _CONNECT_SHARE: Final = 0.7
-"""Share of the time for connecting; the rest is for looking elsewhere."""
+"""Share of the time limit for connecting; the rest is for the search on other hosts."""
 
 _GREET_SHARE: Final = 0.95
-"""Share of the time after which a server that says nothing is silent."""
+"""Share of the time limit after which a server without a greeting counts as silent."""
 
 _ABSENT: Final = frozenset({"refused", "unroutable", "unresolved", "no-accept"})
-"""Causes with which a controller may be somewhere else."""
+"""Causes for which the controller is searched on other hosts."""
 
 _PROBE: Final = """
 def rexec_doctor_probe():
@@ -51,13 +55,13 @@ def rexec_doctor_clock():
 
 @dataclass(frozen=True)
 class Audit:
-    """What the examinations of all devices share.
+    """The parameters of the examinations of all devices.
 
     Args:
         database: The device database.
-        timeout: Seconds for all steps of one device together.
-        checks: The laboratory's own, called with the endpoint and a connected client where all else is well.
-        hosts: Where a controller that is not at its place is looked for, beside this machine and the database's hosts.
+        timeout: Seconds for all steps of one device.
+        checks: The laboratory's checks, called with the endpoint and a connected client if all other steps succeed.
+        hosts: Hosts on which a missing controller is searched, besides this machine and the hosts of the database.
 
     """
 
@@ -72,14 +76,14 @@ def diagnose(
     name: str,
     at: Callable[[str], None] = lambda step: None,
     deadline: float | None = None,
-) -> Finding:
-    """Return what is the matter with a device, or that all is well.
+) -> Diagnosis:
+    """Examine one device.
 
     Args:
-        audit: What is to be examined, and how long.
-        name: The device: a controller, an auxiliary target or an alias of one.
-        at: Told of each step before it is made.
-        deadline: `time.monotonic()` at which to give up, where the time has begun already.
+        audit: Device database, time limit and checks.
+        name: A controller, an auxiliary target or an alias of one.
+        at: Called with the name of each step before it begins.
+        deadline: `time.monotonic()` at which to give up; None: `audit.timeout` from now.
 
     """
     if deadline is None:
@@ -87,35 +91,42 @@ def diagnose(
     try:
         endpoint = audit.database.endpoint(name)
     except DeviceDBError as error:
-        return Finding(name, "entry", str(error))
-    base = Finding(name, "ok", "", endpoint.address, endpoint.target_name)
+        return Diagnosis(name, "entry", str(error))
+    base = Diagnosis(name, "ok", "", endpoint.address, endpoint.target_name)
     try:
-        at("resolving its host, or its greeting,")
+        at("the look-up of its host, or its greeting,")
         connect_deadline = deadline - (1 - _CONNECT_SHARE) * audit.timeout
         greet_deadline = deadline - (1 - _GREET_SHARE) * audit.timeout
         greeting = greet(endpoint.host, endpoint.port, endpoint.tls, greet_deadline, connect_deadline)
         target = _target(audit.database, endpoint, greeting)
     except Failed as failure:
-        at("looking for it on other hosts")
+        at("the search on other hosts")
         return _failed(audit, base, endpoint, failure, deadline)
     base = replace(base, target=target, details={"description": greeting.description})
     try:
         at("a call")
-        found = _call(base, endpoint, target, deadline, audit.checks, at)
+        own = audit.database.raw[endpoint.controller].get("target_name")
+        found = _call(base, endpoint, target, own, deadline, audit.checks, at)
     except CallTimeout:
-        return replace(base, cause="busy", message="it shakes hands, but does not answer a call in time: a long "
-                       "call goes on, or its driver hangs")  # fmt: skip
+        return replace(base, cause="busy", message="it shakes hands, but does not answer a call in time: it is in "
+                       "a long call, or its driver hangs")  # fmt: skip
     except (WireError, OSError) as error:
-        return replace(base, cause="closed", message=f"the connection is lost in a call: {error}")
+        return replace(base, cause="closed", message=f"the connection was lost during a call: {error}")
+    allow = audit.database.raw[endpoint.controller].get("allow")
+    if found.cause == "ok" and allow is not None and INTRODUCTION not in greeting.features:
+        return replace(
+            found, cause="not-enforced", message="its entry has 'allow', but it is a stock server, which does not know "
+            "that: everyone who reaches its port may do everything"
+        )  # fmt: skip
     if found.cause == "ok" and "pyon_v2" not in greeting.features:
         return replace(
-            found, cause="old", message="it speaks the old protocol (PYON v1) only; it works, slower"
+            found, cause="old", message="it speaks only the old protocol (PYON v1), which is slower"
         )
     return found
 
 
-def _failed(audit: Audit, base: Finding, endpoint: Endpoint, failure: Failed, deadline: float) -> Finding:
-    """Return the finding for a server that could not be reached, or is not what it should be."""
+def _failed(audit: Audit, base: Diagnosis, endpoint: Endpoint, failure: Failed, deadline: float) -> Diagnosis:
+    """Return the diagnosis of a server that could not be reached, or is not the expected one."""
     cause, message = failure.cause, str(failure)
     if cause in _ABSENT:
         hosts = elsewhere.candidates(audit.database, endpoint, audit.hosts)
@@ -131,7 +142,7 @@ def _failed(audit: Audit, base: Finding, endpoint: Endpoint, failure: Failed, de
 
 
 def _target(database: DeviceDatabase, endpoint: Endpoint, greeting: Greeting) -> str:
-    """Return the target to use; Failed says what is there, and whose it is."""
+    """Return the target to use; Failed names the server's targets and whose controller it may be."""
     has = ", ".join(greeting.targets) or "none"
     wanted = endpoint.target_name
     if wanted is None:
@@ -148,7 +159,7 @@ def _target(database: DeviceDatabase, endpoint: Endpoint, greeting: Greeting) ->
         and raw.get("target_name") in greeting.targets
     ]
     whose = f" It looks like the controller of {others[0]!r}." if others else ""
-    # A controller is often started without what an auxiliary entry counts on.
+    # Controllers are often started without the remote execution of their auxiliary entry.
     own = database.raw[endpoint.controller].get("target_name")
     is_without = own in greeting.targets and wanted != own and wanted.endswith("rexec")
     hint = " Was it started without remote execution?" if is_without else ""
@@ -159,14 +170,18 @@ def _target(database: DeviceDatabase, endpoint: Endpoint, greeting: Greeting) ->
 
 
 def _call(
-    base: Finding,
+    base: Diagnosis,
     endpoint: Endpoint,
     target: str,
+    own: str | None,
     deadline: float,
     checks: Mapping[str, Check],
     at: Callable[[str], None],
-) -> Finding:
-    """Ping the target, or send it code where it has remote execution; then the laboratory's own checks."""
+) -> Diagnosis:
+    """Ping the target, or run code on it if it has remote execution; then run the laboratory's checks.
+
+    `own` is the target of the controller's own entry.
+    """
 
     def left() -> float:
         return max(0.05, deadline - time.monotonic())
@@ -175,14 +190,15 @@ def _call(
         endpoint.host, endpoint.port, target, left(), ssl_config(endpoint.tls),
         handshake_timeout=left(), call_timeout=left(), reconnect_timeout=0.0,
     ) as client:  # fmt: skip
+        base = replace(base, users=users_of(client, endpoint, own))
         began = time.monotonic()
         if hasattr(client, "add_code") and hasattr(client, "call"):
             found = _remote(base, client)
         elif hasattr(client, "ping"):
             found = _ping(base, client)
         else:
-            found = replace(base, cause="ping-missing", message="its driver has no ping(): no manager can tell "
-                            "whether the instrument is well")  # fmt: skip
+            found = replace(base, cause="ping-missing", message="its driver has no ping(), so a controller manager "
+                            "cannot test the instrument")  # fmt: skip
         found = replace(found, milliseconds=found.milliseconds or 1e3 * (time.monotonic() - began))
         if found.severity == "error":
             return found
@@ -197,22 +213,24 @@ def _call(
     return found
 
 
-def _ping(base: Finding, client: Client) -> Finding:
+def _ping(base: Diagnosis, client: Client) -> Diagnosis:
     began = time.monotonic()
     try:
         well = client.ping()
     except WireError:
         raise
     except Exception as error:
+        if is_refusal(error):
+            return replace(base, cause="not-allowed", message=str(error))
         return replace(
-            base, cause="ping-failed", message=f"its ping() raises {type(error).__name__}: {error}"
+            base, cause="ping-failed", message=f"its ping() raised {type(error).__name__}: {error}"
         )
     if not well:
-        return replace(base, cause="ping-failed", message="its ping() says that the instrument is not well")
+        return replace(base, cause="ping-failed", message="its ping() reports a problem of the instrument")
     return replace(base, milliseconds=1e3 * (time.monotonic() - began))
 
 
-def _remote(base: Finding, client: Client) -> Finding:
+def _remote(base: Diagnosis, client: Client) -> Diagnosis:
     try:
         client.add_code(_PROBE)
         told: dict[str, Any] = client.call("rexec_doctor_probe")
@@ -222,8 +240,10 @@ def _remote(base: Finding, client: Client) -> Finding:
     except WireError:
         raise
     except Exception as error:
+        if is_refusal(error):
+            return replace(base, cause="not-allowed", message=str(error))
         return replace(
-            base, cause="rexec-failed", message=f"code sent there fails: {type(error).__name__}: {error}"
+            base, cause="rexec-failed", message=f"remote code failed: {type(error).__name__}: {error}"
         )
     # The remote clock was read about half a round trip after the call was sent.
     offset = clock - (sent + seconds / 2)
@@ -232,6 +252,6 @@ def _remote(base: Finding, client: Client) -> Finding:
     )
     if abs(offset) > CLOCK_TOLERANCE + seconds / 2:
         order = "ahead of" if offset > 0 else "behind"
-        message = f"its clock is {abs(offset):.1f} s {order} this machine's: its time stamps will not fit"
+        message = f"its clock is {abs(offset):.1f} s {order} this machine's: its time stamps will be wrong"
         return replace(found, cause="clock", message=message)
     return found

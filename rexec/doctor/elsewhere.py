@@ -1,4 +1,4 @@
-"""Looks for a controller that is not where its entry says: on this machine, or on another host of the database."""
+"""Searches a controller that does not run at its address: on this machine, and on other hosts of the database."""
 
 import socket
 import threading
@@ -12,19 +12,19 @@ from rexec.wire.errors import shown_address
 
 LOOPBACK: Final = ("127.0.0.1", "::1")
 MOST: Final = 16
-"""Hosts that are tried at most."""
+"""Maximum number of hosts to try."""
 
 _LONGEST: Final = 1.0
-"""Seconds for all of them, where there are more left."""
+"""Maximum seconds for all hosts."""
 
 
 def candidates(database: DeviceDatabase, endpoint: Endpoint, further: tuple[str, ...] = ()) -> list[str]:
     """Return the hosts on which the controller of an endpoint might run instead.
 
     Args:
-        database: Its other entries name hosts.
-        endpoint: Of the device.
-        further: More hosts, for example that of the master.
+        database: Database whose other entries name hosts.
+        endpoint: Endpoint of the device.
+        further: More hosts, for example the master's.
 
     """
     named = [
@@ -38,11 +38,11 @@ def candidates(database: DeviceDatabase, endpoint: Endpoint, further: tuple[str,
 
 
 def look(hosts: list[str], endpoint: Endpoint, deadline: float) -> str | None:
-    """Return the first of some hosts on which the target of an endpoint answers at its port, None if none does.
+    """Return the first host on which the target of an endpoint answers at its port, or None.
 
     Args:
-        hosts: Where to look, all at the same time.
-        endpoint: Of the device.
+        hosts: Hosts to try, all at the same time.
+        endpoint: Endpoint of the device.
         deadline: `time.monotonic()` at which to give up.
 
     """
@@ -68,13 +68,13 @@ def look(hosts: list[str], endpoint: Endpoint, deadline: float) -> str | None:
 
 
 def where(host: str, endpoint: Endpoint) -> str:
-    """Return what it means that a controller answers on `host` rather than where its entry says."""
+    """Return the explanation for a controller that answers on `host` instead of the host of its entry."""
     at = shown_address(host, endpoint.port)
     if host not in LOOPBACK:
-        return f"but its target answers at {at}: if that is its machine, change host in the entry"
+        return f"but its target answers at {at}: if that is the right machine, change host in the entry"
     if addresses(endpoint.host) & set(LOOPBACK):
-        return f"but its target answers at {at}: it was started with another --bind than the entry's host"
+        return f"but its target answers at {at}: its --bind differs from the entry's host"
     return (
-        f"but its target answers at {at}, on this machine ({socket.gethostname()}): either it was started on the wrong "
-        "one, or host in the entry is wrong"
+        f"but its target answers at {at}, on this machine ({socket.gethostname()}): it was started on the wrong "
+        "machine, or host in the entry is wrong"
     )

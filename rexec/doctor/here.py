@@ -1,4 +1,4 @@
-"""What this machine knows of a server that runs on it: its process, and who is connected."""
+"""Adds facts about servers on this machine: their process and their clients."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,21 +7,21 @@ from typing import Final
 from devicedb import DeviceDatabase
 from rexec.devices.hosts import is_this_machine
 from rexec.devices.peers import Connections
-from rexec.doctor.finding import Finding
+from rexec.doctor.diagnosis import Diagnosis
 
 _OF_A_SERVER: Final = frozenset({"silent", "closed", "protocol", "target", "tls", "busy"})
-"""Causes where something listens that is not as it should be."""
+"""Causes for which a process listens at the address."""
 
 
 def annotated(
-    findings: Iterable[Finding], database: DeviceDatabase, seen: Connections | None
-) -> list[Finding]:
-    """Return findings with what this machine knows of servers that run on it; of others it knows nothing.
+    findings: Iterable[Diagnosis], database: DeviceDatabase, seen: Connections | None
+) -> list[Diagnosis]:
+    """Return diagnoses with the process and the clients of servers on this machine.
 
     Args:
-        findings: What was found.
+        findings: The diagnoses.
         database: The device database.
-        seen: Who was connected while it was found; None: that is looked up if it is needed.
+        seen: Connections during the audit; None: they are listed when needed.
 
     """
     local: dict[str, bool] = {}
@@ -35,14 +35,14 @@ def annotated(
     return made
 
 
-def _is_local(finding: Finding, database: DeviceDatabase, known: dict[str, bool]) -> bool:
+def _is_local(finding: Diagnosis, database: DeviceDatabase, known: dict[str, bool]) -> bool:
     host = database.endpoint(finding.name).host
     if host not in known:
         known[host] = is_this_machine(host)
     return known[host]
 
 
-def _annotated(finding: Finding, port: int, seen: Connections) -> Finding:
+def _annotated(finding: Diagnosis, port: int, seen: Connections) -> Diagnosis:
     message = finding.message
     connected = seen.clients(port) if finding.cause in ("silent", "busy") else None
     if connected:
@@ -50,5 +50,5 @@ def _annotated(finding: Finding, port: int, seen: Connections) -> Finding:
         message += f". Connected: {', '.join(connected[:3])}{more}"
     who = seen.owner(port)
     if who is not None:
-        message += f"{'' if message.endswith(('.', '?')) else '.'} The port is that of {who}"
+        message += f"{'' if message.endswith(('.', '?')) else '.'} The port belongs to {who}"
     return replace(finding, message=message)

@@ -1,4 +1,4 @@
-"""Serves datasets and devices as an ARTIQ master does: to its clients, dashboards, applets and controller managers."""
+"""Serves datasets and devices as an ARTIQ master does, to clients, dashboards, applets and controller managers."""
 
 from rexec.master.devices import DeviceFile, Devices
 from rexec.master.errors import MasterError, NotServedError

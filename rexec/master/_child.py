@@ -1,21 +1,23 @@
-"""The program of the process that loads a device database: it imports as little as it can, to start fast."""
+"""The child process of `rexec.master.loading`: it imports as little as it can, to start fast."""
 
 import json
-import sys
-from pathlib import Path
+import os
+import queue
+from collections.abc import Callable
 from typing import Any
 
 from devicedb import DatabaseLoadError, DeviceDatabase, load_file
 from rexec.wire import pyon
 
 
-def main(path: str, result: str) -> None:
-    """Load a device database and write what came of it."""
+def main(lines: "queue.SimpleQueue[bytes]", say: Callable[[bytes], None], path: str) -> None:
+    """Load a device database and say what came of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what it prints is for nobody
     try:
         outcome: dict[str, Any] = {"database": _encoded(load_file(path))}
     except DatabaseLoadError as error:
         outcome = {"error": [error.origin, error.line, error.problem]}
-    Path(result).write_text(json.dumps(outcome), encoding="utf-8")
+    say(json.dumps(outcome).encode())
 
 
 def _encoded(database: DeviceDatabase) -> str:
@@ -26,7 +28,3 @@ def _encoded(database: DeviceDatabase) -> str:
             problem = f"the entry {name!r} cannot be sent to anybody: {error}. Write plain values"
             raise DatabaseLoadError(database.origin, None, problem) from None
     return pyon.encode(database.raw)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

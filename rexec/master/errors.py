@@ -1,9 +1,11 @@
-"""What keeps a master from serving, in a way that a user can act on."""
+"""Errors of a master."""
+
+from devicedb.errors import ExpectedError
 
 
-class MasterError(Exception):
+class MasterError(ExpectedError):
     """Raised when a master cannot start; its text is the whole message."""
 
 
 class NotServedError(Exception):
-    """Raised to a client that asks for what only a master that runs experiments has."""
+    """Raised to a client whose request needs a master that runs experiments."""

@@ -1,50 +1,54 @@
-"""Carries the changes of a dataset database, made in any thread, to those who follow the master's datasets."""
+"""Publishes the changes of a dataset database, which any thread may make, through the master's event loop."""
 
 import asyncio
 import logging
 from typing import Any, Final
 
-from rexec.datasets import DatasetDB, Entry, Mod, Origin
+from rexec.datasets import DatasetDB, DatasetError, Entry, Mod, Origin
 from rexec.datasets.values import own_copy
-from rexec.wire import pyon
+from rexec.wire import pyon, pyon_v1
 from rexec.wire.sync_struct import Notifier, process_mod
 
 _log = logging.getLogger(__name__)
 
 LIMIT: Final = 10_000
-"""Changes that wait for the event loop; beyond it only the latest value of each dataset is shown."""
+"""Maximum number of queued changes; beyond it, only the latest value of each dataset is published."""
 
 
 class Feed:
     """Keeps a notifier equal to a database. Belongs to the event loop in which it is made.
 
-    The notifier has a copy of its own of every value, so that what is sent is never changed while it is encoded. A
-    thread that changes datasets faster than the loop can show them does not wait, and does not fill the memory.
+    The notifier holds copies of all values, so that no value changes while it is encoded. A thread that changes
+    datasets faster than the loop publishes them neither waits nor fills the memory.
 
     Args:
-        db: The database; its listeners are called under its lock, which guards what waits here.
-        limit: Changes that may wait for the loop.
+        db: The database. It calls its listeners under its lock, which also guards the queue of this class.
+        limit: Maximum number of queued changes.
         has_metadata: Whether an entry is (persist, value, metadata), or (persist, value) as up to ARTIQ 7.
+        is_v1: Whether it is sent in PYON v1.
 
     """
 
-    def __init__(self, db: DatasetDB, limit: int = LIMIT, *, has_metadata: bool = True) -> None:
+    def __init__(
+        self, db: DatasetDB, limit: int = LIMIT, *, has_metadata: bool = True, is_v1: bool = False
+    ) -> None:
         self._db: Final = db
         self._limit: Final = limit
         self._parts: Final = 3 if has_metadata else 2
+        self._check: Final = pyon_v1.check if is_v1 else pyon.check
         self._loop: Final = asyncio.get_running_loop()
         self._waiting: list[Mod] = []
         self._stale: dict[str, None] = {}
         self._scheduled = False
         self._unsendable: set[str] = set()
         self.skipped = 0
-        """Changes that were not shown one by one, because they came faster than the loop could take them."""
+        """Number of changes that were not published one by one, because the queue was full."""
         with db.lock:
             present = db.subscribe(self._changed)
         self.notifier: Final = Notifier({key: self._sendable(key, entry) for key, entry in present.items()})
 
     def close(self) -> None:
-        """Follow the database no longer."""
+        """Unsubscribe from the database."""
         self._db.unsubscribe(self._changed)
 
     def _changed(self, mod: Mod, origin: Origin) -> None:
@@ -65,7 +69,7 @@ class Feed:
             try:
                 self._loop.call_soon_threadsafe(self._show)
             except RuntimeError:
-                _log.debug("the event loop is closed: nobody follows the datasets any more")
+                _log.debug("the event loop is closed: the datasets have no subscribers any more")
 
     def _show(self) -> None:
         with self._db.lock:
@@ -73,7 +77,7 @@ class Feed:
             stale, self._stale = self._stale, {}
             latest = {key: self._entry(key) for key in stale}
             self._scheduled = False
-        # What waits about a dataset comes after its latest value: see `_changed`.
+        # Changes that wait are sent after the latest value: see `_changed`.
         for key, entry in latest.items():
             self._show_whole(key, entry)
         for mod in waiting:
@@ -83,7 +87,8 @@ class Feed:
     def _entry(self, key: str) -> Entry | None:
         try:
             return self._db.get_entry(key)
-        except KeyError:
+        except (KeyError, DatasetError) as error:
+            _log.debug("dataset %s is not shown: %s", key, error)
             return None
 
     def _show_whole(self, key: str, entry: Entry | None) -> None:
@@ -93,16 +98,16 @@ class Feed:
             del self.notifier[key]
 
     def _show_change(self, mod: Mod) -> bool:
-        """Show one change; return False where the dataset has to be shown anew."""
+        """Publish one change; return False if the whole dataset must be published again."""
         key = _key(mod)
         try:
             if not mod["path"] and mod["action"] == "setitem":
                 self._show_whole(key, mod["value"])
             else:
-                pyon.encode(mod.get("x", mod.get("value")))
+                self._check(mod.get("x", mod.get("value")))
                 process_mod(self.notifier, mod)
         except (TypeError, ValueError, LookupError, AttributeError):
-            return False  # it has no encoding, or the value that it changes has none and is shown as text
+            return False  # the new or the present value has no encoding, and is published as text
         return True
 
     def _start_over(self, key: str) -> Entry | None:
@@ -113,13 +118,13 @@ class Feed:
         return entry
 
     def _sendable(self, key: str, entry: Entry) -> tuple[Any, ...]:
-        """Return an entry as it can be sent: a value without an encoding as its text."""
+        """Return an entry as it can be sent: a value of the file that has no encoding in PYON v1 as its text."""
         try:
-            pyon.encode(entry)
+            self._check(entry)
         except (TypeError, ValueError) as error:
             if key not in self._unsendable:
                 self._unsendable.add(key)
-                _log.warning("dataset %s is shown to followers as text: %s", key, error)
+                _log.warning("dataset %s is sent to subscribers as text: %s", key, error)
             return (entry[0], repr(entry[1]), {})[: self._parts]
         return entry[: self._parts]
 

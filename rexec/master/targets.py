@@ -1,4 +1,4 @@
-"""What a master that runs no experiments says to those who ask for them: nothing is there, and a refusal says why."""
+"""RPC targets of a master that runs no experiments: they are empty, and refuse requests with the reason."""
 
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn
 from rexec.master.errors import NotServedError
 
 _REFUSAL: Final = (
-    "this master serves datasets and devices and runs no experiments. Run them with `rexec run --master HOST`"
+    "this master serves datasets and devices but runs no experiments. Run them with `rexec run --master HOST`"
 )
 
 
@@ -14,7 +14,7 @@ class ScheduleTarget:
     """An empty schedule."""
 
     def get_status(self) -> dict[int, Any]:
-        """Return the runs that are scheduled: none."""
+        """Return no runs."""
         return {}
 
     def check_pause(self, rid: int) -> NoReturn:
@@ -41,12 +41,12 @@ class ScheduleTarget:
         due_date: float | None = None,
         flush: bool = False,
     ) -> NoReturn:
-        """Refuse, and say how to run an experiment."""
+        """Refuse; the error says how to run an experiment."""
         raise NotServedError(_REFUSAL)
 
 
 class ExperimentTarget:
-    """A repository of no experiments."""
+    """An empty repository."""
 
     def scan_repository(self, new_cur_rev: str | None = None) -> NoReturn:
         """Refuse: there is no repository."""
@@ -66,7 +66,7 @@ class ExperimentTarget:
 
 
 class InteractiveTarget:
-    """Requests of experiments for arguments: none."""
+    """Interactive arguments of experiments, of which there are none."""
 
     def supply(self, rid: int, values: Any) -> NoReturn:
         """Refuse: no run asks for arguments."""
@@ -78,7 +78,7 @@ class InteractiveTarget:
 
 
 class ManagementTarget:
-    """The master itself: its name, its state, its end."""
+    """Name, state and termination of the master."""
 
     def __init__(
         self, name: str | None, status: Callable[[], dict[str, Any]], terminate: Callable[[], None] | None
@@ -88,15 +88,15 @@ class ManagementTarget:
         self.__terminate: Final = terminate
 
     def get_name(self) -> str | None:
-        """Return the name for people, None where none was given."""
+        """Return the name for people, or None."""
         return self.__name
 
     def status(self) -> dict[str, Any]:
-        """Return what is served to whom: see `rexec.master.Master.status`."""
+        """Return the state: see `rexec.master.Master.status`."""
         return self.__status()
 
     def terminate(self) -> None:
-        """End the master, once this is answered."""
+        """End the master after this answer."""
         if self.__terminate is None:
-            raise NotServedError("these datasets are a run's, and end with it")
+            raise NotServedError("this master belongs to a run, and ends with it")
         self.__terminate()

@@ -1,28 +1,29 @@
-"""A laboratory without its hardware: simulated controllers, stand-ins for the core's devices, recordings of real ones.
+"""A laboratory without its hardware: simulated controllers, and stand-ins for the core's devices.
 
-`laboratory` is what tests use; `rexec simulate`, `rexec record` and `rexec run --simulate` use the same. Public names
-are imported when they are asked for: every `rexec` command knows the errors, few simulate.
+Tests use `laboratory`; `rexec simulate` and `rexec run --simulate` use the same. Public names are imported on first
+use, because every `rexec` command imports the errors and few simulate.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from rexec.simulate.errors import BehaviourError, FaultError, NotRecorded, RecordingError, SimulationError
+from rexec.record.errors import RecordingError
+from rexec.simulate.errors import BehaviourError, FaultError, NotRecorded, SimulationError
 
 if TYPE_CHECKING:
+    from rexec.record.recording import Recording, load_recording
     from rexec.simulate._laboratory import Laboratory, laboratory
     from rexec.simulate.behaviours import Behaviours, load_behaviours
     from rexec.simulate.faults import Fault
-    from rexec.simulate.recording import Recording, load_recording
 
 _HOMES: Final = {
-    "Behaviours": "behaviours",
-    "Fault": "faults",
-    "Laboratory": "_laboratory",
-    "Recording": "recording",
-    "laboratory": "_laboratory",
-    "load_behaviours": "behaviours",
-    "load_recording": "recording",
+    "Behaviours": "rexec.simulate.behaviours",
+    "Fault": "rexec.simulate.faults",
+    "Laboratory": "rexec.simulate._laboratory",
+    "Recording": "rexec.record.recording",
+    "laboratory": "rexec.simulate._laboratory",
+    "load_behaviours": "rexec.simulate.behaviours",
+    "load_recording": "rexec.record.recording",
 }
 
 __all__ = [
@@ -44,4 +45,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -28,13 +28,14 @@ from devicedb import DeviceDatabase
 from devicedb.drivers.methods import DriverFacts, Method
 from devicedb.load import siblings_importable
 from devicedb.suggest import did_you_mean
+from devicedb.whole_file import read_whole
 from rexec.simulate.errors import BehaviourError
 from rexec.wire.pc_rpc import is_marked
 
 
 @dataclass(frozen=True)
 class Behaviours:
-    """Classes by the names that they were written under.
+    """The classes of a behaviours file, by name.
 
     Attributes:
         classes: Name of a device or target, its class.
@@ -46,7 +47,7 @@ class Behaviours:
     path: Path | None = None
 
     def of(self, names: Iterable[str]) -> type[Any] | None:
-        """Return the class under the first of some names that has one."""
+        """Return the class of the first name that has one; None if none has."""
         return next((self.classes[name] for name in names if name in self.classes), None)
 
 
@@ -59,7 +60,7 @@ def load_behaviours(path: str | os.PathLike[str]) -> Behaviours:
     """
     file = Path(path).absolute()
     try:
-        code = compile(file.read_bytes(), str(file), "exec", dont_inherit=True)
+        code = compile(read_whole(file), str(file), "exec", dont_inherit=True)
     except OSError as error:
         raise BehaviourError(f"behaviours {file}: {error.strerror or error}") from None
     except SyntaxError as error:
@@ -90,7 +91,7 @@ def load_behaviours(path: str | os.PathLike[str]) -> Behaviours:
 
 
 def check_names(behaviours: Behaviours, database: DeviceDatabase, targets: Iterable[str]) -> None:
-    """Raise BehaviourError where a class is named after nothing in the database.
+    """Raise BehaviourError if a class has the name of no device or target.
 
     Args:
         behaviours: The classes.
@@ -108,7 +109,7 @@ def check_names(behaviours: Behaviours, database: DeviceDatabase, targets: Itera
 
 
 def public_methods(behaviour: type[Any]) -> dict[str, Any]:
-    """Return the public methods of a class, its bases included, as they stand in it."""
+    """Return the public methods of a class and its bases, not bound to an object."""
     found: dict[str, Any] = {}
     for each in behaviour.__mro__:
         if each is not object:
@@ -119,7 +120,7 @@ def public_methods(behaviour: type[Any]) -> dict[str, Any]:
 
 
 def check_class(behaviour: type[Any], facts: DriverFacts, device: str) -> None:
-    """Raise BehaviourError where a class has what the driver has not, or does not take what the driver takes.
+    """Raise BehaviourError if a class has a method that the driver lacks, or refuses arguments that the driver takes.
 
     Args:
         behaviour: The class.
@@ -159,7 +160,7 @@ def construct(behaviour: type[Any], device: str) -> Any:
 
 
 def method_of(name: str, value: Any, known: Method | None) -> Method:
-    """Return a method as a behaviour has it: the driver's signature where that is known."""
+    """Return the method of a behaviour, with the driver's signature if that is known."""
     function = value.__func__ if isinstance(value, staticmethod | classmethod) else value
     return Method(
         name,
@@ -172,7 +173,7 @@ def method_of(name: str, value: Any, known: Method | None) -> Method:
 
 
 def caller_signature(value: Any) -> Signature:
-    """Return the signature of a method as it stands in a class, without `self`, annotations as texts."""
+    """Return the signature of an unbound method without `self`, its annotations as texts."""
     is_static = isinstance(value, staticmethod)
     function = value.__func__ if isinstance(value, staticmethod | classmethod) else value
     whole = inspect.signature(function)

@@ -1,23 +1,21 @@
-"""The child process of `rexec.simulate.process`: reads its order from standard input, and ends when that ends."""
+"""The child process of `rexec.simulate.process`."""
 
 import logging
-import os
-import sys
+import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from devicedb import DeviceDatabase, DeviceDBError
 from rexec.common_args import LineCountFormatter
+from rexec.record.errors import RecordingError
+from rexec.record.recording import load_recordings
 from rexec.simulate._laboratory import Laboratory
 from rexec.simulate.behaviours import Behaviours, load_behaviours
 from rexec.simulate.driver import origins
 from rexec.simulate.errors import SimulationError
-from rexec.simulate.recording import load_recordings
 from rexec.wire import pyon
-
-START_LIMIT: Final = 50.0
-"""Seconds after which a start that hangs is given up."""
 
 
 def laboratory_of(order: dict[str, Any]) -> Laboratory:
@@ -45,54 +43,27 @@ def laboratory_of(order: dict[str, Any]) -> Laboratory:
     )
 
 
-def main() -> None:
-    """Simulate until standard input ends."""
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what behaviours and remote code print is no answer
-    order = pyon.decode(sys.stdin.buffer.readline())
+def main(lines: "queue.SimpleQueue[bytes]", say: Callable[[bytes], None]) -> None:
+    """Simulate until the parent ends this process."""
+    order = pyon.decode(lines.get())
     handler = logging.StreamHandler()
     handler.setFormatter(LineCountFormatter())
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(order.get("log_level", logging.WARNING))
-    late = threading.Timer(START_LIMIT, _give_up, (out,))
-    late.daemon = True
-    late.start()
     try:
         laboratory = laboratory_of(order)
         laboratory.start()
-        answer: dict[str, Any] = {
-            "database": laboratory.database.raw,
-            "origins": {
-                f"{server.name}, target {name}": origins(performer.methods.values())
-                for server in laboratory.servers
-                for name, performer in server.performers.items()
-            },
-        }
-    except (SimulationError, DeviceDBError) as error:
-        answer = {"error": str(error)}
-    late.cancel()
-    _say(out, answer)
-    if "error" not in answer:
-        sys.stdin.buffer.read()
-    # A call may hang in a thread, as in a real controller: nobody waits for it.
-    os._exit(0)
+    except (SimulationError, RecordingError, DeviceDBError) as error:
+        say(_line({"error": str(error)}))
+        return
+    drivers = {
+        f"{server.name}, target {name}": origins(driver.methods.values())
+        for server in laboratory.servers
+        for name, driver in server.drivers.items()
+    }
+    say(_line({"database": laboratory.database.raw, "origins": drivers}))
+    threading.Event().wait()
 
 
-def _say(out: Any, answer: dict[str, Any]) -> None:
-    try:
-        out.write(pyon.encode(answer).encode("ascii") + b"\n")
-        out.flush()
-    except BrokenPipeError:
-        logging.getLogger(__name__).debug("whoever asked has gone")
-
-
-def _give_up(out: Any) -> None:
-    _say(
-        out,
-        {"error": f"the simulation did not start within {START_LIMIT:g} s. Does the behaviours file hang?"},
-    )
-    os._exit(2)
-
-
-if __name__ == "__main__":
-    main()
+def _line(answer: dict[str, Any]) -> bytes:
+    return pyon.encode(answer).encode("ascii")

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb import SIMULATED, DeviceDatabase, DeviceDBError
+from devicedb.whole_file import write_whole
 from rexec.simulate.errors import SimulationError
-from rexec.whole_file import write_whole
 
 CORE_DRIVERS: Final = "artiq.coredevice."
 """Drivers in these modules need the core device, and get stand-ins."""
+
+SIM_DRIVERS: Final = "artiq.sim."
+"""Drivers of ARTIQ's own simulation, which get stand-ins, too: they need no hardware, but ARTIQ."""
+
+_CORES: Final = ((f"{CORE_DRIVERS}core", "Core"), (f"{SIM_DRIVERS}devices", "Core"))
 
 _REAL_ONLY: Final = ("command", "simple_ssl_config", "port_proxy", "environment")
 """Keys that would start or reach the real controller."""
@@ -43,7 +48,9 @@ def rewritten(
             found[name] = {**kept, "host": host, "port": port, SIMULATED: True}
         elif isinstance(raw, dict) and raw.get("type") == "controller_aux_target":
             found[name] = {**raw, SIMULATED: True} if _leads_to(database, name, addresses) else raw
-        elif _is_local(raw) and (str(raw.get("module", "")).startswith(CORE_DRIVERS) or name in own):
+        elif _is_local(raw) and (
+            str(raw.get("module", "")).startswith((CORE_DRIVERS, SIM_DRIVERS)) or name in own
+        ):
             found[name] = stand_in_entry(name, raw, behaviours if name in own else None)
         else:
             found[name] = raw
@@ -78,7 +85,7 @@ def through_proxies(
 
 
 CONTROL: Final = "simulation"
-"""Device and target by which a simulation is told what to do."""
+"""Name of the device and of the target that control a simulation."""
 
 
 def _leads_to(database: DeviceDatabase, name: str, controllers: Mapping[str, Any]) -> bool:
@@ -86,7 +93,7 @@ def _leads_to(database: DeviceDatabase, name: str, controllers: Mapping[str, Any
     try:
         return database.endpoint(name).controller in controllers
     except DeviceDBError:
-        return False  # it leads nowhere, which whoever uses it is told
+        return False  # an invalid target: the error comes when it is used
 
 
 def _is_local(raw: Any) -> bool:
@@ -94,7 +101,7 @@ def _is_local(raw: Any) -> bool:
 
 
 def stand_in_entry(name: str, raw: Mapping[str, Any], behaviours: str | None) -> dict[str, Any]:
-    """Return the entry of what stands in for a local device."""
+    """Return the entry of a local device's stand-in."""
     arguments: dict[str, Any] = {
         "device": name,
         "driver": f"{raw.get('module')}.{raw.get('class')}",
@@ -105,9 +112,7 @@ def stand_in_entry(name: str, raw: Mapping[str, Any], behaviours: str | None) ->
     return {
         "type": "local",
         "module": "rexec.simulate.local",
-        "class": "Core"
-        if raw.get("module") == f"{CORE_DRIVERS}core" and raw.get("class") == "Core"
-        else "StandIn",
+        "class": "Core" if (raw.get("module"), raw.get("class")) in _CORES else "StandIn",
         "arguments": arguments,
         SIMULATED: True,
     }
@@ -136,7 +141,7 @@ def write_database(path: Path, raw: Mapping[str, Any], title: str) -> None:
         )
     lines = f'"""{_plain(title)}"""\n\n'
     try:
-        # A master may run as somebody else.
+        # Readable for all, because a master may run as another user.
         write_whole(path, f"{lines}device_db = {text}\n".encode(), mode=0o644)
     except OSError as error:
         raise SimulationError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,11 +1,9 @@
-"""A simulated driver: an object with the methods of the real one, that does what a recording or a behaviour says."""
+"""A simulated driver: the methods of the real one, answered from a recording, a behaviour, or plain values."""
 
 import asyncio
 import inspect
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,58 +11,45 @@ from typing import Any, Final, Protocol
 
 from devicedb.drivers.methods import DriverFacts, Method
 from devicedb.suggest import did_you_mean
-from rexec.simulate.behaviours import check_class, construct, method_of, public_methods
+from rexec.simulate.behaviours import check_class, method_of, public_methods
+from rexec.simulate.device import Call, SimulatedDevice
 from rexec.simulate.errors import NotRecorded
 from rexec.simulate.faults import End, Faults, Strike
-from rexec.simulate.method_list import with_self
-from rexec.simulate.values import plain_value
 from rexec.wire.pc_rpc import while_busy
 
 logger = logging.getLogger(__name__)
 
+_MOST_TEXTS: Final = 8
+"""Recorded calls that an error names."""
 KEPT_CALLS: Final = 1000
-"""How many calls a simulated driver remembers."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of a simulated device.
-
-    Attributes:
-        method: Name.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
-        time: When it came, seconds since the epoch.
-
-    """
-
-    method: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    time: float
+"""Number of calls that a simulated driver remembers."""
 
 
 class Replay(Protocol):
     """Answers that were recorded."""
 
     def has(self, method: str) -> bool:
-        """Whether there is any answer of a method."""
+        """Whether any call of a method was recorded."""
+
+    def recorded(self) -> list[str]:
+        """Return the recorded calls as text."""
 
     def answer(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bool, Any]:
         """Return whether this call was recorded, and what it returned; raises what it raised."""
 
 
 @dataclass
-class Part:
-    """All that makes one simulated driver.
+class DriverSpec:
+    """What one simulated driver is made from.
 
     Attributes:
         device: Its name, for people.
         facts: What is known of the real one.
         behaviour: Class of what it does, None: nothing of its own.
         replay: Recorded answers, None: there is no recording.
-        faults: What goes wrong.
-        end: Called when a fault ends the whole server; it does not return before the call may go on.
+        remote: Recorded calls of remote functions beside the driver.
+        faults: Its faults.
+        end: Called when a fault ends the server; returns once the call may go on.
 
     """
 
@@ -73,38 +58,39 @@ class Part:
     faults: Faults
     behaviour: type[Any] | None = None
     replay: Replay | None = None
+    remote: Replay | None = None
     end: Callable[[End], None] = lambda _: None
 
 
-def make_driver(part: Part) -> "Performer":
-    """Return a new simulated driver, as the `driver` of what carries out its calls.
+def make_driver(spec: DriverSpec) -> "SimulatedDriver":
+    """Return a new simulated driver.
 
     Raises:
         BehaviourError: The behaviour does not fit the driver.
 
     """
-    if part.behaviour is not None:
-        check_class(part.behaviour, part.facts, part.device)
-    methods = methods_of(part)
+    if spec.behaviour is not None:
+        check_class(spec.behaviour, spec.facts, spec.device)
+    methods = methods_of(spec)
     namespace: dict[str, Any] = {
-        "__doc__": part.facts.doc or f"Simulation of {part.device}.",
+        "__doc__": spec.facts.doc or f"Simulation of {spec.device}.",
         "__module__": __name__,
         **{name: _function(method) for name, method in methods.items()},
     }
-    return Performer(part, methods, type(part.facts.name, (SimulatedDriver,), namespace))
+    return SimulatedDriver(spec, methods, type(spec.facts.name, (DriverObject,), namespace))
 
 
-def methods_of(part: Part) -> dict[str, Method]:
-    """Return the methods of a simulated driver; their origins say from where each one comes."""
-    methods = dict(part.facts.methods)
-    for name, value in public_methods(part.behaviour).items() if part.behaviour is not None else ():
+def methods_of(spec: DriverSpec) -> dict[str, Method]:
+    """Return the methods of a simulated driver; `origin` says where each comes from."""
+    methods = dict(spec.facts.methods)
+    for name, value in public_methods(spec.behaviour).items() if spec.behaviour is not None else ():
         methods[name] = method_of(name, value, methods.get(name))
-    if part.replay is not None:
+    if spec.replay is not None:
         for name, method in methods.items():
-            if part.replay.has(name):
+            if spec.replay.has(name):
                 methods[name] = replace(method, origin="the recording")
     if "ping" not in methods:
-        # Ours to answer: nobody asks the instrument, so it never has to wait for a turn.
+        # Answered beside other calls, because it does not use the instrument.
         methods["ping"] = Method(
             "ping",
             inspect.Signature(return_annotation="bool"),
@@ -116,7 +102,7 @@ def methods_of(part: Part) -> dict[str, Method]:
 
 
 def origins(methods: Iterable[Method]) -> str:
-    """Return from where methods come, for people: "get_frame from behaviours.py; ping made up"."""
+    """Return the origin of methods as text: "get_frame from behaviours.py; ping made up"."""
     groups: dict[str, list[str]] = {}
     for each in methods:
         file = each.origin.rpartition(":")[0] or each.origin
@@ -125,66 +111,58 @@ def origins(methods: Iterable[Method]) -> str:
     return "; ".join(known + [f"{', '.join(names)} made up" for names in [groups.get("")] if names])
 
 
-class SimulatedDriver:
-    """Base of all simulated drivers: attributes that it has not are those of its behaviour."""
+class DriverObject:
+    """Base of the objects that clients and remote code see; attributes other than methods are the behaviour's."""
 
-    def __init__(self, performer: "Performer") -> None:
-        self._performer = performer
+    def __init__(self, driver: "SimulatedDriver") -> None:
+        self._driver = driver
 
     def __getattr__(self, name: str) -> Any:
-        if name != "_performer" and not name.startswith("__"):
-            performer = self._performer
-            if performer.behaviour is not None and hasattr(performer.behaviour, name):
-                return getattr(performer.behaviour, name)
-            hint = did_you_mean(name, performer.methods)
-            raise AttributeError(f"the simulated driver of {performer.part.device!r} has no {name!r}.{hint}")
+        if name != "_driver" and not name.startswith("__"):
+            driver = self._driver
+            if driver.behaviour is not None and hasattr(driver.behaviour, name):
+                return getattr(driver.behaviour, name)
+            hint = did_you_mean(name, driver.methods)
+            raise AttributeError(f"the simulated driver of {driver.name!r} has no {name!r}.{hint}")
         raise AttributeError(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute where the behaviour sees it: remote code does so with a real driver, too."""
-        behaviour = self._performer.behaviour if name != "_performer" else None
+        """Set an attribute of the behaviour, as remote code sets one of a real driver."""
+        behaviour = self._driver.behaviour if name != "_driver" else None
         if behaviour is not None:
             setattr(behaviour, name, value)
         else:
             object.__setattr__(self, name, value)
 
 
-class Performer:
-    """Carries out the calls of one simulated driver.
+class SimulatedDriver(SimulatedDevice):
+    """The simulated driver of a controller: carries out the calls of its object.
 
     Args:
-        part: What it is made of.
+        spec: What it is made from.
         methods: Its methods.
-        kind: Class of the driver.
+        kind: Class of its object.
 
     """
 
-    def __init__(self, part: Part, methods: Mapping[str, Method], kind: type[SimulatedDriver]) -> None:
-        self.part = part
-        self.driver: Final = kind(self)
-        self.methods = methods
-        self.behaviour = construct(part.behaviour, part.device) if part.behaviour is not None else None
-        self._own = frozenset(public_methods(part.behaviour) if part.behaviour is not None else ())
-        self.calls: deque[Call] = deque(maxlen=KEPT_CALLS)
-        self._memory: dict[str, Any] = {}
-        self._lock = threading.Lock()
+    def __init__(self, spec: DriverSpec, methods: Mapping[str, Method], kind: type[DriverObject]) -> None:
+        super().__init__(spec.device, methods, spec.behaviour, KEPT_CALLS)
+        self._spec: Final = spec
+        self.object: Final = kind(self)
 
     def begin(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Strike:
-        """Note a call, check its arguments, and return what is to happen to it.
+        """Log a call, check its arguments, and return the faults of this call.
 
         Raises:
             TypeError: The driver does not take these arguments.
 
         """
-        try:
-            self.methods[name].signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self.part.facts.name}.{name}(): {error}") from None
-        self.calls.append(Call(name, args, kwargs, time.time()))
-        return self.part.faults.strike(name, beside=self.methods[name].while_busy)
+        self.check(name, args, kwargs)
+        self.note(name, args, kwargs)
+        return self._spec.faults.strike(name, beside=self.methods[name].while_busy)
 
     def strike(self, strike: Strike) -> None:
-        """Let a fault happen.
+        """Carry out a fault.
 
         Raises:
             ConnectionAbortedError: The server has died.
@@ -192,71 +170,78 @@ class Performer:
 
         """
         if strike.end is not None:
-            self.part.end(strike.end)
-            raise ConnectionAbortedError(f"the simulated controller of {self.part.device!r} has ended")
+            self._spec.end(strike.end)
+            raise ConnectionAbortedError(f"the simulated controller of {self.name!r} has ended")
         if strike.error is not None:
             raise RuntimeError(strike.error)
 
     def result(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return what a call returns; an awaitable where the behaviour is a coroutine.
+        """Return the result of a call, an awaitable if the behaviour is a coroutine.
 
         Raises:
             NotRecorded: A recording was to answer it, and has no such call.
             Exception: What the behaviour raises, or what was recorded.
 
         """
-        if self.part.replay is not None:
-            found, value = self.part.replay.answer(name, args, kwargs)
+        if self._spec.replay is not None:
+            found, value = self._spec.replay.answer(name, args, kwargs)
             if found:
                 return value
-        if self.behaviour is not None and name in self._own:
+        if name in self.behaves:
             return getattr(self.behaviour, name)(*args, **kwargs)
         if name == "ping":
             return True
-        if self.part.replay is not None:
-            shown = [repr(each)[:60] for each in args] + [
-                f"{key}={value!r:.60}" for key, value in kwargs.items()
-            ]
+        if self._spec.replay is not None:
             raise NotRecorded(
-                f"{self.part.device}.{name}({', '.join(shown)}) was not recorded. Record it, or write a behaviour "
-                f"for it: class {self.part.device}: def {name}(self, …)"
+                f"{self.name}.{Call(name, args, kwargs, 0.0)} was not recorded. Record it, or write a behaviour "
+                f"for it: class {self.name}: def {name}(self, …). {self._recorded()}"
             )
-        return self._remembered(name, [*args, *kwargs.values()])
+        return self.plain(name, args, kwargs)
 
-    def _remembered(self, name: str, arguments: list[Any]) -> Any:
-        """Return what `set_X` was last given where `get_X` asks for it, else the plain value of the type."""
-        verb, _, what = name.partition("_")
-        with self._lock:
-            if verb == "set" and len(arguments) == 1:
-                self._memory[what] = arguments[0]
-            elif verb == "get" and not arguments and what in self._memory:
-                return self._memory[what]
-        return plain_value(self.methods[name].returns)
+    def _recorded(self) -> str:
+        """Return what was recorded of this device, for the error about what was not."""
+        kinds = (("calls", self._spec.replay), ("remote functions", self._spec.remote))
+        found = []
+        for kind, replay in kinds:
+            texts = replay.recorded() if replay is not None else []
+            more = f" and {len(texts) - _MOST_TEXTS} more" if len(texts) > _MOST_TEXTS else ""
+            found += [f"{kind} {', '.join(texts[:_MOST_TEXTS])}{more}"] if texts else []
+        return f"Recorded are: {'; '.join(found) or 'no calls'}"
 
 
 def _function(method: Method) -> Any:
     """Return the function that a simulated driver's class has for a method."""
     name = method.name
 
-    def plain(self: SimulatedDriver, *args: Any, **kwargs: Any) -> Any:
-        performer = self._performer
-        strike = performer.begin(name, args, kwargs)
+    def plain(self: DriverObject, *args: Any, **kwargs: Any) -> Any:
+        driver = self._driver
+        strike = driver.begin(name, args, kwargs)
         if strike.delay:
             time.sleep(strike.delay)
-        performer.strike(strike)
-        return performer.result(name, args, kwargs)
+        driver.strike(strike)
+        return driver.result(name, args, kwargs)
 
-    async def coroutine(self: SimulatedDriver, *args: Any, **kwargs: Any) -> Any:
-        performer = self._performer
-        strike = performer.begin(name, args, kwargs)
+    async def coroutine(self: DriverObject, *args: Any, **kwargs: Any) -> Any:
+        driver = self._driver
+        strike = driver.begin(name, args, kwargs)
         if strike.delay:
             await asyncio.sleep(strike.delay)
-        performer.strike(strike)
-        result = performer.result(name, args, kwargs)
+        driver.strike(strike)
+        result = driver.result(name, args, kwargs)
         return await result if inspect.isawaitable(result) else result
 
     function: Any = coroutine if method.is_coroutine else plain
     function.__name__ = function.__qualname__ = name
     function.__doc__ = method.doc
-    function.__signature__ = with_self(method.signature)
+    function.__signature__ = _with_self(method.signature)
     return while_busy(function) if method.while_busy and not method.is_coroutine else function
+
+
+def _with_self(signature: inspect.Signature) -> inspect.Signature:
+    """Return a signature with `self` in front."""
+    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    if not any(each.kind is inspect.Parameter.POSITIONAL_ONLY for each in signature.parameters.values()):
+        first = first.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if "self" in signature.parameters:
+        return signature
+    return signature.replace(parameters=[first, *signature.parameters.values()])

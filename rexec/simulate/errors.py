@@ -1,21 +1,19 @@
-"""Why something cannot be simulated or recorded. The text is the whole message."""
+"""Why something cannot be simulated. The text is the whole message."""
+
+from devicedb.errors import ExpectedError
 
 
-class SimulationError(Exception):
-    """Base of whatever keeps a simulation or a recording from starting; the text says what to do."""
+class SimulationError(ExpectedError):
+    """Raised when a simulation cannot start; base of the others. The text says what to do."""
 
 
 class BehaviourError(SimulationError):
-    """A behaviours file cannot be used, or does not fit the drivers that it stands for."""
+    """Raised when a behaviours file cannot be used, or does not fit the drivers that it stands for."""
 
 
 class FaultError(SimulationError):
-    """A fault names no device, no method, or makes no sense."""
-
-
-class RecordingError(SimulationError):
-    """A recording cannot be written, or is none."""
+    """Raised when a fault names no device or method, or has a value that is not possible."""
 
 
 class NotRecorded(LookupError):
-    """A replayed driver was asked for something that was never answered while it was recorded."""
+    """Raised by a replayed driver for a call that the recording does not have."""

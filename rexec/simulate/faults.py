@@ -47,12 +47,12 @@ class Fault:
             )
 
     def __or__(self, other: "Fault") -> "Fault":
-        """Return both faults in one; where both say the same kind, the other one's value."""
+        """Return both faults in one; a kind that both have is the other's."""
         return Fault(**{**_said(self), **_said(other)})
 
 
 def _said(fault: Fault) -> dict[str, Any]:
-    """What a fault says beyond nothing."""
+    """Return the fields that are set."""
     nothing = Fault.__dataclass_fields__
     return {name: getattr(fault, name) for name in nothing if getattr(fault, name) != nothing[name].default}
 
@@ -146,7 +146,7 @@ class Faults:
             return {name or "*": fault for name, fault in self._faults.items()}
 
     def strike(self, method: str, *, beside: bool = False) -> Strike:
-        """Count a call of a method and return what happens to it.
+        """Count a call of a method and return its strike.
 
         `ping`, and whatever else is answered beside all calls, is left alone by what is said of all methods: a slow or
         failing instrument still lives.
@@ -164,7 +164,7 @@ class Faults:
                     continue
                 number = self._count(key, "*" if key is None else method)
                 delay += fault.delay
-                # What ends the server happens once: started again, it lives.
+                # A fault that ends the server strikes once: the server lives after its next start.
                 if fault.death is not None and number >= fault.death:
                     end = "death"
                     self._faults[key] = replace(fault, death=None)

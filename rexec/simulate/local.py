@@ -1,7 +1,7 @@
 """Stand-ins for local devices: the core device and what hangs on it, in the experiment's own process, without hardware.
 
-A stand-in notes and logs each call, and answers with a plain value. Kernels run here, as the Python that they are: that
-shows what host code and control flow do, nothing of compilation, timing or underflows.
+A stand-in logs each call, and answers with a plain value. Kernels run here as plain Python. This tests host code and
+control flow; it does not test compilation, timing or underflows.
 
 ARTIQ's own device manager can construct these classes, too; they need nothing of ARTIQ.
 """
@@ -9,9 +9,7 @@ ARTIQ's own device manager can construct these classes, too; they need nothing o
 import contextlib
 import logging
 import sys
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,54 +17,36 @@ from devicedb.catalogue.methods import artiq_driver
 from devicedb.drivers.methods import DriverFacts, facts_of_class
 from devicedb.drivers.sources import SourceFinder
 from devicedb.suggest import did_you_mean
-from rexec.simulate.behaviours import Behaviours, construct, load_behaviours
-from rexec.simulate.database import CORE_DRIVERS
+from rexec.simulate.behaviours import Behaviours, load_behaviours
+from rexec.simulate.database import CORE_DRIVERS, SIM_DRIVERS
+from rexec.simulate.device import SimulatedDevice
 from rexec.simulate.timeline import Timeline
-from rexec.simulate.values import plain_value
 
 KEPT_CALLS: Final = 100_000
-"""How many calls a stand-in remembers."""
+"""Number of calls that a stand-in remembers."""
 
 _OTHER_NAMES: Final = {"bus": "spi_device"}
-"""Attributes of ARTIQ's drivers that are not called after the argument that they come from."""
+"""Attributes of ARTIQ's drivers whose names differ from the argument that they come from."""
 
 _ABSENT: Final = frozenset({"close_rpc", "close", "notify_run_end", "kernel_invariants", "artiq_embedded"})
-"""What a device manager or a decorator asks for, and a stand-in has not."""
+"""Attributes that device managers and decorators look for, and a stand-in lacks."""
 
 _LASTING: Final = frozenset({"pulse", "gate_rising", "gate_falling", "gate_both"})
-"""Methods of ARTIQ's TTL drivers that move the cursor by their first argument: seconds; with _mu machine units."""
+"""Methods of ARTIQ's TTL drivers that move the cursor by their last argument: seconds; with _mu machine units."""
 
 _ANSWERS: Final[Mapping[str, Any]] = {
     "count": 0, "timestamp_mu": -1, "sample_get": 0, "sample_get_nonrt": 0, "watch_done": True,
     "fetch_count": 0, "fetch_timestamped_count": (-1, 0),
 }  # fmt: skip
-"""Answers of ARTIQ's inputs where nothing has come in."""
-
-
-@dataclass(frozen=True)
-class LocalCall:
-    """A call of a stand-in.
-
-    Attributes:
-        now_mu: The timeline's cursor, in machine units.
-        method: Name.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
-
-    """
-
-    now_mu: int
-    method: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+"""Answers of ARTIQ's inputs without any event."""
 
 
 _loaded: dict[str, Behaviours] = {}
-"""Behaviours by their file, or by a name that stands for classes of this process."""
+"""Behaviours by their file; those that are classes of this process, by a made-up name."""
 
 
 def remember(behaviours: Behaviours) -> str | None:
-    """Return by what stand-ins are told of behaviours: their file, or a name that this process knows."""
+    """Keep behaviours, and return the key by which stand-ins find them: their file, or a made-up name."""
     if not behaviours.classes:
         return None
     key = (
@@ -82,8 +62,8 @@ class StandIn:
     """Stands in for a driver of a local device.
 
     Attributes are, in this order: those of its behaviour; the devices and values of its arguments (`sw` of
-    `sw_device`); methods. Where the driver is known, from its source or the catalogue of ARTIQ's drivers, what it
-    has not is an AttributeError.
+    `sw_device`, `cplds` of `cpld_devices`); methods. Where the driver is known, from its source or the catalogue of
+    ARTIQ's drivers, what it has not is an AttributeError.
 
     Args:
         dmgr: Device manager.
@@ -107,19 +87,25 @@ class StandIn:
         self._driver = driver
         self._arguments = dict(arguments or {})
         self._facts = driver_facts(driver)
-        kind = _behaviour(behaviours, device)
-        self._behaviour = construct(kind, device) if kind is not None else None
+        self._simulated = SimulatedDevice(
+            device, self._facts.methods, _behaviour(behaviours, device), KEPT_CALLS
+        )
         self._log = logging.getLogger(f"rexec.simulate.{device}")
-        self.simulated_calls: deque[LocalCall] = deque(maxlen=KEPT_CALLS)
+        self.simulated_calls = self._simulated.calls
         """The last calls, oldest first."""
 
     def __repr__(self) -> str:
         return f"<simulated {self._device}: {self._driver}>"
 
+    @property
+    def simulated_driver(self) -> str:
+        """Module and class of the driver that this stands in for."""
+        return self._driver
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        behaviour = self._behaviour
+        behaviour = self._simulated.behaviour
         if behaviour is not None and hasattr(behaviour, name):
             value = getattr(behaviour, name)
             return self._method(name, value) if callable(value) else value
@@ -130,8 +116,12 @@ class StandIn:
             return self._manager.get(linked)
         if name in self._arguments:
             return self._arguments[name]
+        if (names := self._linked_list(name)) is not None:
+            return [self._manager.get(each) for each in names]
         facts = self._facts
         if facts.methods and facts.is_closed and name not in facts.methods:
+            if name in facts.attributes and name.endswith("_mu") and self._driver.startswith(CORE_DRIVERS):
+                return 0  # machine units: kernels add and subtract them
             what = f"the simulated device {self._device!r} ({self._driver})"
             if name in facts.attributes:
                 raise AttributeError(
@@ -142,54 +132,56 @@ class StandIn:
         return self._method(name, None)
 
     def _linked(self, name: str) -> str | None:
-        """The device that an attribute is, by the driver's arguments."""
+        """Return the name of the device that an attribute is, by the driver's arguments; None if it is none."""
         keys = [f"{name}_device", _OTHER_NAMES.get(name, "")]
         found = next((self._arguments[key] for key in keys if key in self._arguments), None)
         if found is None and name == "core":
             found = self._arguments.get("core", "core")
         return found if isinstance(found, str) else None
 
+    def _linked_list(self, name: str) -> Sequence[str] | None:
+        """Return the names of the devices that an attribute lists (`cplds` of `cpld_devices`), or None."""
+        for end in ("s", "es"):
+            found = self._arguments.get(f"{name.removesuffix(end)}_devices") if name.endswith(end) else None
+            if isinstance(found, list | tuple):
+                return found
+        return None
+
     def _method(self, name: str, behaviour: Callable[..., Any] | None) -> Callable[..., Any]:
         facts = self._facts.methods.get(name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if facts is not None:
-                try:
-                    facts.signature.bind(*args, **kwargs)
-                except TypeError as error:
-                    raise TypeError(f"{self._device}.{name}(): {error}") from None
+            self._simulated.check(name, args, kwargs)
             self._note(name, args, kwargs)
             if behaviour is not None:
                 return behaviour(*args, **kwargs)
-            return self._answer(name, args, facts.returns if facts is not None else None)
+            return self._answer(name, args, kwargs)
 
         call.__name__ = call.__qualname__ = name
         call.__doc__ = facts.doc if facts is not None else None
         return call
 
     def _note(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        now = timeline().get_time_mu()
-        self.simulated_calls.append(LocalCall(now, name, args, kwargs))
+        call = self._simulated.note(name, args, kwargs, timeline().get_time_mu())
         if self._log.isEnabledFor(logging.INFO):
-            shown = [f"{each!r:.60}" for each in args] + [
-                f"{key}={value!r:.60}" for key, value in kwargs.items()
-            ]
-            self._log.info("at %d mu: %s(%s)", now, name, ", ".join(shown))
+            self._log.info("at %d mu: %s", call.now_mu, call)
 
-    def _answer(self, name: str, args: tuple[Any, ...], returns: str | None) -> Any:
-        """What a call returns where no behaviour says it."""
-        if self._driver.startswith(CORE_DRIVERS):
+    def _answer(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the answer of a method that the behaviour lacks."""
+        if self._driver.startswith((CORE_DRIVERS, SIM_DRIVERS)):
             lasting = name.removesuffix("_mu")
             if lasting in _LASTING and args:
-                (timeline().take_time_mu if name.endswith("_mu") else timeline().take_time)(args[0])
+                (timeline().take_time_mu if name.endswith("_mu") else timeline().take_time)(args[-1])
                 return timeline().get_time_mu() if lasting != "pulse" else None
+            if name == "get_next_frame_mu":
+                return timeline().get_time_mu()
             if name in _ANSWERS:
                 return _ANSWERS[name]
             if self._driver == f"{CORE_DRIVERS}dma.CoreDMA" and name == "record":
                 return contextlib.nullcontext()
             if self._driver == f"{CORE_DRIVERS}cache.CoreCache" and name == "get":
                 return []
-        return plain_value(returns)
+        return self._simulated.plain(name, args, kwargs)
 
 
 class Core(StandIn):
@@ -209,21 +201,22 @@ class Core(StandIn):
         self._timeline = use_timeline(Timeline(self.ref_period))
 
     def run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a kernel, here."""
+        """Run a kernel in this process."""
         self._note("run", (getattr(function, "__qualname__", repr(function)),), {})
         return getattr(function, "__wrapped__", function)(*args, **kwargs)
 
     def precompile(self, function: Any, *args: Any, **kwargs: Any) -> Callable[[], Any]:
-        """Return what runs a kernel with these arguments; nothing is compiled."""
-        return lambda: self.run(function, args, kwargs)
+        """Return a function that calls a kernel with these arguments; nothing is compiled."""
+        # A call, because a bound method gets its `self` only in a call.
+        return lambda: function(*args, **kwargs)
 
     def reset(self) -> None:
-        """Put the cursor where the hardware's counter is, and some slack."""
+        """Set the cursor to the hardware's counter plus some slack."""
         self._note("reset", (), {})
         self._timeline.set_time_mu(self._timeline.counter() + self._slack())
 
     def break_realtime(self) -> None:
-        """Put the cursor beyond the hardware's counter, if it is not."""
+        """Move the cursor ahead of the hardware's counter, if it is behind."""
         self._note("break_realtime", (), {})
         now = self._timeline.get_time_mu()
         self._timeline.set_time_mu(max(now, self._timeline.counter() + self._slack()))
@@ -240,19 +233,19 @@ class Core(StandIn):
         return self._timeline.to_mu(seconds)
 
     def get_rtio_counter_mu(self) -> int:
-        """Return the hardware's counter: it runs with the clock of this computer."""
+        """Return the hardware's counter, which follows the clock of this computer."""
         return self._timeline.counter()
 
     def wait_until_mu(self, cursor_mu: int) -> None:
-        """Let the hardware's counter reach a place; nobody waits for it."""
+        """Move the hardware's counter to a time, without waiting."""
         self._timeline.wait_until(cursor_mu)
 
     def get_rtio_destination_status(self, destination: int) -> bool:
-        """Tell that a destination is there."""
+        """Return True: every destination is up."""
         return True
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 _current = Timeline()
@@ -264,7 +257,7 @@ def timeline() -> Timeline:
 
 
 def use_timeline(new: Timeline) -> Timeline:
-    """Make a timeline the one of this process, and of ARTIQ's language where that is loaded; return it."""
+    """Use a timeline in this process, and in ARTIQ's language if that is loaded; return it."""
     global _current
     _current = new
     language = sys.modules.get("artiq.language.core")
@@ -290,7 +283,7 @@ def driver_facts(driver: str) -> DriverFacts:
 
 
 def _behaviour(path: str | None, device: str) -> type[Any] | None:
-    """The class that a behaviours file has for a device; each file is run once a process."""
+    """Return the class of a device in a behaviours file, which is run once a process."""
     if path is None:
         return None
     if path not in _loaded:

@@ -9,15 +9,19 @@ from pathlib import Path
 from devicedb import DeviceDatabase, DeviceDBError, TLSFiles
 from devicedb.drivers.methods import DriverFacts, Method, facts_of_class
 from devicedb.drivers.servers import offers_option, program_source, served_names, target_class
-from devicedb.drivers.sources import Source, SourceFinder
+from devicedb.drivers.sources import ParsedSource, SourceFinder
 from devicedb.drivers.usage import scan
 from rexec.simulate.errors import SimulationError
 from rexec.wire.errors import shown_address
+from rexec.wire.pc_rpc import can_be_served
 
 logger = logging.getLogger(__name__)
 
 REXEC: str = "_rexec"
-"""What the name of a remote execution target has beyond that of its driver's target."""
+"""Suffix of the name of a remote execution target."""
+
+UNNAMED: str = "driver"
+"""Target of a controller whose entry names none, and whose own name cannot be that of a target."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class TargetPlan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What behaviours may call it: devices first."""
+        """Names that a behaviour of it may have, devices first."""
         return tuple(dict.fromkeys((*self.devices, self.name)))
 
 
@@ -68,7 +72,7 @@ class ServerPlan:
     simulates_itself: bool = False
 
     def with_facts(self, facts: Mapping[str, DriverFacts]) -> "ServerPlan":
-        """Return the plan with better knowledge of some targets, or with targets that it lacks."""
+        """Return the plan with better facts of some targets, and with targets that it lacks."""
         targets = dict(self.targets)
         for name, each in facts.items():
             targets[name] = TargetPlan(name, targets[name].devices if name in targets else (), each)
@@ -145,7 +149,7 @@ def _called(database: DeviceDatabase, experiments: Iterable[Path]) -> dict[str, 
 
 
 class _Programs:
-    """What the programs of controllers say of themselves; each command is looked at once.
+    """Facts from the source of controllers' programs; each command is read once.
 
     Args:
         folder: Where the device database is: commands name scripts relative to it.
@@ -156,10 +160,10 @@ class _Programs:
     def __init__(self, folder: str, finder: SourceFinder) -> None:
         self._folder = folder
         self._finder = finder
-        self._sources: dict[str, Source | None] = {}
+        self._sources: dict[str, ParsedSource | None] = {}
         self._facts: dict[tuple[str, str], DriverFacts] = {}
 
-    def source(self, command: str | None) -> Source | None:
+    def source(self, command: str | None) -> ParsedSource | None:
         """Return the source of the program that a command starts."""
         if command is None:
             return None
@@ -168,7 +172,7 @@ class _Programs:
         return self._sources[command]
 
     def facts(self, command: str | None, target: str) -> DriverFacts:
-        """Return what the source says of the driver that a command serves under a name."""
+        """Return the facts of the driver that a command serves under a name, from its source."""
         source = self.source(command)
         if command is None or source is None:
             return DriverFacts()
@@ -206,11 +210,19 @@ def _server(
     for name, endpoint in endpoints.items():
         target = endpoint.target_name
         if target is None:
-            target = drivers[0] if len(drivers) == 1 else endpoint.controller
+            plain = endpoint.controller if can_be_served(endpoint.controller) else UNNAMED
+            target = drivers[0] if len(drivers) == 1 else plain
         if served and target not in served:
             logger.warning(
                 "%s: %s serves %s, no target %r: not simulated, since the real one has not it either",
                 name, source.path if source is not None else "", ", ".join(served), target,
+            )  # fmt: skip
+            continue
+        if not can_be_served(target):
+            logger.warning(
+                "%s: not simulated, because no controller can serve the target %.80r: a target name is ASCII without "
+                "white space",
+                name, target,
             )  # fmt: skip
             continue
         devices.setdefault(target, []).append(name)

@@ -1,20 +1,22 @@
-"""A simulation as a process of its own, which ends with this one, however that ends.
+"""A simulation in a child process, which ends with this one.
 
-Remote code then has an interpreter apart from the experiment's, as on a real controller.
+Remote code has an interpreter of its own, as on a real controller.
 """
 
 import logging
-import subprocess
-import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final
 
 from devicedb import DeviceDatabase, from_dict
+from rexec.ground.child import Child, ChildLost, ChildSilent
 from rexec.simulate.errors import SimulationError
 from rexec.wire import pyon
 
 _END_TIMEOUT: Final = 5.0
+
+START_LIMIT: Final = 50.0
+"""Seconds until a start that hangs is given up."""
 
 
 class SimulationProcess:
@@ -22,16 +24,16 @@ class SimulationProcess:
 
     Args:
         database: The device database.
-        options: Of the simulation; see `rexec.simulate.child.Order`.
+        options: Of the simulation; see `rexec.simulate.child.laboratory_of`.
 
     """
 
     def __init__(self, database: DeviceDatabase, options: Mapping[str, Any]) -> None:
         self._order = {"database": database.raw, "origin": database.origin, **options}
         self._origin = database.origin
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self.report: dict[str, Any] = {}
-        """What the child said of itself."""
+        """The answer of the child."""
 
     def __enter__(self) -> DeviceDatabase:
         """Start, and return the database of the simulation.
@@ -44,52 +46,27 @@ class SimulationProcess:
             order = pyon.encode({**self._order, "log_level": logging.getLogger().getEffectiveLevel()})
         except (TypeError, ValueError) as error:
             raise SimulationError(f"{self._origin} cannot be handed to the simulation: {error}") from error
-        self._process = process = subprocess.Popen(  # our own module
-            [sys.executable, "-P", "-m", "rexec.simulate.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the experiment; the simulation ends after it
-        )
         try:
-            self.report = self._answer(process, order)
+            self._child = Child("rexec.simulate.child", purpose="the simulation")
+            self._child.send(order.encode("ascii"))
+            self.report = pyon.decode(self._child.receive(START_LIMIT))
+            if "error" in self.report:
+                raise SimulationError(self.report["error"])
+        except ChildSilent as error:
+            self.close()
+            raise SimulationError(f"{error}. Does the behaviours file hang?") from None
+        except ChildLost as error:
+            self.close()
+            raise SimulationError(f"{error}; its reason is above") from None
         except BaseException:
             self.close()
             raise
         return from_dict(self.report["database"], self._origin)
 
-    def _answer(self, process: "subprocess.Popen[bytes]", order: str) -> dict[str, Any]:
-        if process.stdin is None or process.stdout is None:
-            raise SimulationError("the simulation has no pipes")
-        try:
-            process.stdin.write(order.encode("ascii") + b"\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise SimulationError("the simulation ended at once; its reason is above") from None
-        # The child bounds its own start; it ends by itself or answers.
-        line = process.stdout.readline()
-        if not line:
-            raise SimulationError("the simulation ended before it was ready; its reason is above")
-        found: dict[str, Any] = pyon.decode(line)
-        if "error" in found:
-            raise SimulationError(found["error"])
-        return found
-
     def close(self) -> None:
-        """End the process: closing its standard input tells it to; killed if it does not within seconds."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    continue  # it has ended already
-        try:
-            process.wait(_END_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(_END_TIMEOUT)
+        """End the process; it is killed if it does not end within seconds."""
+        if self._child is not None:
+            self._child.close(_END_TIMEOUT)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None

@@ -1,51 +1,56 @@
-"""One simulated controller: a server with a thread and an event loop of its own, as a real one has."""
+"""One simulated controller: a server in a thread with an event loop of its own."""
 
 import asyncio
-import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rexec.ground.loop_thread import LoopThread
+from rexec.record.recording import Replayer
 from rexec.remote_exec import RemoteExecServer, close_global_clients, rexec_targets
 from rexec.simulate.behaviours import Behaviours
-from rexec.simulate.driver import Call, Part, Performer, Replay, make_driver
-from rexec.simulate.errors import NotRecorded, SimulationError
+from rexec.simulate.device import Call
+from rexec.simulate.driver import DriverSpec, Replay, SimulatedDriver, make_driver
+from rexec.simulate.errors import SimulationError
 from rexec.simulate.faults import End, Faults
 from rexec.simulate.plan import ServerPlan, TargetPlan
+from rexec.simulate.replaying import ReplayingRexec
 from rexec.wire.pc_rpc import Server
 from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
-START_TIMEOUT: Final = 30.0
-"""Longest time, in seconds, until a simulated controller listens."""
-
 
 @dataclass(frozen=True)
-class Made:
-    """What simulated drivers are made from.
+class AnswerSources:
+    """Where the simulated drivers of a server get their answers and faults from.
 
     Attributes:
         behaviours: What devices do.
         replays: Recorded answers, by target's name, of this server.
         seed: Of faults.
+        remote_replays: Recorded calls of remote functions, by target's name.
+        timing: Whether those take as long as they took.
 
     """
 
     behaviours: Behaviours
     replays: Mapping[str, Replay]
     seed: int = 0
+    remote_replays: Mapping[str, Replayer] = field(default_factory=dict)
+    timing: bool = False
 
 
 class _Server(Server):
-    """A server that can fall silent: it still accepts connections and reads, but answers nothing."""
+    """A server with a silent state: it accepts connections and reads, but does not answer."""
 
     silent = False
 
     def frame_received(self, link: Any, frame: Any) -> bool:
-        """Handle a message, or leave it without an answer for ever."""
+        """Handle a message, or drop it in the silent state."""
         return False if self.silent else super().frame_received(link, frame)
 
 
@@ -54,9 +59,9 @@ class SimulatedServer:
 
     Args:
         plan: What it is.
-        made: What its drivers are made from.
+        sources: Where its drivers get their answers from.
         host: Where to listen.
-        port: TCP port; 0: the system gives one, which is kept over a restart.
+        port: TCP port; 0: a free one, kept over a restart.
         tls: Files of its side, None: no TLS.
 
     """
@@ -64,7 +69,7 @@ class SimulatedServer:
     def __init__(
         self,
         plan: ServerPlan,
-        made: Made,
+        sources: AnswerSources,
         host: str | Sequence[str],
         port: int,
         tls: SimpleSSLConfig | None = None,
@@ -72,45 +77,47 @@ class SimulatedServer:
         self.plan: Final = plan
         self.host: Final = host
         self.port = port
-        self._made = made
+        self._sources = sources
         self._tls = tls
-        self.faults: Final = {name: Faults(name, made.seed) for name in plan.targets}
+        self.faults: Final = {name: Faults(name, sources.seed) for name in plan.targets}
         """Faults by target."""
-        self.performers: dict[str, Performer] = {}
+        self.drivers: dict[str, SimulatedDriver] = {}
         self.state = "not started"
         self._run: _Run | None = None
         self.targets = self._make_targets()
 
     def start(self) -> None:
-        """Begin to start; `wait` tells when it is done."""
-        if self._run is None or self._run.ended.is_set():
-            self._run = _Run(self, self.targets)
-
-    def wait(self) -> None:
-        """Return once the server listens.
+        """Start, and return once the server listens; nothing is done if it runs.
 
         Raises:
-            SimulationError: It cannot.
+            SimulationError: It cannot listen.
 
         """
-        run = self._run
-        if run is None or not run.ready.wait(START_TIMEOUT):
-            raise SimulationError(f"the simulation of {self.name} did not start within {START_TIMEOUT:g} s")
-        if run.failure is not None:
-            reason = run.failure.strerror or str(run.failure)
+        if self._run is not None and not self._run.ended.is_set():
+            return
+        run = _Run(self, self.targets)
+        try:
+            run.start()
+        except OSError as error:
             hint = ". Simulate on loopback with --loopback" if self.host == self.plan.host else ""
-            raise SimulationError(f"{self.name}: {reason}{hint}") from run.failure
+            raise SimulationError(f"{self.name}: {error.strerror or error}{hint}") from error
+        self._run = run
         self.port = run.server.port
         self.state = "running"
 
     @property
+    def address(self) -> str:
+        """Address for clients of this computer."""
+        return self.host if isinstance(self.host, str) else self.host[0]
+
+    @property
     def name(self) -> str:
-        """How messages name it."""
+        """Its controllers, for messages."""
         return ", ".join(self.plan.controllers)
 
     def calls(self, target: str) -> list[Call]:
         """Return the last calls of a target's driver, oldest first."""
-        return list(self.performers[target].calls)
+        return list(self.drivers[target].calls)
 
     def fall(self, how: End) -> None:
         """Die or fall silent."""
@@ -123,7 +130,7 @@ class SimulatedServer:
                 run.abort()
 
     def _fall_in_call(self, how: End) -> None:
-        """Die or fall silent from a call, which is not to be answered: it waits for the server's end."""
+        """Die or fall silent in a call, which waits for the end of the server so that it gets no answer."""
         run = self._run
         self.fall(how)
         if run is not None:
@@ -134,10 +141,9 @@ class SimulatedServer:
         self.close()
         self.targets = self._make_targets()
         self.start()
-        self.wait()
 
     def close(self) -> None:
-        """End the server; a call that still runs is left to end by itself, unanswered."""
+        """End the server; a call that still runs gets no answer."""
         if self._run is not None:
             self._run.close()
             self._run = None
@@ -145,118 +151,80 @@ class SimulatedServer:
 
     def _make_targets(self) -> dict[str, Any]:
         targets: dict[str, Any] = {}
-        self.performers = {}
+        self.drivers = {}
         for name, target in self.plan.targets.items():
             if target.driver is not None and target.driver in self.plan.targets:
                 continue
-            self.performers[name] = performer = make_driver(self._part(target))
-            targets[name] = performer.driver
+            self.drivers[name] = driver = make_driver(self._spec(target))
+            targets[name] = driver.object
             remote = self.plan.targets.get(f"{name}_rexec")
             if remote is not None:
-                targets |= rexec_targets(name, performer.driver, self._namespace_class(remote))
+                targets |= rexec_targets(name, driver.object, self._namespace_class(remote))
         return targets
 
-    def _part(self, target: TargetPlan) -> Part:
-        replay = self._made.replays.get(target.name)
-        return Part(
+    def _spec(self, target: TargetPlan) -> DriverSpec:
+        replay = self._sources.replays.get(target.name)
+        return DriverSpec(
             device=target.names[0],
             facts=target.facts,
             faults=self.faults[target.name],
-            behaviour=self._made.behaviours.of(target.names),
+            behaviour=self._sources.behaviours.of(target.names),
             replay=replay,
+            remote=self._sources.remote_replays.get(f"{target.name}_rexec"),
             end=self._fall_in_call,
         )
 
     def _namespace_class(self, target: TargetPlan) -> Callable[[dict[str, Any]], RemoteExecServer]:
-        replay = self._made.replays.get(target.name)
+        replay = self._sources.replays.get(target.name)
         if replay is None:
             return RemoteExecServer
-        return lambda namespace: ReplayingRexec(namespace, replay)
-
-
-class ReplayingRexec(RemoteExecServer):
-    """Remote execution of a recorded controller: code runs on the simulated driver.
-
-    Where it asks that for something that was never recorded, the recorded answer to the whole call takes its place.
-
-    Args:
-        initial_namespace: As of the base.
-        replay: The recorded calls of the remote execution target.
-
-    """
-
-    def __init__(self, initial_namespace: dict[str, Any], replay: Replay) -> None:
-        super().__init__(initial_namespace)
-        self._replay = replay
-
-    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a function as the base does, or answer as it was recorded."""
-        try:
-            return super().call(function, *args, **kwargs)
-        except NotRecorded as error:
-            found, value = self._replay.answer("call", (function, *args), kwargs)
-            if not found:
-                raise
-            logger.info("%s(): answered from the recording, since %s", function, error)
-            return value
+        remote = self._sources.remote_replays.get(target.name)
+        return lambda namespace: ReplayingRexec(namespace, replay, remote, self._sources.timing)
 
 
 class _Run:
     """One life of a server, in its thread."""
 
     def __init__(self, owner: SimulatedServer, targets: Mapping[str, Any]) -> None:
-        self.ready = threading.Event()
-        self.ended = threading.Event()
-        self.failure: OSError | None = None
-        self.server = _Server(targets, describe(owner.plan), builtin_terminate=True)
+        self.ended: Final = threading.Event()
+        """Answer nothing from now on."""
+        self.server: Final = _Server(targets, describe(owner.plan), builtin_terminate=True)
         self._owner = owner
         self._targets = targets
-        self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
-        self._thread = threading.Thread(target=self._live, name=f"simulated {owner.name}", daemon=True)
+        self._thread = LoopThread(self._serving, name=f"simulated {owner.name}")
+
+    def start(self) -> None:
+        """Return once the server listens; OSError if it cannot."""
         self._thread.start()
 
     def abort(self) -> None:
-        """Close all sockets; what runs is left to end by itself."""
+        """Close all sockets; calls that run are not interrupted."""
         self.server.abort()
         self.ended.set()
-        self._tell_end()
+        self._thread.end()
 
     def close(self) -> None:
-        """End the server, and wait for its thread for a moment."""
+        """End the server, and wait for its thread only briefly, because a call may hang in it."""
         self.abort()
-        self._thread.join(1.0)
+        self._thread.wait(1.0)
 
-    def _tell_end(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended
-            self._loop.call_soon_threadsafe(self._end.set)
-
-    def _live(self) -> None:
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        owner = self._owner
+        await self.server.start(owner.host, owner.port, owner._tls)  # noqa: SLF001  # of this module
+        asked = asyncio.create_task(self.server.wait_terminate())
+        asked.add_done_callback(lambda _: self._thread.end())
         try:
-            self._loop.run_until_complete(self._serve())
-        except OSError as error:
-            self.failure = error
+            yield
         finally:
+            asked.cancel()
+            self.ended.set()
+            await self.server.stop()
             for name, target in self._targets.items():
                 if name.endswith("_rexec") and callable(target):
                     close_global_clients(target)
-            self.ended.set()
-            self.ready.set()
-            self._loop.close()
-
-    async def _serve(self) -> None:
-        owner = self._owner
-        await self.server.start(owner.host, owner.port, owner._tls)  # noqa: SLF001  # of this module
-        self.ready.set()
-        waits = [asyncio.ensure_future(self.server.wait_terminate()), asyncio.ensure_future(self._end.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-            await self.server.stop()
 
 
 def describe(plan: ServerPlan) -> str:
-    """Return what a simulated server says of itself: that it is none."""
+    """Return the description of a simulated server, which says that it is simulated."""
     return f"SIMULATED by rexec simulate: {', '.join(plan.controllers)}. No value of it is measured"

@@ -1,6 +1,6 @@
-"""The timeline of a simulated core device: where `now_mu`, `delay` and `parallel` lead when kernels run here.
+"""The timeline of a simulated core device: what `now_mu`, `delay` and `parallel` of kernels use.
 
-ARTIQ's language hands all of them to one object (`artiq.language.core.set_time_manager`); this is one.
+ARTIQ's language passes all of them to one object (`artiq.language.core.set_time_manager`).
 """
 
 import time
@@ -36,13 +36,13 @@ class Timeline:
         return self._blocks[-1].now
 
     def set_time_mu(self, t: int) -> None:
-        """Move the cursor to a place."""
+        """Set the cursor."""
         block = self._blocks[-1]
         block.now = int(t)
         block.end = max(block.end, block.now)
 
     def take_time_mu(self, duration: int) -> None:
-        """Let a statement last some machine units."""
+        """Add the duration of a statement, in machine units."""
         block = self._blocks[-1]
         if block.is_parallel:
             block.end = max(block.end, block.start + int(duration))
@@ -51,7 +51,7 @@ class Timeline:
             block.end = max(block.end, block.now)
 
     def take_time(self, duration: float) -> None:
-        """Let a statement last some seconds."""
+        """Add the duration of a statement, in seconds."""
         self.take_time_mu(self.to_mu(duration))
 
     def enter_sequential(self) -> None:
@@ -63,7 +63,7 @@ class Timeline:
         self._enter(is_parallel=True)
 
     def exit(self) -> None:
-        """End a block: it lasted until the last of its statements ended."""
+        """End a block at the end of its longest statement."""
         block = self._blocks.pop()
         outer = self._blocks[-1]
         if outer.is_parallel:
@@ -81,9 +81,9 @@ class Timeline:
         return round(seconds / self.ref_period)
 
     def counter(self) -> int:
-        """Return the counter of the hardware, in machine units: it runs with the clock of this computer."""
+        """Return the counter of the hardware, in machine units; it follows the clock of this computer."""
         return self.to_mu(time.monotonic() - self._began) + self._ahead
 
     def wait_until(self, t: int) -> None:
-        """Let the counter reach a place; nobody waits for it."""
+        """Move the counter to a time, without waiting."""
         self._ahead += max(0, int(t) - self.counter())

@@ -1,4 +1,4 @@
-"""What a simulated method returns where nobody says more: the plainest value of the type that its driver declares."""
+"""The default answer of a simulated method: the plainest value of the type that its driver declares."""
 
 import ast
 from typing import Any, Final
@@ -26,7 +26,7 @@ _DTYPES: Final = frozenset(
 
 
 def plain_value(annotation: str | None) -> Any:
-    """Return the value that stands for any of a type.
+    """Return the plainest value of a type.
 
     Zero, False, the empty text or container; of a tuple one such value an element; of several types the first; of a
     Literal its first; of an array one zero of its dtype, shape (1,). None where the type is not known.
@@ -92,12 +92,12 @@ def _of_call(name: str, args: list[ast.expr]) -> Any:
 
 
 def _first(*nodes: ast.expr) -> Any:
-    """The value of the first of several types that is not None."""
+    """Return the value of the first type that is not None."""
     return next((value for value in map(_value, nodes) if value is not None), None)
 
 
 def _dtype(node: ast.expr) -> Any:
-    """The dtype that an annotation of an array names: `np.uint16`, `np.dtype[np.uint16]`; float64 otherwise."""
+    """Return the dtype in an annotation of an array (`np.uint16`, `np.dtype[np.uint16]`), else float64."""
     if isinstance(node, ast.Subscript):
         return _dtype(node.slice)
     name = _name(node).rstrip("_")
@@ -106,7 +106,6 @@ def _dtype(node: ast.expr) -> Any:
 
 
 def _name(node: ast.expr) -> str:
-    """The last part of a dotted name."""
     if isinstance(node, ast.Name):
         return node.id
     return node.attr if isinstance(node, ast.Attribute) else ""

@@ -1,4 +1,4 @@
-"""Starts controllers from the commands in a device database, watches and ends them."""
+"""Starts, watches and ends controllers, from the commands in a device database."""
 
 from rexec.supervise.errors import ControllerStartError
 from rexec.supervise.on_demand import OnDemand

@@ -1,11 +1,12 @@
-"""Serves the target `ctlmgr` from a thread of its own."""
+"""Serves the target `ctlmgr` from its own thread."""
 
 import asyncio
 import errno
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+from rexec.ground.loop_thread import LoopThread
 from rexec.supervise.errors import ControlPortError
 from rexec.wire.pc_rpc import Server
 
@@ -16,22 +17,20 @@ class ControlServer:
     Args:
         target: The target.
         bind: Addresses to listen on.
-        port: TCP port; 0: the system gives one.
-        terminate: Called when a client asks to end.
+        port: TCP port; 0: chosen by the system.
+        terminate: Called when a client calls `terminate`.
 
     Raises:
-        ControlPortError: The port cannot be had.
+        ControlPortError: The port cannot be opened.
 
     """
 
     def __init__(self, target: Any, bind: Sequence[str], port: int, terminate: Callable[[], None]) -> None:
-        self._server = Server({"ctlmgr": target}, "controller manager of rexec", builtin_terminate=True)
-        self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
+        server = Server({"ctlmgr": target}, "controller manager of rexec", builtin_terminate=True)
+        self._thread = LoopThread(lambda: _serving(server, bind, port, terminate), name="ctlmgr")
         try:
-            self._loop.run_until_complete(self._server.start(list(bind), port))
+            self._thread.start()
         except OSError as error:
-            self._loop.close()
             hint = (
                 ". Does another controller manager run here? Choose another port with --port-control"
                 if error.errno == errno.EADDRINUSE
@@ -40,26 +39,25 @@ class ControlServer:
             raise ControlPortError(
                 f"control port {port} cannot be opened on {', '.join(bind)}: {error.strerror or error}{hint}"
             ) from error
-        self.port = self._server.port
-        self._terminate = terminate
-        self._thread = threading.Thread(target=self._run, name="ctlmgr", daemon=True)
-        self._thread.start()
+        self.port = server.port
 
     def close(self) -> None:
         """Stop serving."""
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10.0)
-        self._loop.close()
+        self._thread.close()
 
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
 
-    async def _serve(self) -> None:
-        asked = asyncio.ensure_future(self._server.wait_terminate())
-        end = asyncio.ensure_future(self._end.wait())
-        await asyncio.wait([asked, end], return_when=asyncio.FIRST_COMPLETED)
-        if asked.done():
-            self._terminate()
-        await end
+@asynccontextmanager
+async def _serving(
+    server: Server, bind: Sequence[str], port: int, terminate: Callable[[], None]
+) -> AsyncIterator[None]:
+    async def end_when_asked() -> None:
+        await server.wait_terminate()
+        terminate()
+
+    await server.start(list(bind), port)
+    asked = asyncio.create_task(end_when_asked())
+    try:
+        yield
+    finally:
         asked.cancel()
-        await self._server.stop()
+        await server.stop()

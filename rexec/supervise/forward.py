@@ -1,4 +1,4 @@
-"""Forwards log records to the logging port of a master, as its stock controller manager does."""
+"""Forwards log records to the logging port of a master, as ARTIQ's controller manager does."""
 
 import logging
 import socket
@@ -8,38 +8,45 @@ import time
 from collections import deque
 from typing import Final
 
-from rexec.wire.errors import checked_host
-from rexec.wire.logs import BANNER, Record, message
+from rexec.wire.logs import BANNER, LogLine, message
+from rexec.wire.reach import reach
 from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
 
 RECONNECT: Final = 5.0
-"""Seconds between two attempts to reach the master."""
+"""Seconds between attempts to reach the master."""
 
 SEND_TIMEOUT: Final = 10.0
-"""Seconds that a master may take to accept a connection or a record."""
+"""Time limit for the master to accept a connection or a record, in seconds."""
+
+_OVERHEAD: Final = 100
+"""Bytes that it takes to hold a record, beside its text."""
 
 FAREWELL: Final = 2.0
-"""Seconds at the end for what is still kept."""
+"""Time limit at the end to send the remaining records, in seconds."""
 
 
 class LogForwarder(logging.Handler):
-    """Sends records to a master from a thread of its own; whoever logs never waits for it.
+    """Sends records to a master in its own thread; a logging call never waits for the network.
 
-    Records of a controller's output (see `Output`) bear the controller's name, others that of this program.
+    Records of a controller's output (see `Output`) have the controller's name as source, others that of this program.
 
     Args:
-        host, port: Where the master listens.
+        host, port: Logging port of the master.
         source: Name of this program as the source of records.
-        ssl_config: TLS, if any.
-        keep: How many records are kept while the master cannot be reached; the oldest are dropped, and
-            counted.
+        ssl_config: TLS files, or None.
+        keep: Most bytes of records kept while the master cannot be reached; the oldest are dropped and counted.
 
     """
 
     def __init__(
-        self, host: str, port: int, source: str, keep: int = 10_000, ssl_config: SimpleSSLConfig | None = None
+        self,
+        host: str,
+        port: int,
+        source: str,
+        keep: int = 16 << 20,
+        ssl_config: SimpleSSLConfig | None = None,
     ) -> None:
         super().__init__()
         self._ssl_config = ssl_config
@@ -47,30 +54,31 @@ class LogForwarder(logging.Handler):
         self._source: Final = source
         self._keep: Final = keep
         self._queue: deque[bytes] = deque()
+        self._size = 0
         self._some = threading.Condition()
         self._ending = False
         self.dropped = 0
-        """How many records were dropped so far."""
+        """Number of records dropped so far."""
         self._told_dropped = 0
         self._is_missed = False
         self._thread = threading.Thread(target=self._run, name="log forwarder", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record for sending."""
+        """Queue one record for sending."""
         try:
             name = getattr(record, "controller", None)
             if name is not None:
-                line = message(f"controller({name})", Record(record.levelno, record.said_by, record.said))  # type: ignore[attr-defined]
+                line = message(f"controller({name})", LogLine(record.levelno, record.said_by, record.said))  # type: ignore[attr-defined]
             else:
-                line = message(self._source, Record(record.levelno, record.name, self.format(record)))
+                line = message(self._source, LogLine(record.levelno, record.name, self.format(record)))
         except Exception:
             self.handleError(record)
             return
         self._put(line)
 
     def close(self) -> None:
-        """Send what is kept, for a few seconds at most, and end."""
+        """Send the queued records, for a few seconds at most, and end the thread."""
         with self._some:
             self._ending = True
             self._some.notify()
@@ -80,8 +88,9 @@ class LogForwarder(logging.Handler):
     def _put(self, line: bytes) -> None:
         with self._some:
             self._queue.append(line)
-            if len(self._queue) > self._keep:
-                self._queue.popleft()
+            self._size += len(line) + _OVERHEAD
+            while self._size > self._keep and len(self._queue) > 1:
+                self._take()
                 self.dropped += 1
             self._some.notify()
 
@@ -107,20 +116,7 @@ class LogForwarder(logging.Handler):
                     self._some.wait(0.1)
 
     def _connected(self) -> socket.socket:
-        plain = socket.create_connection((checked_host(self._host), self._port), SEND_TIMEOUT)
-        if self._ssl_config is None:
-            return plain
-        try:
-            secured = self._ssl_config.create_client_context().wrap_socket(plain)
-        except BaseException:
-            plain.close()
-            raise
-        try:
-            self._ssl_config.check_peer(secured.getpeercert(binary_form=True))
-        except BaseException:
-            secured.close()
-            raise
-        return secured
+        return reach(self._host, self._port, SEND_TIMEOUT, self._ssl_config)
 
     def _feed(self, master: socket.socket) -> bool:
         """Send records until the master is lost (an OSError), or all is sent at the end (True)."""
@@ -138,20 +134,25 @@ class LogForwarder(logging.Handler):
             with self._some:
                 # While it was sent the queue may have overflowed, and this record with it.
                 if self._queue and self._queue[0] is line:
-                    self._queue.popleft()
+                    self._take()
+
+    def _take(self) -> None:
+        self._size -= len(self._queue.popleft()) + _OVERHEAD
 
     def _reached(self) -> None:
         if self._is_missed:
             self._is_missed = False
             lost = self.dropped - self._told_dropped
             self._told_dropped = self.dropped
-            logger.warning("logs go to %s:%d again; %d records were dropped", self._host, self._port, lost)
+            logger.warning(
+                "logs are sent to %s:%d again; %d records were dropped", self._host, self._port, lost
+            )
 
     def _missed(self, error: OSError) -> None:
         if not self._is_missed:
             self._is_missed = True
             logger.warning(
-                "logs cannot be sent to the master at %s:%d: %s. Up to %d records are kept meanwhile",
+                "logs cannot be sent to the master at %s:%d: %s. Up to %d bytes of records are kept meanwhile",
                 self._host,
                 self._port,
                 error.strerror or error,
@@ -160,7 +161,7 @@ class LogForwarder(logging.Handler):
 
 
 def _has_ended(master: socket.socket) -> bool:
-    """Whether the other end has closed the connection; it never says anything."""
+    """Whether the master has closed the connection; it never sends data."""
     master.settimeout(0.0)
     try:
         return not master.recv(4096)

@@ -1,31 +1,32 @@
-"""Starts the controllers that devices need when they are asked for, and ends them afterwards."""
+"""Starts controllers when an experiment asks for their devices, and ends them afterwards."""
 
 import logging
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from devicedb import DeviceDatabase, Endpoint, command_line
 from rexec.devices.hosts import is_this_machine
+from rexec.supervise.access_files import AccessFiles
 from rexec.supervise.guardian import Guardian
 from rexec.supervise.process import TERMINATE_WAIT, ControllerProcess, answer, environment
-from schemas import Controller
 
 logger = logging.getLogger(__name__)
 
 
 class OnDemand:
-    """Starts controllers of this host from their commands; a context that ends what it started.
+    """Starts controllers of this host from their commands; leaving the context ends them.
 
-    `ensure` is the hook `before_connect` of a `rexec.devices.DeviceManager`. A controller that answers
-    already is used and left running.
+    `ensure` is the hook `before_connect` of a `rexec.devices.DeviceManager`. A controller that already runs is used and
+    left running.
 
     Args:
-        database: Where the commands are.
-        folder: Working folder of the commands: that of the device database.
-        timeout: Seconds that a controller has to answer after its start.
+        database: The device database with the commands.
+        folder: Working folder of the commands.
+        timeout: Seconds for a controller to answer after its start.
 
     """
 
@@ -36,13 +37,14 @@ class OnDemand:
         self._guardian = Guardian()
         self._running: dict[str, tuple[ControllerProcess, float]] = {}
         self._seen: set[str] = set()
+        self._access: AccessFiles | None = None
 
     def ensure(self, endpoint: Endpoint) -> None:
-        """Start the controller of an endpoint unless it answers, is elsewhere, or has no command.
+        """Start the controller of an endpoint unless it already answers, is on another host, or has no command.
 
         Raises:
-            ControllerStartError: It could not be started, ended at once, or does not answer.
-            CommandTemplateError: Its command cannot be formatted.
+            ControllerStartError: The controller could not be started, ended at once, or does not answer.
+            CommandTemplateError: The command cannot be formatted.
 
         """
         name = endpoint.controller
@@ -58,18 +60,16 @@ class OnDemand:
             logger.warning("controller %r at %s has no command: not started", name, endpoint.address)
             return
         if not is_this_machine(endpoint.host):
-            logger.warning(
-                "controller %r belongs on %s, not on this machine: not started", name, endpoint.host
-            )
+            logger.warning("controller %r runs on %s, not on this machine: not started", name, endpoint.host)
             return
         resolution = self._database.resolve(name)
         entry = resolution.entry
-        if not isinstance(entry, Controller):  # an endpoint has passed it already
-            raise TypeError(f"{name!r} is no controller")
+        if entry.type != "controller":  # `endpoint` has checked it
+            raise TypeError(f"{name!r} is not a controller")
         own = {**os.environ, **entry.environment}
         words = command_line(name, resolution.raw, bind=endpoint.host, ssl_dir=own.get("ARTIQ_SSL_DIR"))
         began = time.monotonic()
-        env = environment(os.environ, entry.environment)
+        env = environment(os.environ, {**entry.environment, **self._access_variables(name)})
         process = ControllerProcess(endpoint, words, env, self._folder, self._guardian)
         self._running[name] = (process, min(entry.term_timeout, TERMINATE_WAIT))
         process.wait_ready(self._timeout)
@@ -77,18 +77,27 @@ class OnDemand:
             "controller %r answers at %s after %.1f s", name, endpoint.address, time.monotonic() - began
         )
 
+    def _access_variables(self, name: str) -> Mapping[str, str]:
+        """Return the variables of a controller's command; the file that they name is made for the first one."""
+        if self._access is None:
+            self._access = AccessFiles()
+            self._access.write(self._database)
+        return self._access.variables(name)
+
     def started(self) -> dict[str, int]:
-        """Return the process numbers of the controllers that were started, by name."""
+        """Return the process numbers of the started controllers, by name."""
         return {name: process.pid for name, (process, _) in self._running.items()}
 
     def close(self) -> None:
-        """End what was started, last first."""
+        """End the started controllers in reverse order."""
         try:
             while self._running:
                 _, (process, step) = self._running.popitem()
                 process.end(step)
         finally:
             self._guardian.close()
+            if self._access is not None:
+                self._access.close()
 
     def __enter__(self) -> "OnDemand":
         return self

@@ -1,4 +1,4 @@
-"""Reads what a controller prints: keeps the last lines, and logs all of it under the controller's name."""
+"""Reads the output of a controller, logs it under the controller's name, and keeps the last lines."""
 
 import logging
 import threading
@@ -9,20 +9,20 @@ from typing import IO, Final
 from rexec.wire.logs import PRINTED, records
 
 LONGEST: Final = 65536
-"""Bytes after which a line is cut in two: a program may print for ever without ending one."""
+"""Bytes after which a line is split, because a program may print without line ends."""
 
 
 class Output:
-    """The output of one process, read by a thread of its own until it ends.
+    """The output of one process, read by its own thread until end of file.
 
-    Records are logged by the logger `controller.NAME` with the attributes `controller`, its name, `said_by`, the name
-    of the logger inside the controller, and `said`, the text alone.
+    Records are logged by the logger `controller.NAME` with these attributes: `controller`, the name of the controller;
+    `said_by`, the name of the logger in the controller; `said`, the text without that name.
 
     Args:
-        name: Of the controller.
+        name: Name of the controller.
         stream: The output.
-        keep: How many lines at the end are kept.
-        ended: Called when the output ends, in its thread.
+        keep: Number of last lines to keep.
+        ended: Called in the reading thread when the output ends.
 
     """
 
@@ -38,12 +38,12 @@ class Output:
         self._thread.start()
 
     def tail(self, wait: float = 1.0) -> list[str]:
-        """Return the last lines; waits up to `wait` seconds for the output to end."""
+        """Wait up to `wait` seconds for the output to end, and return its last lines."""
         self._thread.join(wait)
         return list(self._last)
 
     def close(self, wait: float = 1.0) -> None:
-        """Wait for the end of the output and close it."""
+        """Wait up to `wait` seconds for the output to end, and close it."""
         self._thread.join(wait)
         if not self._thread.is_alive():
             self._stream.close()

@@ -1,4 +1,4 @@
-"""Asks a controller how it is, without making its keeper wait for the answer."""
+"""Pings a controller in a thread, so that its watchdog does not block."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from devicedb import Endpoint
+from rexec.access.rights import is_refusal
 from rexec.devices.connect import ssl_config
 from rexec.wire.errors import CallTimeout, WireError
 from rexec.wire.pc_rpc import Client
@@ -13,43 +14,43 @@ from rexec.wire.pc_rpc import Client
 
 @dataclass(frozen=True)
 class Answered:
-    """The controller is well."""
+    """The controller answered the ping."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Unwell:
-    """It answers, and is not well; or nobody is there any more."""
+    """The ping failed, or the server is gone."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Unanswered:
-    """No answer came in time."""
+    """The ping timed out."""
 
     shook_hands: bool
-    """Whether its server still greets: a call is going on then."""
+    """Whether the server still completes handshakes, as one of ours does during a call."""
     reason: str
 
 
-Outcome = Answered | Unwell | Unanswered
+PingResult = Answered | Unwell | Unanswered
 
 
 class Ping:
-    """One ping, in a thread of its own.
+    """One ping, in its own thread.
 
     Args:
-        endpoint: Of the controller.
+        endpoint: Endpoint of the controller.
         limit: Seconds for the handshake, and for the answer.
-        done: Called when `outcome` is there, in that thread.
+        done: Called in that thread when `outcome` is set.
 
     """
 
     def __init__(self, endpoint: Endpoint, limit: float, done: Callable[[], None]) -> None:
         self.began = time.monotonic()
-        self.outcome: Outcome | None = None
+        self.outcome: PingResult | None = None
         self._done = done
         threading.Thread(
             target=self._run, args=(endpoint, limit), name=f"ping of {endpoint.controller}", daemon=True
@@ -62,13 +63,11 @@ class Ping:
             self._done()
 
 
-def ping(endpoint: Endpoint, limit: float) -> Outcome:
-    """Return how a controller is.
-
-    Connects to it, and calls its method ping where it has one.
+def ping(endpoint: Endpoint, limit: float) -> PingResult:
+    """Connect to a controller and call its method `ping`, if it has one.
 
     Args:
-        endpoint: Of the controller.
+        endpoint: Endpoint of the controller.
         limit: Seconds for each step of the handshake, and for the answer.
 
     """
@@ -83,7 +82,11 @@ def ping(endpoint: Endpoint, limit: float) -> Outcome:
             targets = client.get_rpc_id()[0]
             client.select_rpc_target(endpoint.target_name if endpoint.target_name in targets else targets[0])
             if hasattr(client, "ping") and not client.rpc_call("ping", timeout=limit):
-                return Unwell("its ping() says that it is not well")
+                return Unwell("its ping() reports a problem")
+    except PermissionError as error:
+        if not is_refusal(error):
+            return Unwell(f"its ping() raised {type(error).__name__}: {error}")
+        # Only a server that works refuses in words.
     except (WireError, OSError, IndexError) as error:
         was_slow = isinstance(error, CallTimeout) or isinstance(error.__cause__, TimeoutError)
         return Unanswered(shook_hands, str(error)) if was_slow else Unwell(f"no answer to a ping: {error}")

@@ -1,8 +1,9 @@
-"""One controller as a process: started from its command, awaited, ended in good order."""
+"""The process of one controller: start from a command, wait for it to answer, end it."""
 
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from devicedb import Endpoint
+from devicedb.process_tree import HAS_GUARD, ProcessTree
 from rexec.devices.connect import ssl_config
-from rexec.supervise import groups
 from rexec.supervise.errors import ControllerStartError
 from rexec.supervise.guardian import Guardian
+from rexec.supervise.liveness import ServingProcess
 from rexec.supervise.output import Output
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
@@ -24,19 +26,19 @@ from rexec.wire.pc_rpc import Client
 logger = logging.getLogger(__name__)
 
 TERMINATE_WAIT: Final = 5.0
-"""Seconds for each of the three steps of ending a controller, unless its entry says less."""
+"""Maximum seconds for each of the three steps of ending a controller."""
 
 
 def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a controller's command.
 
     Args:
-        own: Of this process.
-        further: What the entry adds.
+        own: Environment of this process.
+        further: Variables of the entry.
 
     Returns:
-        With the folder of the running interpreter first on PATH, so that `python` in a command is the one
-        that has this package, and PYTHONUNBUFFERED, so that output is seen when it is written.
+        `own` and `further`, changed in two ways: the folder of the running interpreter is first on PATH, so that
+        `python` in a command has this package; PYTHONUNBUFFERED is set, so that output is read when it is written.
 
     """
     folder = str(Path(sys.executable).absolute().parent)
@@ -46,14 +48,14 @@ def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str,
 
 @dataclass(frozen=True)
 class Answer:
-    """How a controller answers to a handshake."""
+    """The outcome of a handshake with a controller."""
 
     is_there: bool
-    """Whether it shakes hands."""
+    """Whether the handshake succeeded."""
     is_refused: bool = False
-    """Whether nobody listens."""
+    """Whether the connection was refused: no process listens."""
     reason: str = ""
-    """Why it does not shake hands."""
+    """Why the handshake failed."""
 
 
 def answer(endpoint: Endpoint, timeout: float) -> Answer:
@@ -71,14 +73,14 @@ class ControllerProcess:
     """A controller that this program has started.
 
     Args:
-        endpoint: Where it is to answer.
-        words: Its command line.
+        endpoint: Endpoint of the controller.
+        words: Command line.
         env, folder: Environment and working folder of the command.
         guardian: Ends the process if this one dies.
-        ended: Called when its output ends, which mostly is when it does; from any thread.
+        ended: Called from any thread when the output ends, which mostly is when the process ends.
 
     Raises:
-        ControllerStartError: The command cannot be run at all.
+        ControllerStartError: The command cannot be run.
 
     """
 
@@ -96,35 +98,37 @@ class ControllerProcess:
         self._command: Final = shlex.join(words)
         self._guardian = guardian
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # the command is the laboratory's own
-                words,
+            self._process = ProcessTree(
+                _on_path(words, env),
                 env=dict(env),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                ends_with_us=HAS_GUARD,
             )
         except (OSError, ValueError) as error:
             raise ControllerStartError(self.name, _not_started(error, words, env, folder)) from error
         guardian.watch(self._process.pid)
         self._output = Output(self.name, cast(IO[bytes], self._process.stdout), ended=ended)
+        self.serving: Final = ServingProcess(self._process.pid, endpoint.port)
+        """The process that answers at the endpoint, known once the controller is ready."""
 
     @property
     def pid(self) -> int:
-        """Number of the process, and of its group."""
+        """Number of the process and of its group."""
         return self._process.pid
 
     def ended(self) -> str | None:
-        """Return how the process ended, None while it runs."""
+        """Return how the process ended; None while it runs."""
         status = self._process.poll()
         return _ended(status) if status is not None else None
 
     def wait_ready(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> None:
-        """Return when the controller answers, or when `give_up` says so.
+        """Wait until the controller answers or `give_up()` is true.
 
         Raises:
-            ControllerStartError: The process ended, or `timeout` seconds passed; with its last lines.
+            ControllerStartError: The process ended, or `timeout` seconds passed; the message has its last lines.
 
         """
         deadline = time.monotonic() + timeout
@@ -139,29 +143,32 @@ class ControllerProcess:
                 )
             left = deadline - time.monotonic()
             if left <= 0:
-                why = "nobody listens there" if found.is_refused else found.reason
+                why = "no process listens there" if found.is_refused else found.reason
                 raise ControllerStartError(
                     self.name,
                     f"runs, but did not answer at {where} within {timeout:g} s: {why}{self.last_lines(0.0)}",
                 )
             found = answer(self._endpoint, min(left, 2.0))
             if found.is_there:
+                self.serving.find()
                 return
             time.sleep(0.05)
 
     def kill(self) -> None:
         """End the process at once."""
         if self._process.poll() is None:
-            groups.signal_group(self._process, is_hard=True)
+            self._process.kill_all()
 
     def end(self, step: float = TERMINATE_WAIT) -> None:
-        """End the process: ask by RPC, then SIGTERM, then SIGKILL, each given `step` seconds."""
-        if self._process.poll() is None:
+        """End the process by RPC, then SIGTERM, then SIGKILL, `step` seconds after each; kill a stopped one at once."""
+        if self.serving.stopped() is not None:
+            self.kill()
+        elif self._process.poll() is None:
             self._ask_to_terminate(step)
             self._wait_or_signal(step)
         status = self._process.wait(step)
-        # What the command itself started may still be there.
-        groups.signal_group(self._process, is_hard=True)
+        # Children of the command may still run.
+        self._process.kill_all()
         self._guardian.forget(self._process.pid)
         self._output.close()
         logger.debug("%s %s", self.name, _ended(status))
@@ -183,8 +190,8 @@ class ControllerProcess:
             finally:
                 client.close_rpc()
         except (WireError, OSError, AttributeError, IndexError) as error:
-            logger.debug("%s does not terminate when asked: %s", self.name, error)
-            groups.signal_group(self._process, is_hard=False)
+            logger.debug("%s: terminate() failed: %s", self.name, error)
+            self._process.ask_all()
 
     def _wait_or_signal(self, step: float) -> None:
         for is_hard in (False, True):
@@ -194,24 +201,30 @@ class ControllerProcess:
             except subprocess.TimeoutExpired:
                 name = "SIGKILL" if is_hard else "SIGTERM"
                 logger.warning("controller %r still runs after %g s: %s", self.name, step, name)
-                groups.signal_group(self._process, is_hard=is_hard)
+                (self._process.kill_all if is_hard else self._process.ask_all)()
 
     def last_lines(self, wait: float = 1.0) -> str:
-        """Return the last lines of its output for a message; waits up to `wait` seconds for its end."""
+        """Return the last lines of the output for a message, after up to `wait` seconds for its end."""
         lines = self._output.tail(wait)[-8:]
         said = "".join(f"\n    {line}" for line in lines)
         summary = f": {lines[-1].strip()}" if lines else ". It printed nothing"
         return f"{summary}\n  command: {self._command}" + (f"\n  its last lines:{said}" if lines else "")
 
 
+def _on_path(words: list[str], env: Mapping[str, str]) -> list[str]:
+    """Return a command for Windows, which looks for programs on our own PATH and beside our own interpreter."""
+    if os.name == "nt":
+        return [shutil.which(words[0], path=env.get("PATH")) or words[0], *words[1:]]
+    return words
+
+
 def _not_started(error: Exception, words: list[str], env: Mapping[str, str], folder: Path) -> str:
-    """Return why a command cannot be run."""
     where = f"\n  command: {shlex.join(words)}\n  folder: {folder}"
     if not folder.is_dir():
-        return f"cannot be started: there is no folder {folder}{where}"
+        return f"cannot be started: folder {folder} does not exist{where}"
     if isinstance(error, FileNotFoundError):
         return (
-            f"cannot be started: command not found: {words[0]!r}. Is it installed, and is it on PATH?"
+            f"cannot be started: command not found: {words[0]!r}. Is it installed and on PATH?"
             f"{where}\n  PATH: {env.get('PATH', '')}"
         )
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -219,7 +232,6 @@ def _not_started(error: Exception, words: list[str], env: Mapping[str, str], fol
 
 
 def _ended(status: int) -> str:
-    """Return how a process ended."""
     if status >= 0:
         return f"ended with exit status {status}"
     try:

@@ -1,4 +1,4 @@
-"""Which controllers of a device database this machine is to run, and why others are left out."""
+"""Selects the controllers of a device database that this machine runs, with reasons for the others."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -7,18 +7,17 @@ from pathlib import Path
 
 from devicedb import DeviceDatabase, DeviceDBError, Endpoint, command_line
 from rexec.devices.hosts import are_here, own_addresses, resolve_all
-from schemas import Controller
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A controller that is to run: everything that its process depends on."""
+    """Everything that the process of a controller depends on."""
 
     endpoint: Endpoint
     words: tuple[str, ...]
-    """Its command line."""
+    """Command line."""
     environment: Mapping[str, str]
-    """What its entry adds to the environment."""
+    """Variables that the entry adds to the environment."""
     folder: Path
     """Working folder of the command."""
     ping_timer: float = 30.0
@@ -27,7 +26,7 @@ class Spec:
     retry_timer: float = 5.0
     retry_timer_backoff: float = 1.1
     busy_limit: float | None = None
-    """Seconds without an answer after which it is restarted though a client is connected; None: never."""
+    """Seconds without an answer after which a busy controller is restarted; None: never."""
 
     @property
     def name(self) -> str:
@@ -36,24 +35,25 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The controllers of a database: those to run here, and the others with the reason."""
+class ControllerSelection:
+    """The controllers to run here, and the others with their reasons."""
 
     specs: dict[str, Spec] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     is_final: bool = True
-    """Whether it hangs on the database alone; otherwise a host does not resolve, or is none of ours, as things are."""
+    """False if a host does not resolve or is not this machine: a later look-up may give another result."""
 
 
 class Selector:
-    """Says which controllers are to run on this machine; remembers which hosts have been this machine.
+    """Selects the controllers to run on this machine.
 
-    A host that was this machine and does not resolve any more still is: a name server that fails ends no controller.
+    A host that was this machine and no longer resolves counts as this machine, so that a failing name server ends no
+    controller.
 
     Args:
-        names: Controllers, aliases or auxiliary targets to which the selection is limited; none: all.
+        names: Controllers, aliases or auxiliary targets to select; empty: all.
         folder: Working folder of the commands.
-        busy_limit: Of controllers whose entries have none.
+        busy_limit: Default for entries without `busy_limit`.
 
     """
 
@@ -63,12 +63,12 @@ class Selector:
         self._busy_limit = busy_limit
         self._were_here: set[str] = set()
 
-    def select(self, database: DeviceDatabase) -> Selection:
-        """Return which controllers of a database are to run here.
+    def select(self, database: DeviceDatabase) -> ControllerSelection:
+        """Select the controllers of a database that run here.
 
         Raises:
-            DeviceDBError: A name in `names` is wrong. What is wrong with others is their reason to be left
-                out.
+            DeviceDBError: A name in `names` is wrong. A wrong entry of any other name is left out, with the error as
+                the reason.
 
         """
         wanted = [database.endpoint(name).controller for name in self._names]
@@ -89,10 +89,10 @@ class Selector:
             if spec.endpoint.host in elsewhere:
                 left_out[name] = elsewhere[spec.endpoint.host]
                 del chosen[name]
-        return Selection(chosen, left_out, not elsewhere)
+        return ControllerSelection(chosen, left_out, not elsewhere)
 
     def _elsewhere(self, hosts: set[str]) -> dict[str, str]:
-        """Return the hosts that are not this machine, with the addresses that were compared."""
+        """Return the hosts that are not this machine, with the reasons."""
         own = own_addresses()
         found = resolve_all(hosts)
         self._were_here |= {host for host in hosts if are_here(found[host], own)}
@@ -100,11 +100,11 @@ class Selector:
         return {host: _why(host, found[host], own) for host in sorted(hosts - self._were_here)}
 
     def _spec(self, database: DeviceDatabase, name: str) -> Spec | str:
-        """Return what is to run for an entry, or why nothing is."""
+        """Return the specification of an entry, or the reason to leave it out."""
         resolution = database.resolve(name)
         entry = resolution.entry
-        if not isinstance(entry, Controller):
-            return "it is no controller"
+        if entry.type != "controller":
+            return "it is not a controller"
         if entry.command is None:
             return "it has no command"
         endpoint = database.endpoint(name)
@@ -125,7 +125,7 @@ class Selector:
 
 
 def controllers(database: DeviceDatabase) -> list[str]:
-    """Return the names of the entries that call themselves controllers."""
+    """Return the names of the entries of type `controller`."""
     return [
         name
         for name, raw in database.raw.items()
@@ -134,20 +134,19 @@ def controllers(database: DeviceDatabase) -> list[str]:
 
 
 def _leave_out_second_ones(chosen: dict[str, Spec], left_out: dict[str, str]) -> None:
-    """Leave out controllers that would start where another one does: one of them could only fail."""
+    """Leave out controllers with the address of an earlier one, because they could not open their port."""
     first: dict[tuple[str, int], str] = {}
     for name, spec in list(chosen.items()):
         there = first.setdefault((spec.endpoint.host, spec.endpoint.port), name)
         if there != name:
             left_out[name] = (
-                f"controller {there!r} starts at {spec.endpoint.address}, too. If both are targets of one server, only "
-                "one of the entries is to have a command; otherwise one of the ports is wrong"
+                f"controller {there!r} has the same address {spec.endpoint.address}. If both are targets of one "
+                "server, give only one entry a command; otherwise correct one of the ports"
             )
             del chosen[name]
 
 
 def _why(host: str, found: frozenset[str], own: frozenset[str]) -> str:
-    """Return why a host is not this machine."""
     if not found:
         return f"host {host!r} does not resolve"
     named = "" if found == {host} else f" is {', '.join(sorted(found))},"

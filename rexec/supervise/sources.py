@@ -1,15 +1,19 @@
-"""Where a supervisor learns of its controllers: a file that is read again on change, or a running master."""
+"""Sources of a supervisor's device database: a file that is read again on change, or a running master."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from devicedb import DatabaseLoadError, DeviceDatabase, DeviceDBError, from_dict, load_file
 from devicedb.stamp import stamp
 from rexec.devices import fetch_database
+from rexec.ground.loop_thread import LoopThread
 from rexec.wire.errors import WireError, shown_address
 from rexec.wire.sync_struct import Subscriber
 from rexec.wire.tls import SimpleSSLConfig
@@ -17,23 +21,23 @@ from rexec.wire.tls import SimpleSSLConfig
 logger = logging.getLogger(__name__)
 
 SLOW: Final = 10.0
-"""Seconds after which a device database file that does not end is complained of."""
+"""Seconds after which a device database file that still runs is reported."""
 
 QUIET: Final = 1.0
-"""Seconds without a change after which what a master says is followed: it sends entries one by one."""
+"""Seconds without a change before a master's devices are used, because it sends entries one by one."""
 
 RECONNECT: Final = 2.0
-"""Seconds between attempts to reach a master again."""
+"""Seconds between attempts to reconnect to a master."""
 
 
 class FileSource:
-    """A device database file. One that cannot be loaded any more, or never ends, changes nothing.
+    """A device database file. A new version that cannot be loaded, or never ends, changes nothing.
 
     Args:
-        path: The file; it must be loadable at first.
+        path: The file.
 
     Raises:
-        DatabaseLoadError: It is not.
+        DatabaseLoadError: The first version cannot be loaded.
 
     """
 
@@ -44,10 +48,10 @@ class FileSource:
         self._loading: _Loading | None = None
 
     def poll(self) -> bool:
-        """Return whether `database` is another one; read again if the file, or a Python file beside it, has changed."""
+        """Read the file again if it, or a Python file beside it, changed; return whether `database` is new."""
         if self._loading is None:
             before, self._looked = self._looked, stamp(self._path)
-            # What has changed since the last look may be half written.
+            # A file that changed since the last poll may be half written: wait until it stays the same.
             if self._looked == before and self._looked != self._loaded:
                 self._loaded = self._looked
                 self._loading = _Loading(self._path)
@@ -59,7 +63,7 @@ class FileSource:
             is_new = loaded.raw != self.database.raw
             self.database = loaded
             return is_new
-        logger.error("%s. The controllers go on as before", loaded)
+        logger.error("%s. The controllers keep running", loaded)
         return False
 
     def close(self) -> None:
@@ -67,7 +71,7 @@ class FileSource:
 
 
 class _Loading:
-    """A file that is being executed, in a thread of its own: it may take its time."""
+    """Executes a file in its own thread, because it may take long."""
 
     def __init__(self, path: Path) -> None:
         self.result: DeviceDatabase | DeviceDBError | None = None
@@ -77,13 +81,13 @@ class _Loading:
         self._thread.start()
 
     def has_ended(self) -> bool:
-        """Whether there is a result; says once if that takes long."""
+        """Whether the execution has ended; reports a long one once."""
         if not self._thread.is_alive():
             return True
         if self._began is not None and time.monotonic() > self._began + SLOW:
             self._began = None
             logger.error(
-                "%s has been running for over %g s. The controllers go on as before; if it never ends, mend it and "
+                "%s has been running for over %g s. The controllers keep running; if it never ends, mend it and "
                 "start `rexec up` again",
                 self._path,
                 SLOW,
@@ -98,15 +102,15 @@ class _Loading:
 
 
 class MasterSource:
-    """The devices of a running master. While it cannot be reached, or has none any more, nothing changes.
+    """The devices of a running master. While it cannot be reached, or has no devices, nothing changes.
 
     Args:
-        host: The master's.
-        port, port_notify: Its control port, and that of its notifiers.
-        ssl_config: TLS, if any.
+        host: Host of the master.
+        port, port_notify: Control and notification port of the master.
+        ssl_config: TLS files, or None.
 
     Raises:
-        MasterUnreachable: It cannot be reached at first.
+        MasterUnreachable: The first attempt to reach the master failed.
 
     """
 
@@ -124,20 +128,18 @@ class MasterSource:
         self._new: DeviceDatabase | None = None
         self._changed_at = 0.0
         self._lock = threading.Lock()
-        self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="devices of the master", daemon=True)
+        self._thread = LoopThread(self._following, name="devices of the master", timeout=15.0)
         self._thread.start()
 
     def poll(self) -> bool:
-        """Return whether `database` is another one than before."""
+        """Return whether `database` is new."""
         with self._lock:
             if time.monotonic() < self._changed_at + QUIET:
                 return False
             new, self._new = self._new, None
         if new is not None and not new.raw and self.database.raw:
-            # What ARTIQ makes of a file that says `device_db = []`.
-            logger.error("the %s has no devices any more. The controllers go on as before", self._origin)
+            # ARTIQ's master does so for a file with `device_db = []`.
+            logger.error("the %s has no devices any more. The controllers keep running", self._origin)
             return False
         if new is None or new.raw == self.database.raw:
             return False
@@ -145,16 +147,21 @@ class MasterSource:
         return True
 
     def close(self) -> None:
-        """Leave the master."""
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(15.0)
-        self._loop.close()
+        """Disconnect from the master."""
+        self._thread.close()
 
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._follow())
+    @asynccontextmanager
+    async def _following(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     async def _follow(self) -> None:
-        while not self._end.is_set():
+        while True:
             lost = asyncio.Event()
             devices: dict[str, Any] = {}
 
@@ -169,32 +176,19 @@ class MasterSource:
             subscriber = Subscriber("devices", build, changed, lost.set)
             try:
                 await subscriber.connect(self._host, self._port, ssl_config=self._ssl_config)
-                await _first(lost, self._end)
-                if not self._end.is_set():
-                    logger.warning("the %s is gone; the controllers go on as before", self._origin)
+                await lost.wait()
+                logger.warning("the %s is gone; the controllers keep running", self._origin)
             except (WireError, OSError) as error:
                 logger.info("%s", error)
             finally:
                 await subscriber.close()
-            if not self._end.is_set():
-                await _first(self._end, timeout=RECONNECT)
+            await asyncio.sleep(RECONNECT)
 
     def _changed(self, devices: dict[str, Any]) -> None:
         try:
             database = from_dict(dict(devices), self._origin)
         except DatabaseLoadError as error:
-            logger.error("%s. The controllers go on as before", error)
+            logger.error("%s. The controllers keep running", error)
             return
         with self._lock:
             self._new, self._changed_at = database, time.monotonic()
-
-
-async def _first(*events: asyncio.Event, timeout: float | None = None) -> None:  # noqa: ASYNC109
-    """Wait for the first of some events, at most `timeout` seconds."""
-    tasks = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

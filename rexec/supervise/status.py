@@ -1,20 +1,18 @@
-"""What is known of a controller while it is kept running."""
+"""The status of a controller that is kept running."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from rexec.devices import peers
+State = Literal["starting", "up", "busy", "frozen", "elsewhere", "waiting", "ending", "ended"]
+"""`busy`: answers no ping, but a client is connected; `elsewhere`: a server that this supervisor did not start answers
+at the address; `frozen`: its process is stopped; `waiting`: waits for the next attempt."""
 
-State = Literal["starting", "up", "busy", "elsewhere", "waiting", "ending", "ended"]
-"""`busy`: answers no ping, but has a client; `elsewhere`: something that this supervisor did not start answers there;
-`waiting`: for the next attempt."""
-
-TROUBLE: Final = frozenset({"busy", "elsewhere", "waiting"})
-"""States whose reason somebody should read."""
+TROUBLE: Final = frozenset({"busy", "frozen", "elsewhere", "waiting"})
+"""States with a reason that is shown."""
 
 
-@dataclass
-class Status:
+@dataclass(frozen=True)
+class ControllerStatus:
     """A controller as it is now."""
 
     name: str
@@ -22,22 +20,15 @@ class Status:
     state: State = "waiting"
     pid: int | None = None
     since: float = 0.0
-    """When the process was started, seconds since the epoch; 0: it is not."""
+    """Start of the process, in seconds since the epoch; 0 if it does not run."""
     restarts: int = 0
     pinged: float | None = None
-    """When the last ping was answered, seconds since the epoch."""
+    """Time of the last answered ping, in seconds since the epoch."""
     ping: float | None = None
-    """How long that took, in seconds."""
+    """Round trip of that ping, in seconds."""
     silent_since: float | None = None
-    """When the first ping was sent that has not been answered, seconds since the epoch."""
+    """Time of the first unanswered ping, in seconds since the epoch."""
     retry_at: float | None = None
-    """When the next attempt to start it is due, seconds since the epoch."""
+    """Time of the next attempt to start, in seconds since the epoch."""
     reason: str = ""
-    """Why it is not up."""
-
-
-def as_dicts(found: list[Status]) -> list[dict[str, Any]]:
-    """Return the fields of controllers, and for those that run `memory` in bytes."""
-    pids = [each.pid for each in found if each.pid is not None]
-    used = peers.memories(pids) if pids else {}
-    return [{**asdict(each), "memory": used.get(each.pid or 0)} for each in found]
+    """Why the controller is not up."""

@@ -2,23 +2,26 @@
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from devicedb import from_dict
-from rexec.doctor import Audit, Finding, diagnose, elsewhere, run
-from rexec.doctor.finding import CAUSES
+from rexec.access.guard import AccessGuard
+from rexec.access.rights import RightsFile
+from rexec.doctor import Audit, Diagnosis, diagnose, elsewhere, run
+from rexec.doctor.diagnosis import Cause
 from rexec.remote_exec import RemoteExecServer
 from rexec.wire import certs
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
-from tests.serving import free_port, serving, silent
+from tests.serving import free_port, running, serving, silent
 
 
 class Lamp:
@@ -79,7 +82,11 @@ def speaking(*words: bytes) -> Iterator[int]:
         try:
             yield listener.getsockname()[1]
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
+            if sys.platform.startswith(
+                "linux"
+            ):  # elsewhere a listener cannot be shut down: its end wakes `accept`
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
             thread.join(10)
 
 
@@ -87,7 +94,7 @@ def entry(port: int, **further: Any) -> dict[str, Any]:
     return {"type": "controller", "host": "127.0.0.1", "port": port, "target_name": "lamp", **further}
 
 
-def examined(raw: dict[str, Any], name: str = "lamp", timeout: float = 3.0, **options: Any) -> Finding:
+def examined(raw: dict[str, Any], name: str = "lamp", timeout: float = 3.0, **options: Any) -> Diagnosis:
     return diagnose(Audit(from_dict(raw, "device_db.py"), timeout, **options), name)
 
 
@@ -96,7 +103,7 @@ def test_a_well_controller_with_its_round_trip() -> None:
         found = examined({"lamp": entry(port)})
     assert (found.cause, found.severity) == ("ok", "ok")
     assert found.milliseconds is not None
-    assert 0 < found.milliseconds < 3000
+    assert found.milliseconds > 0
 
 
 def test_remote_execution_that_works_with_clock_and_version() -> None:
@@ -152,16 +159,14 @@ def test_a_machine_out_of_reach(monkeypatch: pytest.MonkeyPatch, raised: OSError
     def connect(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("rexec.doctor.greeting.socket.create_connection", connect)
+    monkeypatch.setattr("rexec.wire.reach._connected", connect)
     assert examined({"lamp": entry(1)}).cause == cause
 
 
 def test_a_server_that_says_nothing() -> None:
     with silent() as port:
-        began = time.monotonic()
         found = examined({"lamp": entry(port)}, timeout=0.5)
-        assert time.monotonic() - began < 2
-    assert (found.cause, "says nothing" in found.message) == ("silent", True)
+    assert (found.cause, "sends no greeting" in found.message) == ("silent", True)
 
 
 def test_a_server_that_closes_at_once() -> None:
@@ -207,7 +212,7 @@ def test_a_driver_without_ping() -> None:
 
 
 @pytest.mark.parametrize(
-    ("driver", "said"), [(Lamp(False), "not well"), (Broken(), "OSError: the bus is stuck")]
+    ("driver", "said"), [(Lamp(False), "reports a problem"), (Broken(), "OSError: the bus is stuck")]
 )
 def test_a_ping_that_fails(driver: Any, said: str) -> None:
     with serving({"lamp": driver}) as port:
@@ -238,7 +243,7 @@ def test_tls_that_works_and_each_way_that_it_does_not(tmp_path: Path) -> None:
         good = examined({"lamp": entry(port, simple_ssl_config=tls(us, made.server.cert))})
         assert good.cause == "ok", good
         cases = [
-            (entry(port), "the server wants TLS"),
+            (entry(port), "the server requires TLS"),
             (entry(plain, simple_ssl_config=tls(us, made.server.cert)), "the server"),
             (entry(port, simple_ssl_config=tls(us, other.server.cert)), f"is not in {other.server.cert}"),
             (
@@ -288,7 +293,7 @@ def test_a_controller_that_listens_at_the_other_loopback_address() -> None:
     with serving({"lamp": Lamp()}) as port:
         found = examined({"lamp": entry(port, host="::1")})
     assert found.cause == "wrong-machine", found
-    assert "it was started with another --bind" in found.message
+    assert "its --bind differs from the entry's host" in found.message
 
 
 def test_a_controller_on_another_host_of_the_database() -> None:
@@ -297,7 +302,7 @@ def test_a_controller_on_another_host_of_the_database() -> None:
     hosts = elsewhere.candidates(from_dict(raw, "db"), endpoint, ("master",))
     assert hosts == ["127.0.0.1", "::1", "master", "lab2"]
     assert elsewhere.where("lab2", endpoint) == (
-        "but its target answers at lab2:3290: if that is its machine, change host in the entry"
+        "but its target answers at lab2:3290: if that is the right machine, change host in the entry"
     )
 
 
@@ -336,7 +341,7 @@ def test_remote_execution_that_was_not_started() -> None:
 def test_the_process_that_has_the_port_is_named() -> None:
     with speaking(b"220 ftp\r\n") as port:
         (found,) = run(Audit(from_dict({"lamp": entry(port)}, "db"), 3.0), [])
-    assert f"The port is that of pid {os.getpid()} (" in found.message
+    assert f"The port belongs to pid {os.getpid()} (" in found.message
 
 
 def test_a_key_of_another_certificate(tmp_path: Path) -> None:
@@ -375,7 +380,7 @@ def test_checks_that_hang_or_exit_are_named() -> None:
         release.set()
         assert (found.cause, found.message) == (
             "check",
-            "not done in time: check_slow hangs, or this machine is too busy",
+            "not finished in time: check_slow hangs, or this machine is too busy",
         )
         (found,) = run(Audit(database, 3.0, {"check_exits": check_exits}), [])
     assert (found.cause, found.message) == ("check", "check_exits: SystemExit: 3")
@@ -389,6 +394,32 @@ def test_more_devices_than_are_examined_at_once(monkeypatch: pytest.MonkeyPatch)
     assert [each.cause for each in found] == ["ok"] * 21
 
 
+def test_who_may_do_nothing_is_told_by_which_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rexec.access.identity.user_of_peer", lambda *_: "carol")
+    path = tmp_path / "rights.json"
+    path.write_text('{"devices": {"lamp": {"place": "device_db.py:3", "allow": {}}}}')
+    targets = {"lamp": Lamp(), "lamp_rexec": rexec_target()}
+    with running(targets, guard=AccessGuard(RightsFile(path, "lamp"))) as server:
+        raw = {
+            "lamp": entry(server.port),
+            "rexec": {"type": "controller_aux_target", "controller": "lamp", "target_name": "lamp_rexec"},
+        }
+        for name in raw:
+            found = examined(raw, name)
+            assert (found.cause, found.severity) == ("not-allowed", "warning")
+            assert found.message.startswith("refused: carol (user of this machine) may not call ")
+            assert "device_db.py:3" in found.message
+
+
+def test_a_stock_server_does_not_enforce_rights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rexec.wire._handshake.FEATURES", ("pyon_v2",))
+    with serving({"lamp": Lamp()}) as port:
+        assert examined({"lamp": entry(port)}).cause == "ok"
+        found = examined({"lamp": entry(port, allow={"alice": ["call"]})})
+    assert (found.cause, found.severity) == ("not-enforced", "warning")
+    assert "everyone who reaches its port may do everything" in found.message
+
+
 def test_every_cause_is_staged_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
-    assert [cause for cause in CAUSES if f'"{cause}"' not in text] == []
+    assert [cause for cause in get_args(Cause) if f'"{cause}"' not in text] == []

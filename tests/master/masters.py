@@ -1,33 +1,32 @@
 """A master in a thread of the test, on ports of the system's choice, and followers that collect what comes."""
 
-import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rexec.datasets import DatasetDB
+from rexec.ground.loop_thread import LoopThread
 from rexec.master import DeviceFile, Master, Ports
 from rexec.wire.pc_rpc import Client
 from rexec.wire.sync_struct import Subscriber
 from rexec.wire.tls import SimpleSSLConfig
-from tests.supervise.controllers import within
+from tests.serving import ending
+from tests.waiting import within
 
 LOCAL = "127.0.0.1"
 DEVICES = 'device_db = {"core": {"type": "dummy"}, "alias": "core"}\n'
-T = TypeVar("T")
 
 
 @dataclass
 class Served:
-    """A master that serves, and the loop on which it does."""
+    """A master that serves, and the thread in which it does."""
 
     master: Master
-    loop: asyncio.AbstractEventLoop
+    thread: LoopThread[Master]
 
     def port(self, part: str) -> int:
         """Return one of its ports."""
@@ -39,11 +38,7 @@ class Served:
 
     def end(self) -> None:
         """End the master before the context ends."""
-        self.loop.call_soon_threadsafe(self.master.terminate)
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on its loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30.0)
+        self.thread.end()
 
     @contextlib.contextmanager
     def following(self, name: str) -> Iterator[dict[Any, Any]]:
@@ -58,15 +53,12 @@ class Served:
 
         subscriber = Subscriber(name, build, lambda mod: arrived.set())
 
-        async def close() -> None:
-            await subscriber.close()
-
-        self.do(subscriber.connect(LOCAL, self.port("notify")))
+        self.thread.call(subscriber.connect, LOCAL, self.port("notify"))
         try:
             assert arrived.wait(10.0)
             yield struct
         finally:
-            self.do(close())
+            self.thread.call(subscriber.close)
 
     @contextlib.contextmanager
     def deaf(self, name: str) -> Iterator[socket.socket]:
@@ -92,33 +84,19 @@ def serving(
     """Serve `dataset_db.mdb` and `device_db.py` of a folder while the context lasts, or until it is ended."""
     file = folder / "device_db.py"
     file.write_text(devices)
-    started: Future[Served] = Future()
-    loop = asyncio.new_event_loop()
 
-    async def main() -> None:
+    @contextlib.asynccontextmanager
+    async def listening() -> AsyncIterator[Master]:
         with DatasetDB(folder / "dataset_db.mdb") as datasets:
-            try:
-                master = Master(datasets, await DeviceFile.open(file), Ports(notify, 0, 0, 0), **options)
-                await master.start([LOCAL], ssl_config)
-            except BaseException as error:
-                started.set_exception(error)
-                raise
-            started.set_result(Served(master, loop))
-            await master.wait_terminate()
-            await master.stop()
+            master = Master(datasets, await DeviceFile.open(file), Ports(notify, 0, 0, 0), **options)
+            async with ending(thread, master.wait_terminate()):
+                try:
+                    await master.start([LOCAL], ssl_config)
+                    yield master
+                finally:
+                    await master.stop()
 
-    def run() -> None:
-        with contextlib.suppress(Exception):
-            loop.run_until_complete(main())
-        loop.close()
-
-    thread = threading.Thread(target=run, name="master under test", daemon=True)
-    thread.start()
-    try:
-        served = started.result(30.0)
-        yield served
-    finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(served.master.terminate)
-        thread.join(30.0)
-        assert not thread.is_alive()
+    thread = LoopThread(listening, name="master under test", timeout=30.0)
+    with thread as master:
+        yield Served(master, thread)
+    assert thread.wait(0.0), "the master has not ended"

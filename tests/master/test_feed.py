@@ -1,13 +1,13 @@
 """What a run changes in any thread is what followers end up with, however fast it comes."""
 
 import asyncio
-import datetime
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rexec.datasets import DatasetDB
@@ -50,7 +50,6 @@ def change(db: DatasetDB, what: str, key: str, value: Any) -> None:
 
 
 @given(CHANGES, st.integers(1, 12))
-@settings(deadline=None)
 def test_the_notifier_ends_up_equal_to_the_database(changes: list[Any], limit: int) -> None:
     async def main() -> None:
         db = DatasetDB()
@@ -108,24 +107,30 @@ def test_a_value_that_changes_later_is_shown_as_it_was_set() -> None:
     asyncio.run(main())
 
 
-def test_a_value_without_an_encoding_is_shown_as_text_once_warned(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_file_has_and_pyon_v1_lacks_is_shown_as_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("flag", np.True_, True)
+        db.set("good", 1, True)
+
     async def main() -> None:
-        db = DatasetDB()
-        db.set("early", datetime.date(2026, 1, 1))
-        feed = Feed(db)
-        db.set("x", [])
-        await turn()
-        for number in range(2):
-            db.update({"action": "append", "path": ["x", 1], "x": datetime.date(2026, 1, number + 1)})
+        with DatasetDB(path, pyon_v1=True) as db:
+            feed = Feed(db, is_v1=True)
+            with pytest.raises(TypeError, match="'x' can be neither shown"):
+                db.set("x", np.True_)
+            db.set("x", [])
             await turn()
-        assert feed.notifier.raw_view["early"][1] == "datetime.date(2026, 1, 1)"
-        assert "datetime.date(2026, 1, 2)" in feed.notifier.raw_view["x"][1]
-        db.set("x", 5)
-        await turn()
-        assert feed.notifier.raw_view["x"][1] == 5
+            with pytest.raises(TypeError, match="'x' can be neither shown"):
+                db.update({"action": "append", "path": ["x", 1], "x": np.True_})
+            await turn()
+            assert {key: entry[1] for key, entry in feed.notifier.raw_view.items()} == {
+                "flag": repr(np.True_), "good": 1, "x": [],
+            }  # fmt: skip
 
     asyncio.run(main())
-    assert caplog.text.count("dataset x is shown to followers as text") == 1
+    assert caplog.text.count("dataset flag is sent to subscribers as text") == 1
 
 
 def test_changes_of_another_thread_arrive() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devicedb import from_dict
+from devicedb import InvalidEntryError, from_dict
 from rexec.devices import DeviceManager, DeviceTargetError
 from rexec.simulate import BehaviourError, FaultError, SimulationError, laboratory
 from rexec.wire import certs
@@ -56,6 +56,23 @@ class camera:  # noqa: N801  # named after the device
 
 def entry(port: int = 3000, **more: Any) -> dict[str, Any]:
     return {"type": "controller", "host": "::1", "port": port, **more}
+
+
+def test_a_target_that_no_controller_can_serve_costs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    entries = {
+        "good": entry(target_name="good"),
+        "spaced": entry(target_name="a b"),
+        "alone": entry(3001, target_name="µ"),
+        "cam 1": entry(3002),
+    }
+    with laboratory(entries, {"good": camera, "cam 1": camera}) as lab:
+        assert lab.get_device("good").get_frame()[0, 0] == lab.get_device("cam 1").get_frame()[0, 0] == 1
+        with pytest.raises(DeviceTargetError, match="no such target"):
+            lab.get_device("alone")
+        with pytest.raises(InvalidEntryError, match="target_name"):
+            lab.get_device("spaced")
+    refused = [each.getMessage() for each in caplog.records if "not simulated" in each.getMessage()]
+    assert [each.partition(":")[0] for each in refused] == ["spaced", "alone"]
 
 
 def test_targets_methods_signatures_and_documentation_are_those_of_the_driver() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rexec.devices import DeviceManager
 from rexec.simulate import laboratory
-from rexec.simulate.local import timeline, use_timeline
+from rexec.simulate.local import StandIn, timeline, use_timeline
 from rexec.simulate.timeline import Timeline
 
 CORE = "artiq.coredevice."
@@ -51,6 +51,36 @@ def devices() -> Iterator[DeviceManager]:
     raw = {**DATABASE, "adc": {"type": "local", "module": "mylab.adc", "class": "Adc", "arguments": {}}}
     with laboratory(raw, {"adc": adc}) as lab, DeviceManager(lab.database) as manager:
         yield manager
+
+
+def test_attributes_that_are_lists_of_devices_or_machine_units_are_known() -> None:
+    entries = {
+        "core": local("core.Core"),
+        "suservo0": local("suservo.SUServo", cpld_devices=["cpld0", "cpld1"], dds_devices=["dds0"]),
+        **{name: local("urukul.CPLD", spi_device="spi0") for name in ("cpld0", "cpld1")},
+        "phaser0": local("phaser.Phaser", channel_base=0),
+        "dds0": local("ad9914.AD9914", sysclk=3e9, bus_channel=1, channel=0),
+    }
+    with laboratory(entries) as lab:
+        servo = lab.get_device("suservo0")
+        assert [repr(each) for each in servo.cplds] == [repr(lab.get_device(f"cpld{n}")) for n in (0, 1)]
+        assert servo.ddses == [lab.get_device("dds0")]
+        assert lab.get_device("dds0").set_duration_mu == 0
+        assert lab.get_device("phaser0").get_next_frame_mu() == timeline().get_time_mu()
+
+
+def test_drivers_of_artiq_s_own_simulation_are_simulated_without_artiq() -> None:
+    entries = {
+        name: {"type": "local", "module": "artiq.sim.devices", "class": kind, "arguments": {}}
+        for name, kind in {"core": "Core", "raman": "WaveOutput", "pmt": "Input"}.items()
+    }
+    with laboratory(entries) as lab:
+        core, raman, pmt = (lab.get_device(name) for name in entries)
+        before = timeline().get_time_mu()
+        raman.pulse(2e6, 1e-6)
+        pmt.gate_rising(2e-6)
+        assert timeline().get_time_mu() - before == core.seconds_to_mu(3e-6)
+        assert pmt.count(0) == 0
 
 
 def test_calls_are_noted_with_the_time_on_the_timeline(
@@ -106,7 +136,7 @@ def test_the_core_runs_kernels_here_and_converts_times(devices: DeviceManager) -
             return n + extra
 
     assert core.run(Experiment.kernel, (Experiment(), 3), {"extra": 4}) == 7
-    assert core.precompile(Experiment.kernel, Experiment(), 3, extra=1)() == 4
+    assert core.precompile(Experiment().kernel, 3, extra=1)() == 4
     assert core.seconds_to_mu(1.5e-6) == 1500
     assert core.mu_to_seconds(1500) == pytest.approx(1.5e-6)
     assert core.coarse_ref_period == 8e-9
@@ -185,3 +215,26 @@ def test_the_methods_of_drivers_of_artiq_are_known_without_artiq(devices: Device
         AttributeError, match=r"the value of 'ftw_per_hz' is not known\. Give it by a behaviour"
     ):
         _ = dds.ftw_per_hz
+
+
+def test_calls_of_older_releases_are_taken(devices: DeviceManager) -> None:
+    cpld = StandIn(devices, "cpld", "artiq.coredevice.urukul.CPLD")
+    cpld.set_profile(0, 7)
+    cpld.set_profile(7)
+    with pytest.raises(TypeError, match="set_profile"):
+        cpld.set_profile()
+
+
+def test_an_experiment_finds_the_drivers_in_the_database(devices: DeviceManager) -> None:
+    shown = devices.get_device_db()
+    assert {name: shown[name].items() >= entry.items() for name, entry in DATABASE.items()} == dict.fromkeys(
+        DATABASE, True
+    )
+    assert devices.get_desc("ttl0") == shown["ttl0"]
+
+
+def test_a_stand_in_remembers_what_it_was_set_to() -> None:
+    device = StandIn(None, "stage", "mylab.stage.Stage")
+    assert device.get_position() is None
+    device.set_position(3.5)
+    assert device.get_position() == 3.5

@@ -9,10 +9,10 @@ from typing import Any, Final
 import pytest
 
 from devicedb import from_dict
+from rexec.record.offers import ask
+from rexec.record.recorder import Recorder
+from rexec.record.recording import RecordingWriter
 from rexec.simulate import laboratory, load_recording
-from rexec.simulate.offers import ask
-from rexec.simulate.recorder import Recorder
-from rexec.simulate.recording import RecordingWriter
 from tests.remote_exec.peers import NO_REFERENCE, REFERENCE, reference_process
 
 LOCAL: Final = "127.0.0.1"
@@ -77,7 +77,7 @@ print(json.dumps(said))
 
 def session(python: str, port: int) -> Any:
     done = subprocess.run(
-        [python, "-c", SESSION, str(port)], stdout=subprocess.PIPE, text=True, timeout=50.0, check=True
+        [python, "-c", SESSION, str(port)], stdout=subprocess.PIPE, text=True, timeout=150.0, check=True
     )
     return json.loads(done.stdout)
 
@@ -210,7 +210,7 @@ def test_an_artiq_experiment_runs_on_a_written_database_of_a_simulation(program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=50.0,
+            timeout=150.0,
             check=False,
         )
     assert done.returncode == 0, done.stdout

@@ -1,10 +1,9 @@
 """Small controllers, as programs, for tests of what starts and ends them."""
 
-import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 CONTROLLER = """
 import logging, os, sys, time
@@ -25,12 +24,16 @@ print("ERROR:lamp:the lamp is cold", file=sys.stderr)
 if mode == "dies":
     print("no lamp found on the bus")
     sys.exit(3)
+if mode == "stops":
+    import signal
+    os.kill(os.getpid(), signal.SIGSTOP)
 if mode == "hangs":
     time.sleep(60)
 if mode == "stubborn":
     import signal
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     time.sleep(0.5)
     import socket
     with socket.create_server(("127.0.0.1", port)) as listener:
@@ -58,20 +61,6 @@ def entry(port: int, mode: str = "good", **further: Any) -> dict[str, Any]:
 def alive(pid: int) -> bool:
     """Whether there is a process, and it is no zombie."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Whether a condition comes true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

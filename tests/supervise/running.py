@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rexec.wire.pc_rpc import Client
+from tests.ending import interrupt
 from tests.serving import free_port
 
 
@@ -59,10 +60,13 @@ class Up:
         """Return what it wrote to standard error so far."""
         return (self.folder / "err").read_text()
 
-    def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        """End it."""
+    def end(self, number: int = signal.SIGINT) -> int:
+        """End it: in order, or with number 9 at once."""
         if self.process.poll() is None:
-            self.process.send_signal(number)
+            if number == 9:
+                self.process.kill()
+            else:
+                interrupt(self.process, number)
         try:
             self.process.wait(30)
         finally:

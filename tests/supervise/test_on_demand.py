@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,8 @@ from devicedb import CommandTemplateError, from_dict
 from rexec.devices import DeviceManager, DeviceUnreachable
 from rexec.supervise import ControllerStartError, OnDemand
 from tests.serving import free_port, serving
-from tests.supervise.controllers import alive, entry, within, write_controller
+from tests.supervise.controllers import alive, entry, write_controller
+from tests.waiting import within
 
 
 @pytest.fixture
@@ -139,6 +139,6 @@ def test_controllers_end_with_a_supervisor_that_was_killed(folder: Path, mode: s
         assert supervisor.stdout is not None
         pid = int(supervisor.stdout.readline())
         assert alive(pid)
-        supervisor.send_signal(signal.SIGKILL)
+        supervisor.kill()
         supervisor.wait(10)
     assert within(10, lambda: not alive(pid))

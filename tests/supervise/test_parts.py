@@ -16,11 +16,12 @@ from devicedb import DeviceDatabase, from_dict
 from rexec.devices import hosts
 from rexec.devices.hosts import addresses, is_this_machine
 from rexec.devices.peers import Connections
-from rexec.supervise import guardian, sources
 from rexec.supervise import selection as selection_module
+from rexec.supervise import sources
 from rexec.supervise.output import LONGEST, Output
 from rexec.supervise.selection import Selector
-from tests.supervise.controllers import within
+from tests.ground.forking import ends, program, said
+from tests.waiting import within
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "127.8.9.10"])
@@ -61,7 +62,7 @@ def controllers(**entries: dict[str, Any]) -> DeviceDatabase:
 def test_two_controllers_do_not_start_at_one_place(tmp_path: Path) -> None:
     selection = Selector([], tmp_path).select(controllers(a={"port": 1}, b={"port": 1}, c={"port": 2}))
     assert list(selection.specs) == ["a", "c"]
-    assert "controller 'a' starts at 127.0.0.1:1, too" in selection.left_out["b"]
+    assert "controller 'a' has the same address 127.0.0.1:1" in selection.left_out["b"]
     assert selection.is_final
 
 
@@ -99,15 +100,25 @@ def test_resolving_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     release.set()
 
 
-def test_a_system_without_process_groups_is_named(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(guardian, "HAS_GROUPS", False)
-    watcher = guardian.Guardian()
-    watcher.watch(1)
-    watcher.watch(2)
-    watcher.close()
-    assert caplog.text.count("if this program is killed, its controllers go on without it") == 1
+@pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
+def test_controllers_end_with_a_killed_supervisor_whose_fork_lives_on() -> None:
+    # The forked process holds the guardian's standard input open.
+    text = """
+        import os, subprocess, time
+        from rexec.supervise.guardian import Guardian
+        controller = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        Guardian().watch(controller.pid)
+        print(controller.pid, flush=True)
+        if os.fork():
+            print("forked", flush=True)
+        time.sleep(60)
+    """
+    with program(text) as supervisor:
+        controller = int(said(supervisor))
+        assert said(supervisor) == "forked"
+        supervisor.kill()
+        supervisor.wait(10)
+        assert ends(controller)
 
 
 def test_a_line_without_end_is_cut(caplog: pytest.LogCaptureFixture) -> None:
