@@ -1,0 +1,7 @@
+"""Errors of the page."""
+
+from devicedb.errors import ExpectedError
+
+
+class WebError(ExpectedError):
+    """The page cannot be served."""

@@ -1,0 +1,43 @@
+"""Messages of the server to a browser: a JSON header, then arrays as raw bytes (docs/reference/web-protocol.md)."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+ALIGNMENT: Final = 8
+"""Arrays begin at multiples of this, so that a browser can look at them without a copy."""
+
+_SENDABLE: Final = {"|u1", "<u2", "<u4", "<i2", "<i4", "<f4", "<f8"}
+"""Types that a browser has a typed array for; all others are sent as float64."""
+
+
+def sendable(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return real numbers in a type that browsers have."""
+    if array.dtype.str in _SENDABLE:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind == "b":
+        return np.ascontiguousarray(array, np.uint8)
+    return np.ascontiguousarray(array, "<f8")
+
+
+def frame(header: dict[str, Any], arrays: Sequence["np.ndarray[Any, Any]"] = ()) -> bytes:
+    """Return a message.
+
+    Args:
+        header: What JSON can hold; NaN becomes null. `arrays` is added: type, shape and place of each array.
+        arrays: Arrays that `sendable` has returned.
+
+    """
+    listed, at = [], 0
+    for array in arrays:
+        listed.append([array.dtype.str[1:], list(array.shape), at])
+        at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
+    text = orjson.dumps({**header, "arrays": listed}, option=orjson.OPT_NON_STR_KEYS)
+    text += b" " * (-(len(text) + 4) % ALIGNMENT)
+    parts = [struct.pack("<I", len(text)), text]
+    for array in arrays:
+        parts += [array.tobytes(), bytes(-array.nbytes % ALIGNMENT)]
+    return b"".join(parts)

@@ -1,0 +1,109 @@
+"""Addresses of the runs: the list, one run, its plots, its file. No path leaves the folder of results."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from devicedb.printable import printable
+from rexec.web.frames import frame
+from rexec.web.live_view import MOST_POINTS
+from rexec.web.results_reader import ResultsReader
+from rexec.web.zoom import FRAME_TYPE
+
+MOST_RUNS: Final = 1000
+SUFFIXES: Final = (".h5", ".hdf5")
+_SEARCH: Final = 600.0
+"""Seconds for a list of runs: the first one may have to read all files."""
+_READ: Final = 20.0
+"""Seconds for a file."""
+
+
+class RunRoutes:
+    """Serves the runs of a folder.
+
+    Args:
+        folder: The folder of results, which may not be there yet.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder: Final = folder
+        self._lists: Final = ResultsReader(_SEARCH)
+        self._files: Final = ResultsReader(_READ)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the addresses."""
+        return [
+            Route("/api/runs", self._list),
+            Route("/api/run", self._contents),
+            Route("/api/plot", self._plot),
+            Route("/file", self._download),
+        ]
+
+    async def close(self) -> None:
+        """End the processes that read."""
+        await self._lists.close()
+        await self._files.close()
+
+    def path(self, name: str) -> Path | None:
+        """Return the result file of a name below the folder; None: there is no such file."""
+        if "\0" in name or not name.endswith(SUFFIXES):
+            return None
+        root = os.path.realpath(self._folder)
+        try:
+            found = os.path.realpath(os.path.join(root, name))
+            is_inside = os.path.commonpath([root, found]) == root
+        except (ValueError, OSError):
+            return None
+        return Path(found) if is_inside and os.path.isfile(found) else None
+
+    async def _list(self, request: Request) -> Response:
+        if not self._folder.is_dir():
+            return _answer(
+                frame({"problem": "", "runs": [], "more": False, "folder": printable(str(self._folder))})
+            )
+        most = min(max(_number(request, "most", 200), 1), MOST_RUNS)
+        query = request.query_params.get("query", "")
+        return _answer(await self._lists.ask(do="list", folder=str(self._folder), query=query, most=most))
+
+    async def _contents(self, request: Request) -> Response:
+        path = self.path(request.query_params.get("file", ""))
+        if path is None:
+            return _no_file()
+        return _answer(await self._files.ask(do="contents", path=str(path)))
+
+    async def _plot(self, request: Request) -> Response:
+        given = request.query_params
+        path = self.path(given.get("file", ""))
+        if path is None:
+            return _no_file()
+        wanted: dict[str, Any] = {
+            name: given.get(name, "")[:1000] for name in ("dataset", "axis", "kind", "complex")
+        }
+        wanted["most"] = min(max(_number(request, "most", 4000), 16), MOST_POINTS)
+        if "from" in given:
+            wanted |= {"from": _number(request, "from", 0), "to": _number(request, "to", 0)}
+        return _answer(await self._files.ask(do="plot", path=str(path), wanted=wanted))
+
+    async def _download(self, request: Request) -> Response:
+        path = self.path(request.query_params.get("file", ""))
+        if path is None:
+            return _no_file()
+        return FileResponse(path, media_type="application/x-hdf5", filename=path.name)
+
+
+def _number(request: Request, name: str, otherwise: int) -> int:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else otherwise
+
+
+def _answer(content: bytes) -> Response:
+    return Response(content, media_type=FRAME_TYPE)
+
+
+def _no_file() -> Response:
+    return PlainTextResponse("there is no such result file\n", 404)

@@ -1,0 +1,186 @@
+// One plot with its tools: how it is drawn, against which, pause, zoom, picture. By mouse and by keyboard.
+
+import { Chart } from "./chart.js";
+import { h, setText, shown, told } from "./dom.js";
+import { count } from "./format.js";
+import { parseFrame } from "./frame.js";
+import { LineData } from "./line_data.js";
+import { PlotData } from "./plot_data.js";
+import { onTheme } from "./theme.js";
+
+const KINDS = { auto: "by shape", line: "line", lines: "lines", image: "image", histogram: "histogram", history: "history" };
+
+export class Panel {
+  /**
+   * `options`: name (of the dataset), kind, axis (a name), log ("", "x", "y", "xy"), complex, zoom.
+   * `calls`: changed(options), closed(), axes() (names that may be an axis), zoomUrl(from, to) for exact data, isLive.
+   */
+  constructor(options, calls) {
+    this.options = { kind: "auto", axis: "", log: "", complex: "re_im", zoom: null, ...options };
+    this.calls = calls;
+    this.plot = new PlotData();
+    this.isPaused = false;
+    this.fine = null;
+    this.element = this.build();
+    this.resetButton.hidden = !this.options.zoom;
+    this.chart = new Chart(this.area, (range) => this.zoomTo(range));
+    this.forgetTheme = onTheme(() => this.draw());
+  }
+
+  build() {
+    const name = shown(this.options.name, 120);
+    this.note = h("span", { class: "note" });
+    this.pauseButton = h("button", { type: "button", "aria-pressed": "false", hidden: !this.calls.isLive, on: { click: () => this.pause() } }, "Pause");
+    this.area = h("div", {
+      class: "chart", tabindex: "0", role: "img", "aria-label": `${name}: waiting for data`,
+      on: { keydown: (event) => this.key(event) },
+    });
+    this.empty = h("p", { class: "chart-empty" }, "Waiting for data…");
+    this.kind = this.choice("Drawn as", KINDS, this.options.kind, (kind) => this.set({ kind }));
+    this.axis = this.choice("Against", this.axes(), this.options.axis, (axis) => this.set({ axis, zoom: null }));
+    this.log = this.choice("Scales", { "": "linear", y: "log y", x: "log x", xy: "log x, y" }, this.options.log, (log) => this.set({ log }));
+    const complexes = { re_im: "re, im", mag_phase: "magnitude, phase" };
+    this.complex = this.choice("Complex", complexes, this.options.complex, (complex) => this.set({ complex }));
+    this.complex.hidden = true;
+    const tools = h("details", { class: "tools" }, h("summary", {}, "Options"),
+      h("div", { class: "tool-row" }, this.kind, this.axis, this.log, this.complex,
+        h("button", { type: "button", on: { click: () => this.chart.save("png", name) } }, "PNG"),
+        h("button", { type: "button", on: { click: () => this.chart.save("svg", name) } }, "SVG")));
+    this.resetButton = h("button", { type: "button", hidden: true, on: { click: () => this.reset() } }, "Reset zoom");
+    const bar = h("div", { class: "panel-bar" }, h("h3", {}, told(name)), this.note, this.resetButton, this.pauseButton,
+      this.calls.closed && h("button", { type: "button", "aria-label": `Close ${name}`, on: { click: () => this.calls.closed() } }, "Close"));
+    return h("section", { class: "panel", "aria-label": `Plot of ${name}` }, bar, this.empty, this.area, tools);
+  }
+
+  axes() {
+    const names = this.calls.axes().filter((each) => each !== this.options.name);
+    if (this.options.axis && !names.includes(this.options.axis)) names.unshift(this.options.axis);
+    return { "": "index", ...Object.fromEntries(names.map((each) => [each, each])) };
+  }
+
+  choice(label, choices, value, chosen) {
+    const select = h("select", { on: { change: () => chosen(select.value) } });
+    this.fill(select, choices, value);
+    if (label === "Against") select.addEventListener("focus", () => this.fill(select, this.axes(), this.options.axis));
+    return h("label", {}, `${label} `, select);
+  }
+
+  fill(select, choices, value) {
+    select.replaceChildren(...Object.entries(choices).map(([key, text]) => h("option", { value: key }, shown(text, 60))));
+    select.value = value;
+  }
+
+  reset() {
+    this.zoomTo(null);
+    this.area.focus();
+  }
+
+  set(change) {
+    Object.assign(this.options, change);
+    this.resetButton.hidden = !this.options.zoom;
+    if ("kind" in change || "axis" in change || "complex" in change) this.fine = null;
+    this.calls.changed(this.options, change);
+    this.draw();
+  }
+
+  take(part, arrays) {
+    this.plot.take(part, arrays);
+    this.complex.hidden = !String(part.dtype).startsWith("complex");
+    if (!this.isPaused) this.draw();
+  }
+
+  /** Say why there is nothing to draw. */
+  fail(problem) {
+    this.empty.hidden = false;
+    this.area.hidden = true;
+    setText(this.empty, problem);
+  }
+
+  /** The dataset is not there any more; the plot says so. */
+  gone() {
+    if (this.plot.facts && this.plot.facts.kind !== "gone") this.take({ op: "gone" }, []);
+  }
+
+  pause() {
+    this.isPaused = !this.isPaused;
+    this.pauseButton.setAttribute("aria-pressed", String(this.isPaused));
+    setText(this.pauseButton, this.isPaused ? "Continue" : "Pause");
+    this.draw();
+  }
+
+  draw() {
+    const { plot, options } = this;
+    if (!plot.facts) return;
+    const isGone = plot.facts.kind === "gone";
+    const hasData = !isGone && (plot.image || plot.histogram || plot.data?.columns.length);
+    this.empty.hidden = Boolean(hasData);
+    this.area.hidden = !hasData;
+    setText(this.note, this.said());
+    if (!hasData) {
+      const reason = { gone: "This dataset was deleted.", text: "This dataset holds no numbers to draw." }[plot.facts.kind];
+      setText(this.empty, reason ?? "No points yet.");
+      return;
+    }
+    this.area.setAttribute("aria-label", shown(plot.summary(options.name)));
+    const isFine = this.fine && options.zoom && plot.data;
+    const facts = isFine ? { ...plot.facts, offset: this.fine.offset } : plot.facts;
+    const shownPlot = {
+      facts, data: isFine ? this.fine.data : plot.data, image: plot.image, histogram: plot.histogram,
+      log: options.log, complex: options.complex, zoom: options.zoom,
+    };
+    if (this.isPaused && this.wasDrawnPaused) return;
+    this.wasDrawnPaused = this.isPaused;
+    this.chart.draw(shownPlot, { dataset: options.name, axis: facts.axis ? options.axis : "" });
+  }
+
+  said() {
+    const { facts, skipped, data } = this.plot;
+    const parts = [];
+    if (this.isPaused) parts.push("paused");
+    if (data && facts.step > 1 && !(this.fine && this.options.zoom)) parts.push(`extremes of every ${facts.step} points`);
+    if (this.plot.image && facts.step > 1) parts.push(`every ${facts.step}th pixel`);
+    if (facts.stack > 1) parts.push(`the last of ${facts.stack}`);
+    if (facts.left_out) parts.push(`${count(facts.left_out, "column")} not drawn`);
+    if (skipped) parts.push(`${count(skipped, "update")} skipped`);
+    return parts.join(" · ");
+  }
+
+  async zoomTo(range) {
+    this.set({ zoom: range });
+    this.fine = null;
+    const { data, facts } = this.plot;
+    if (!range || !data || facts.step === 1 || !this.calls.zoomUrl) return this.draw();
+    const log = this.options.log.includes("x");
+    const [low, high] = range.map((each) => (log ? 10 ** each : Number(each)));
+    const rows = data.rowsWithin(low, high);
+    if (!rows) return undefined;
+    const response = await fetch(this.calls.zoomUrl(this.options, ...rows));
+    if (!response.ok) return undefined;
+    const part = parseFrame(await response.arrayBuffer());
+    if (this.options.zoom !== range) return undefined;
+    this.fine = { data: new LineData(), offset: part.offset };
+    this.fine.data.take({ ...part, is_whole: true }, part.arrays);
+    return this.draw();
+  }
+
+  /** Keys of a focused plot: + and - zoom, arrows move, 0 shows all. */
+  key(event) {
+    const range = this.chart.range();
+    if (event.key === "0") this.zoomTo(null);
+    if (!range || !"+-ArrowLeftArrowRight".includes(event.key)) return;
+    const [low, high] = range.map((each) => (typeof each === "string" ? Date.parse(each) : each));
+    const [middle, half] = [(low + high) / 2, (high - low) / 2];
+    const next = {
+      "+": [middle - half / 2, middle + half / 2], "-": [middle - 2 * half, middle + 2 * half],
+      ArrowLeft: [low - half / 2, high - half / 2], ArrowRight: [low + half / 2, high + half / 2],
+    }[event.key];
+    if (!next) return;
+    event.preventDefault();
+    this.zoomTo(next);
+  }
+
+  close() {
+    this.forgetTheme();
+    this.chart.close();
+  }
+}

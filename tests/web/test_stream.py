@@ -1,0 +1,270 @@
+"""The protocol of docs/reference/web-protocol.md, spoken by a client that is not the page's script."""
+
+import asyncio
+import http.client
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from rexec.web.limits import MOST_BROWSERS
+from tests.web.served import Served, served
+
+LIMIT = 100.0
+
+
+class Follower:
+    """A page as a program."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.bytes = 0
+
+    async def send(self, **message: Any) -> None:
+        await self.socket.send(json.dumps(message))
+
+    async def receive(self, *, acknowledge: bool = True) -> dict[str, Any]:
+        async with asyncio.timeout(LIMIT):
+            content = await self.socket.recv()
+        assert isinstance(content, bytes)
+        self.bytes += len(content)
+        (size,) = struct.unpack_from("<I", content)
+        header: dict[str, Any] = json.loads(content[4 : 4 + size])
+        header["arrays"] = [
+            np.frombuffer(content, f"<{kind}", int(np.prod(shape)), 4 + size + at).reshape(shape)
+            for kind, shape, at in header["arrays"]
+        ]
+        if acknowledge:
+            await self.send(type="ack", seq=header["seq"])
+        return header
+
+    async def until(self, condition: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        while True:
+            header = await self.receive()
+            if condition(header):
+                return header
+
+
+async def closed(socket: ClientConnection) -> tuple[int, str]:
+    """Return with which code and reason the server closes a connection."""
+    try:
+        async with asyncio.timeout(LIMIT):
+            while True:
+                await socket.recv()
+    except ConnectionClosed as error:
+        return (0, "") if error.rcvd is None else (error.rcvd.code, error.rcvd.reason)
+
+
+async def silence(page: Follower, seconds: float) -> list[dict[str, Any]]:
+    """Return the messages that come until none has come for a while; none is acknowledged."""
+    found: list[dict[str, Any]] = []
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                found.append(await page.receive(acknowledge=False))
+        except TimeoutError:
+            return found
+
+
+def opened(lab: Served, cookie: str | None = None, **headers: str) -> connect:
+    origin: Any = headers.pop("Origin", lab.address.rstrip("/"))
+    protocols: Any = ["rexec.web.1"]
+    return connect(
+        lab.address.replace("http", "ws") + "stream",
+        additional_headers={"Cookie": lab.cookie() if cookie is None else cookie} | headers,
+        origin=origin,
+        subprotocols=protocols,
+        compression=None,
+        max_size=1 << 26,
+    )
+
+
+def play(lab: Served, scene: Callable[[Follower], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with opened(lab) as socket:
+            assert socket.subprotocol == "rexec.web.1"
+            await scene(Follower(socket))
+
+    asyncio.run(run())
+
+
+def number_of(header: dict[str, Any], name: str) -> int:
+    return next(int(row[0]) for row in header["datasets"]["rows"] if row[1] == name)
+
+
+def test_a_page_is_told_what_is_there_and_then_what_is_new(lab: Served) -> None:
+    async def scene(page: Follower) -> None:
+        lab.datasets.set("a", [1.0])
+        await page.send(type="want", parts=["datasets"], views={})
+        first = await page.until(lambda each: each.get("datasets", {}).get("rows"))
+        number = number_of(first, "a")
+        await page.send(type="want", parts=["datasets"], views={"p": {"dataset": number}})
+        await page.until(lambda each: "views" in each)
+        lab.datasets.set("b", 1)
+        lab.datasets.update({"action": "append", "path": ["a", 1], "x": 2.0})
+        news = await page.until(lambda each: "views" in each)
+        part = news["views"][0]
+        assert (part["from"], part["rows"], part["is_whole"]) == (1, 2, False)
+        assert news["arrays"][part["arrays"][0]].tolist() == [[2.0]]
+
+    play(lab, scene)
+
+
+def test_nothing_is_sent_to_a_page_that_does_not_answer(lab: Served) -> None:
+    async def scene(page: Follower) -> None:
+        lab.datasets.set("image", np.zeros((500, 500)))
+        await page.send(type="want", parts=["datasets"], views={})
+        first = await page.until(lambda each: each.get("datasets", {}).get("rows"))
+        await page.send(type="want", parts=["datasets"], views={"p": {"dataset": number_of(first, "image")}})
+        await page.until(lambda each: "views" in each)
+        for value in range(300):
+            lab.datasets.set("image", np.full((500, 500), float(value)))
+        received = [await page.receive(acknowledge=False), *await silence(page, 1.0)]
+        assert 1 <= len(received) <= 2, "two messages may be on the way"
+        await page.send(type="ack", seq=received[-1]["seq"])
+        # Whatever was missed in between is skipped, and counted: the newest value comes.
+        skipped = sum(part["skipped"] for each in received for part in each.get("views", []))
+        while True:
+            news = await page.receive()
+            for part in news.get("views", []):
+                skipped += part["skipped"]
+                if news["arrays"][part["arrays"][0]][0, 0] == 299.0:
+                    assert skipped
+                    return
+
+    play(lab, scene)
+
+
+def test_a_pause_is_kept_until_it_ends(lab: Served) -> None:
+    async def scene(page: Follower) -> None:
+        await page.send(type="want", parts=["datasets"], views={})
+        await page.receive()
+        await page.send(type="pause")
+        await (await page.socket.ping())  # the answer comes after the server has read the pause
+        await silence(page, 0.3)
+        lab.datasets.set("a", 1.0)
+        assert await silence(page, 0.3) == []
+        await page.send(type="continue")
+        await page.until(lambda each: each.get("datasets", {}).get("rows"))
+
+    play(lab, scene)
+
+
+def test_a_page_that_comes_back_says_what_it_has(lab: Served) -> None:
+    lab.datasets.set("a", [float(each) for each in range(1000)])
+    kept: dict[str, Any] = {}
+
+    async def first(page: Follower) -> None:
+        await page.send(type="want", parts=["datasets"], views={})
+        hello = await page.until(lambda each: each.get("datasets", {}).get("rows"))
+        number = number_of(hello, "a")
+        await page.send(type="want", parts=["datasets"], views={"p": {"dataset": number}})
+        news = await page.until(lambda each: "views" in each)
+        kept.update(instance=hello["hello"]["instance"] if "hello" in hello else kept["instance"])
+        kept.update(version=news["version"], number=number, had=news["views"][0]["had"])
+
+    async def hello(page: Follower) -> None:
+        kept["instance"] = (await page.until(lambda each: "hello" in each))["hello"]["instance"]
+
+    async def again(page: Follower) -> None:
+        since = {"instance": kept["instance"], "version": kept["version"]}
+        views = {"p": {"dataset": kept["number"], "had": kept["had"]}}
+        await page.send(type="want", parts=["datasets"], views=views, since=since)
+        news = await page.until(lambda each: "views" in each)
+        assert news["arrays"][news["views"][0]["arrays"][0]].tolist() == [[7.0]]
+        assert not news["views"][0]["is_whole"]
+        assert page.bytes < 4000
+
+    play(lab, hello)
+    play(lab, first)
+    lab.datasets.update({"action": "append", "path": ["a", 1], "x": 7.0})
+    play(lab, again)
+
+
+BAD: list[str | bytes] = [
+    "", "nonsense", "[]", "1", "null", '{"type": "other"}', '{"type": "ack"}', '{"type": "ack", "seq": "x"}',
+    '{"type": "want", "parts": 3}', '{"type": "want", "views": []}', '{"type": "want", "views": {"a": 1}}',
+    '{"type": "want", "views": {"a": {"dataset": -1}}}',
+    '{"type": "want", "views": {"a": {"dataset": 1, "kind": "pie"}}}', b"\x00",
+    '{"type": "want", "views": {"a": {"dataset": 1, "kind": []}}}', '{"type": "want", "since": {"version": -1}}x',
+    '{"type": "want", "views": {"a": {"dataset": 1, "axis": 1e400}}}', "{" * 20000, '"' + "x" * 70000 + '"',
+]  # fmt: skip
+
+
+def test_a_message_that_is_none_ends_the_connection_with_the_reason(lab: Served) -> None:
+    for text in BAD:
+
+        async def scene(page: Follower, text: str | bytes = text) -> None:
+            await page.socket.send(text)
+            code, reason = await closed(page.socket)
+            assert code == 4000, text
+            assert reason
+
+        play(lab, scene)
+
+
+def test_too_many_messages_end_the_connection(lab: Served) -> None:
+    async def scene(page: Follower) -> None:
+        for _ in range(1000):
+            await page.send(type="pause")
+        assert await closed(page.socket) == (4002, "too many messages")
+
+    play(lab, scene)
+
+
+def test_there_are_only_so_many_pages(lab: Served) -> None:
+    async def run() -> None:
+        sockets = [await opened(lab) for _ in range(MOST_BROWSERS)]
+        async with opened(lab) as one_more:
+            assert (await closed(one_more))[0] == 4001
+        for each in sockets:
+            await each.close()
+        async with opened(lab) as again:
+            await again.recv()
+
+    asyncio.run(run())
+
+
+def test_the_end_of_the_server_is_said() -> None:
+    async def run() -> None:
+        from rexec.web.serving import WebPlan
+        from tests.web.served import TOKEN, page
+
+        async with page(WebPlan("x", TOKEN, ["127.0.0.1"])) as urls:
+            lab = Served(None, urls[0], {})  # type: ignore[arg-type]
+            cookie = await asyncio.to_thread(lab.cookie)
+            socket = await opened(lab, cookie)
+            await socket.recv()
+        assert await closed(socket) == (1001, "rexec web was ended")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("change", [{"cookie": ""}, {"Origin": "https://evil.example"}])
+def test_a_stranger_gets_no_connection(lab: Served, change: dict[str, str]) -> None:
+    async def run() -> None:
+        with pytest.raises(InvalidStatus) as found:
+            async with opened(lab, **change):
+                pass
+        assert found.value.response.status_code in (401, 403)
+
+    asyncio.run(run())
+
+
+def test_both_loopback_addresses_are_served() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+    with served(with_master=False, hosts=["127.0.0.1", "::1"]) as lab:
+        assert lab.ask("/")[0] == 401
+        connection = http.client.HTTPConnection("::1", lab.port, timeout=60)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 401
+        connection.close()
