@@ -20,9 +20,10 @@ from typing import Any
 
 from devicedb import DeviceDatabase
 from rexec.datasets import Dataset, DatasetDB
+from rexec.devices import DeviceManager
 from rexec.experiment.argument_manager import Ask
 from rexec.experiment.artiq_language import artiq_language
-from rexec.experiment.runner import Plan, run
+from rexec.experiment.runner import RunPlan, run
 from rexec.master import MasterThread
 from rexec.remote_exec import offer_dataset_db
 from rexec.simulate import Fault, Laboratory, laboratory
@@ -51,12 +52,12 @@ class ExperimentRun:
         return self.datasets[name].value
 
 
-class _Quiet:
+class QuietWatcher:
     """Watches a run without a word; nobody is there to be asked."""
 
     ask: Ask | None = None
 
-    def begin(self, rid: int, title: str, datasets: Mapping[str, Dataset]) -> None:
+    def begin(self, rid: int, title: str, datasets: Mapping[str, Dataset], devices: DeviceManager) -> None:
         """Take no note."""
 
     def phase(self, name: str) -> None:
@@ -98,7 +99,7 @@ def run_experiment(
         server = stack.enter_context(MasterThread(datasets, database))
         stack.enter_context(offer_dataset_db(server.port, None))
         report = run(
-            Plan(
+            RunPlan(
                 file=Path(file),
                 class_name=class_name,
                 arguments=arguments,
@@ -108,7 +109,7 @@ def run_experiment(
                 log_level=logging.getLogger().getEffectiveLevel(),
                 command=("rexec.testing.run_experiment",),
             ),
-            _Quiet(),
+            QuietWatcher(),
         )
     if report.outcome.error is not None:
         raise report.outcome.error

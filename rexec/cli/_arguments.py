@@ -14,31 +14,49 @@ def run_argparser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="rexec run",
         description="Run an experiment and keep its results. Experiments import rexec.experiment, or "
-        "artiq.experiment where ARTIQ is installed.",
+        "artiq.experiment if ARTIQ is installed.",
         epilog="examples:\n"
-        "  rexec run scan.py --list                            what may be set, and to what\n"
-        "  rexec run scan.py --up points=50 'mode=\"fast\"'      start the controllers, set two arguments\n"
+        "  rexec run scan.py --list                            show the arguments, run nothing\n"
+        "  rexec run scan.py --up points=50 exposure=5ms       start the controllers, set two arguments\n"
+        "  rexec run scan.py --like 42 exposure=10ms           the arguments of run 42, but one\n"
         "  rexec run scan.py --master lab1 -o scan.h5          datasets and devices of a running master\n"
         "  rexec run scan.py --simulate --behaviours lab.py    no hardware\n\n"
-        "Values are PYON: numbers, true, false, null, [1, 2], and text in double quotes, for which the shell wants "
-        "single\nquotes around it all.\n\n"
-        "Exit status: 0 the experiment ended, 1 it failed, 2 something given was wrong (nothing was run), 130 it "
-        "was interrupted. Ctrl-C once ends the run in good order, twice at once; results are written in either case.",
+        "Values: 5, 5ms, 729.3MHz, true, text without quotes; any other value in PYON, such as [1, 2]. A number\n"
+        "without its unit is refused if it would have two meanings. Scans: 0..100us:21, range(0,100us,21),\n"
+        "center(5us,2us,100ns), explicit(1,2,5us), 5us (one value).\n\n"
+        "Exit status: 0 the experiment ended (also by itself, when asked to end), 1 it failed or something that it\n"
+        "set was not kept, 2 bad input, or another run has a device, 130 it was interrupted, N after sys.exit(N).\n"
+        "Ctrl-C, SIGTERM or a lost terminal ends the run after its cleanup, a second Ctrl-C at once; results are\n"
+        "written in both cases.",
     )
     add = parser.add_argument
-    add("file", metavar="FILE", type=Path, help="file of the experiment")
+    add("file", metavar="FILE", type=Path, help="Python file of the experiment")
     add(
-        "arguments",
+        "words",
         metavar="KEY=VALUE",
         nargs="*",
         default=[],
-        help="arguments of the experiment; VALUE is PYON: 3, 2.5e6, true, [1,2], '\"a string\"'",
+        help="arguments of the experiment, as --list shows them: exposure=5ms, mode=fast, t=0..100us:21; "
+        "PYON is accepted, too",
     )
-    add("-c", "--class-name", metavar="CLASS", help="experiment class (default: the only one of the file)")
+    add("-c", "--class-name", metavar="CLASS", help="experiment class (default: the only one in the file)")
     add(
         "--list",
         action="store_true",
         help="show the experiments of the file and their arguments, run nothing",
+    )
+    add(
+        "--arguments",
+        metavar="FILE",
+        type=Path,
+        help="read arguments from a JSON or YAML file, values as on the command line; or from a .pyon file, numbers in "
+        "base units",
+    )
+    add(
+        "--like",
+        metavar="RUN",
+        help="use the arguments of an earlier run: its number, last, last:CLASS, -2 (the one before the last), or a "
+        "result file of this toolkit or of ARTIQ",
     )
     _add_databases(parser)
     results = parser.add_argument_group("results")
@@ -47,11 +65,9 @@ def run_argparser() -> argparse.ArgumentParser:
         "--hdf5",
         metavar="FILE",
         type=Path,
-        help="result file (default: results/DATE/HOUR/RID-CLASS.h5 in the current folder)",
+        help="result file (default: results/DATE/HOUR/RID-CLASS.h5 in the folder of the device database)",
     )
-    results.add_argument(
-        "--overwrite", action="store_true", help="replace the file that -o names, if there is one"
-    )
+    results.add_argument("--overwrite", action="store_true", help="replace the file that -o names")
     _add_controllers(parser)
     add_simulation_arguments(parser.add_argument_group("simulation, with --simulate"))
     _add_serving(parser)
@@ -64,18 +80,18 @@ def _add_databases(parser: argparse.ArgumentParser) -> None:
     add_device_db(
         group,
         None,
-        "device_db.py in the current folder, else beside the experiment; with --master: the master's",
+        "device_db.py in the current folder, else the one beside the experiment; with --master, the master's",
     )
     group.add_argument(
         "--dataset-db",
         metavar="FILE",
         type=Path,
-        help="persistent datasets, an LMDB file as ARTIQ's (default: dataset_db.mdb in the current folder, made if "
-        "missing)",
+        help="LMDB file of the persistent datasets, as ARTIQ's (default: dataset_db.mdb in the folder of the "
+        "device database; created if missing)",
     )
     add_master(
         group,
-        "use the datasets of the ARTIQ master that runs on HOST, and its device database unless --device-db names one",
+        "use the datasets of the ARTIQ master on HOST, and its device database unless --device-db is given",
     )
 
 
@@ -86,29 +102,37 @@ def _add_controllers(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=positive,
         default=10.0,
-        help="how long a controller may take for each step of connecting (default: %(default)g)",
+        help="timeout for each step of connecting to a controller (default: %(default)g)",
+    )
+    group.add_argument(
+        "--wait-for-devices",
+        metavar="SECONDS",
+        type=positive,
+        default=0.0,
+        help="wait this long for a device that another run uses, where one of both wants it alone (default: end with "
+        "status 2 at once)",
     )
     start = group.add_mutually_exclusive_group()
     start.add_argument(
         "--up",
         action="store_true",
-        help="start the controllers on this host that the experiment's devices need, from their command, with "
-        "the folder of the device database as working folder and this interpreter as `python`; end them "
-        "afterwards. One that runs already is used and left running",
+        help="start the controllers on this host that the experiment's devices need, and end them afterwards. Commands "
+        "run in the folder of the device database, with this interpreter as `python`. A controller that already runs "
+        "is used and left running",
     )
     group.add_argument(
         "--up-timeout",
         metavar="SECONDS",
         type=positive,
         default=30.0,
-        help="how long a controller that --up starts may take until it answers (default: %(default)g)",
+        help="time for a controller started by --up to answer (default: %(default)g)",
     )
     start.add_argument(
         "--simulate",
         action="store_true",
-        help="use simulations of all controllers, and stand-ins for the local devices of the core (kernels run on this "
-        "computer); where ARTIQ is not installed, stand-ins for its language, too. The result file says so, and "
-        "persistent datasets are read but not changed",
+        help="simulate all controllers and the core device (kernels run on this computer); without an ARTIQ "
+        "installation, also ARTIQ's language. The result file records this; persistent datasets are read but not "
+        "changed",
     )
 
 
@@ -118,14 +142,19 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         "--bind",
         metavar="ADDRESS",
         default="127.0.0.1",
-        help="where the datasets of this run are served to remote code (default: %(default)s; anybody who "
-        "reaches it can change them)",
+        help="address at which remote code reaches the datasets of this run (default: %(default)s; any client can "
+        "change them)",
     )
     group.add_argument(
         "--serve",
         action="store_true",
-        help="serve the datasets and devices of this run as an ARTIQ master does, as long as it lasts: applets and "
-        "`artiq_client show datasets` follow it",
+        help="serve the datasets and devices of this run as an ARTIQ master does, for applets and `artiq_client show "
+        "datasets`, until the run ends",
+    )
+    group.add_argument(
+        "--web",
+        action="store_true",
+        help="show this run in a browser of this machine while it lasts; prints the address",
     )
     for name, what, default in (
         ("notify", "notification", 3250),

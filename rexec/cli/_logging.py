@@ -2,40 +2,40 @@
 
 import argparse
 import logging
+import sys
 
-from rich.console import Console
+from devicedb.cli.console import TerminalConsole
+from devicedb.cli.terminal import say_error
 
 
 class ConsoleHandler(logging.Handler):
-    """Writes records to a rich console, which keeps a live display in its place.
+    """Writes records to a rich console, so that a live display stays intact."""
 
-    Args:
-        console: Of standard error.
-
-    """
-
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: TerminalConsole) -> None:
         super().__init__()
         self._console = console
         self.setFormatter(logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
         try:
-            self._console.print(
-                self.format(record), markup=False, highlight=False, soft_wrap=True, emoji=False
-            )
+            self._console.say(self.format(record))
+        except OSError:
+            return  # the terminal is gone
         except Exception:
             self.handleError(record)
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        error = sys.exc_info()[1]
+        say_error(f"a log record of {record.name} cannot be shown: {type(error).__name__}: {error}")
 
-def log_to(console: Console, arguments: argparse.Namespace) -> int:
-    """Log to a console from the level that -v and -q make of WARNING; return that level."""
+
+def log_to(console: TerminalConsole, arguments: argparse.Namespace) -> int:
+    """Log to a console; return the level, which is WARNING changed by -v and -q."""
     level: int = max(logging.DEBUG, logging.WARNING + 10 * (arguments.quiet - arguments.verbose))
     root = logging.getLogger()
     root.setLevel(level)
     handler = ConsoleHandler(console)
-    # Loggers that something else is to hear more of have a level of their own.
+    # The level is the handler's, too: some loggers have a lower one for other handlers.
     handler.setLevel(level)
     root.addHandler(handler)
     return level

@@ -1,4 +1,4 @@
-"""The datasets of a running master, under the interface of a dataset database of our own."""
+"""The datasets of a running master as a `DatasetStore`."""
 
 import logging
 import time
@@ -6,50 +6,56 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
-from rexec.datasets import DatasetDB
+from rexec.datasets import DatasetDB, Entry
+from rexec.datasets.targets import NAMES
 from rexec.devices import MasterUnreachable
+from rexec.results import DegradedStates
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed, WireError, shown_address
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
 
-TARGETS: Final = ("dataset_db", "master_dataset_db")
-"""Names of the target: of ARTIQ 9, and before."""
-
 RETRY: Final = 2.0
-"""Seconds at least between attempts to reach a master that is gone."""
+"""Minimum seconds between attempts to reconnect to the master."""
 
 _SHARE: Final = 10.0
-"""An attempt that takes t seconds is followed by at least 10 t without one: a dead host costs a run a tenth at most."""
+"""Pause after an attempt, in durations of that attempt: a dead host costs at most a tenth of the run's time."""
 
 _GONE: Final = (ConnectionFailed, ConnectionBroken, CallTimeout)
 
 
 class MasterDatasets:
-    """A `rexec.datasets.DatasetStore` that is a master's.
+    """The datasets of a master, as a `rexec.datasets.DatasetStore`.
 
-    Datasets that do not persist are only shown there: a run does not end because the master does. It goes on, says so
-    once, and shows everything again when the master is back. What is to persist, and what is read, needs the master.
+    If the master ends, the run continues: it warns once, and sets its broadcast datasets again when the master is back.
+    Reading a dataset, and setting a persistent one, needs the master.
 
     Args:
-        host: The master's.
-        port: Port of its control.
+        host: Host of the master.
+        port: Control port of the master.
         timeout: Seconds for each step of connecting.
-        ssl_config: TLS, if any.
+        ssl_config: TLS files, or None.
+        degraded: Where to say that the master is gone, or has not taken a dataset.
 
     Raises:
-        MasterUnreachable: Nothing answers there, or what answers has no datasets.
+        MasterUnreachable: No server answers there, or it has no datasets.
 
     """
 
     def __init__(
-        self, host: str, port: int = 3251, timeout: float = 10.0, ssl_config: SimpleSSLConfig | None = None
+        self,
+        host: str,
+        port: int = 3251,
+        timeout: float = 10.0,
+        ssl_config: SimpleSSLConfig | None = None,
+        degraded: DegradedStates | None = None,
     ) -> None:
+        self._degraded: Final = DegradedStates() if degraded is None else degraded
         self._where: Final = f"the master at {shown_address(host, port)}"
         what = f"datasets of {self._where}"
         try:
-            # One attempt to connect again at a time: when the next one is due is decided here.
+            # reconnect_timeout 0: the client makes one attempt, this class decides when.
             self._client = Client(
                 host, port, None, ssl_config=ssl_config, handshake_timeout=timeout, reconnect_timeout=0.0
             )
@@ -58,14 +64,16 @@ class MasterDatasets:
                 f"{what}: {error}. Is artiq_master or `rexec master` running there?"
             ) from error
         targets = self._client.get_rpc_id()[0]
-        target = next((each for each in TARGETS if each in targets), None)
+        target = next((each for each in NAMES if each in targets), None)
         if target is None:
             self._client.close_rpc()
             raise MasterUnreachable(f"{what}: the server there has no datasets, it has {', '.join(targets)}")
         self._client.select_rpc_target(target)
         self._shown: Final = DatasetDB()
-        """What this run shows at the master, to show it again."""
+        """The datasets that this run has set, kept so that they can be set again."""
         self._is_gone = False
+        self._gone = ""
+        """Since when and why it is gone."""
         self._retry_at = 0.0
 
     def get(self, key: str) -> Any:
@@ -83,29 +91,49 @@ class MasterDatasets:
     def set(
         self, key: str, value: Any, persist: bool | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
-        """Set a dataset."""
+        """Set a dataset, or raise and change nothing here."""
+        before = self._shown_entry(key)
         self._shown.set(key, value, persist, metadata)
-        self._show(lambda: self._set(key, value, persist, metadata), is_needed=persist is True)
+        try:
+            self._show(lambda: self._set(key, value, persist, metadata), is_needed=persist is True)
+        except BaseException:
+            # Otherwise a master that comes back would get the value whose change has failed.
+            self._put_back(key, before)
+            raise
 
     def update(self, mod: Any) -> None:
-        """Apply a modification inside a dataset."""
-        persist = False
+        """Apply a modification inside a dataset, or raise."""
         key = mod["path"][0] if mod["path"] else None
-        if key is not None:
-            try:
-                persist = self._shown.get_entry(key)[0]
-                self._shown.update(mod)
-            except KeyError:
-                persist = True  # not this run's: only the master can tell what it is
-        self._show(lambda: self._client.update(dict(mod)), is_needed=persist)
+        if key is None or not self._shown.has(key):
+            # Not this run's: only the master can tell what it is.
+            self._show(lambda: self._client.update(dict(mod)), is_needed=key is not None)
+            return
+        is_needed = self._shown.persists(key)
+        before = self._shown_entry(key) if is_needed else None
+        done = dict(self._shown.update(mod))
+        try:
+            self._show(lambda: self._client.update(done), is_needed=is_needed)
+        except BaseException:
+            if before is not None:
+                self._put_back(key, before)
+            raise
 
     def delete(self, key: str) -> None:
         """Remove a dataset, or raise KeyError."""
         try:
             self._shown.delete(key)
         except KeyError:
-            _log.debug("dataset %s is not this run's", key)
+            _log.debug("dataset %s was not set by this run", key)
         self._show(lambda: self._client.delete(key), is_needed=False)
+
+    def _shown_entry(self, key: str) -> Entry | None:
+        return self._shown.get_entry(key) if self._shown.has(key) else None
+
+    def _put_back(self, key: str, entry: Entry | None) -> None:
+        if entry is not None:
+            self._shown.set(key, entry[1], entry[0], entry[2])
+        elif self._shown.has(key):
+            self._shown.delete(key)
 
     def __enter__(self) -> "MasterDatasets":
         return self
@@ -117,7 +145,7 @@ class MasterDatasets:
             self._show_again()
         except _GONE:
             _log.warning(
-                "%s is still away: what this run has shown there is only in its result file", self._where
+                "%s is still unreachable: the datasets of this run are only in its result file", self._where
             )
         self._client.close_rpc()
 
@@ -135,10 +163,10 @@ class MasterDatasets:
         return results[0]
 
     def _show(self, change: Callable[[], Any], *, is_needed: bool) -> None:
-        """Carry out a change at the master, which may be away unless the change is needed."""
+        """Make a change at the master; if `is_needed`, raise if the master cannot be reached."""
         if self._is_gone:
             if is_needed or time.monotonic() >= self._retry_at:
-                # What was changed is among what is shown again.
+                # `_shown` already has the change.
                 self._attempt(self._show_again, is_needed=is_needed)
             return
         self._attempt(change, is_needed=is_needed)
@@ -151,18 +179,23 @@ class MasterDatasets:
             if not self._is_gone:
                 self._is_gone = True
                 _log.warning(
-                    "%s is gone: %s. The run goes on, its datasets are kept in its own file and shown again when the "
-                    "master is back",
+                    "%s is gone: %s. The run continues; its datasets go to the result file, and to the master when it "
+                    "is back",
                     self._where,
                     error,
                 )
+                self._gone = (
+                    f"{self._where} was gone from {time.strftime('%H:%M:%S')} on: {error}. Datasets that were "
+                    "broadcast since then may be in the result file only"
+                )
+                self._degraded.add(self._gone)
             now = time.monotonic()
             self._retry_at = now + max(RETRY, _SHARE * (now - begun))
             if is_needed:
                 raise
 
     def _show_again(self) -> None:
-        """Set everything that this run shows at a master that was gone; the errors are those of the connection."""
+        """Set all datasets of this run again, after the master was gone."""
         if not self._is_gone:
             return
         for key, (persist, value, metadata) in self._shown.snapshot().items():
@@ -170,7 +203,10 @@ class MasterDatasets:
                 self._set(key, value, persist, metadata)
             except _GONE:
                 raise
-            except Exception as error:  # whatever the master says: it has refused this one before, too
-                _log.error("dataset %s is not shown again: %s", key, error)
+            except Exception as error:  # the master has refused this dataset before
+                _log.error("dataset %s was not set again: %s", key, error)
+                text = f"dataset {key} was not set again at {self._where} when that was back: {error}"
+                self._degraded.add(text, unkept=persist is True)
         self._is_gone = False
-        _log.warning("%s is back: the datasets of this run are shown again", self._where)
+        self._degraded.remove(self._gone)
+        _log.warning("%s is back: the datasets of this run were set again", self._where)

@@ -1,17 +1,15 @@
-"""Options that several commands share: the same option has the same words everywhere, and refuses the same mistakes."""
+"""Options that several commands share, so that each has the same text and the same checks everywhere.
+
+Parsers import nothing that a command needs only for its work: see `_tls` and `_chosen`.
+"""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from devicedb import DeviceDatabase, load_file
-from rexec.cli.errors import CommandError
-from rexec.devices import fetch_database
-from rexec.wire.tls import SimpleSSLConfig
-
 MOST: Final = 1e9
-"""Of a number of seconds or MiB: what is above it is a slip, and too much for the system's own timers."""
+"""Upper limit of a number of seconds or MiB: a larger one is a typing error, and overflows the system's timers."""
 
 MASTER_PORTS: Final = {
     "control": ("--master-port", "control", 3251),
@@ -22,14 +20,14 @@ MASTER_PORTS: Final = {
 
 
 def port(text: str) -> int:
-    """Return the TCP port of a server to connect to; for use as a `type` of argparse, as are the next ones."""
+    """Return the TCP port of a server to connect to. A `type` for argparse, as are the next ones."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no TCP port (1 to 65535)")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a TCP port (1 to 65535)")
     return int(text)
 
 
 def positive(text: str) -> float:
-    """Return a number above 0, of seconds or MiB."""
+    """Return a number of seconds or MiB above 0."""
     try:
         number = float(text)
     except ValueError:
@@ -45,12 +43,12 @@ def mebibytes(text: str) -> int:
 
 
 def add_device_db(group: Any, default: Path | None = Path("device_db.py"), otherwise: str = "") -> None:
-    """Add --device-db to a parser or a group of one.
+    """Add --device-db to a parser or group.
 
     Args:
-        group: Where to add it.
-        default: The file; None: `otherwise` says what is used.
-        otherwise: What is used, for the help.
+        group: The parser or group.
+        default: The default file; None if `otherwise` describes the default.
+        otherwise: Description of the default, for the help.
 
     """
     said = otherwise or f"{default} in the current folder"
@@ -71,14 +69,14 @@ def add_master(
     ssl: str = "--ssl",
     is_required: bool = False,
 ) -> None:
-    """Add --master, the ports of the master that the command uses, and what names the TLS files for it.
+    """Add --master, the options for its ports, and the option for its TLS files.
 
     Args:
-        group: Where to add them.
+        group: The parser or group.
         use: What the command does with the master, for the help.
-        ports: Names of the ports, of `MASTER_PORTS`.
-        ssl: Name of the option for TLS; --master-ssl where the command has an --ssl of its own as a server.
-        is_required: Whether the command works with a master only.
+        ports: Keys of `MASTER_PORTS`.
+        ssl: Name of the TLS option: --master-ssl if the command also serves and has its own --ssl.
+        is_required: Whether --master is required.
 
     """
     group.add_argument("--master", metavar="HOST", required=is_required, help=use)
@@ -94,7 +92,7 @@ def add_master(
 
 
 def add_master_port(group: Any, name: str) -> None:
-    """Add --master-port, or --master-port-NAME for another one than that of control."""
+    """Add --master-port (control) or --master-port-NAME."""
     option, what, default = MASTER_PORTS[name]
     group.add_argument(
         option,
@@ -103,30 +101,3 @@ def add_master_port(group: Any, name: str) -> None:
         default=default,
         help=f"{what} port of the master (default: %(default)d)",
     )
-
-
-def tls_files(files: Sequence[str] | None) -> SimpleSSLConfig | None:
-    """Return what three file names of an option stand for; CommandError where one is no file."""
-    if files is None:
-        return None
-    for name in files:
-        if not Path(name).is_file():
-            raise CommandError(f"there is no TLS file {name}; `rexec certs` makes a set")
-    return SimpleSSLConfig(*files)
-
-
-def master_tls(files: Sequence[str] | None, host: str | None) -> SimpleSSLConfig | None:
-    """Return the TLS files for the master at a host; CommandError where there are files but no host."""
-    if files is not None and host is None:
-        raise CommandError(
-            "TLS files for a connection to a master are given, but no master: add --master HOST"
-        )
-    return tls_files(files)
-
-
-def chosen_database(options: argparse.Namespace) -> DeviceDatabase:
-    """Return the database that the options name; DeviceDBError or DeviceError where it cannot be had."""
-    tls = master_tls(options.master_ssl, options.master)
-    if options.master is not None:
-        return fetch_database(options.master, options.master_port, ssl_config=tls)
-    return load_file(options.device_db)

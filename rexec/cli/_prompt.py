@@ -1,16 +1,18 @@
-"""What a person types at a terminal, line by line: editing, history, completion by Tab, lines that go on."""
+"""Input lines at a terminal: editing, history, Tab completion, continuation lines."""
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from devicedb.cli.terminal import say_error
+from devicedb.printable import printable
 
 HISTORY = Path("artiq-rexec", "shell_history")
 
 
 def history_path(*, is_short: bool = False) -> Path:
-    """Return where lines are kept between sessions; `is_short` for people: as it is without settings."""
+    """Return the history file; with `is_short`, its default in short form, for messages."""
     state = Path("~/.local/state")
     if is_short:
         return state / HISTORY
@@ -20,12 +22,12 @@ def history_path(*, is_short: bool = False) -> Path:
 def typed_lines(
     prompt: Callable[[], str], candidates: Callable[[str], list[str]], is_incomplete: Callable[[str], bool]
 ) -> Iterator[str]:
-    """Yield what is typed at a terminal until Ctrl-D; Ctrl-C drops the line.
+    """Yield the lines typed at a terminal until Ctrl-D; Ctrl-C drops the line.
 
     Args:
-        prompt: Returns what stands before the next line.
-        candidates: Returns what the word at the end of a text may become.
-        is_incomplete: Whether a text goes on in another line.
+        prompt: Returns the prompt of the next line.
+        candidates: Returns completions of the last word of a text.
+        is_incomplete: Whether a text continues on the next line.
 
     """
     from prompt_toolkit import PromptSession
@@ -36,7 +38,7 @@ def typed_lines(
     from prompt_toolkit.history import FileHistory, History, InMemoryHistory
     from prompt_toolkit.shortcuts import CompleteStyle
 
-    class Words(Completer):
+    class WordCompleter(Completer):
         def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
             word = re.search(r"\w*$", document.text_before_cursor)
             length = len(word[0]) if word is not None else 0
@@ -47,14 +49,14 @@ def typed_lines(
     history: History
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # what is typed is nobody else's business
+        path.touch(mode=0o600)  # only this user may read it
         history = FileHistory(str(path))
     except OSError as error:
-        print(f"no history is kept: {error}", file=sys.stderr)
+        say_error(f"the history is not saved: {error}")
         history = InMemoryHistory()
     session: PromptSession[str] = PromptSession(
         history=history,
-        completer=Words(),
+        completer=WordCompleter(),
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
         multiline=Condition(lambda: is_incomplete(get_app().current_buffer.text)),
@@ -62,7 +64,7 @@ def typed_lines(
     )
     while True:
         try:
-            yield session.prompt(f"{prompt()}> ")
+            yield session.prompt(printable(f"{prompt()}> "))
         except KeyboardInterrupt:
             continue
         except EOFError:

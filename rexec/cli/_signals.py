@@ -1,4 +1,4 @@
-"""What signals do to a command that serves until it is told to end."""
+"""Signal handlers of commands that serve until a signal ends them."""
 
 import _thread
 import asyncio
@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-_SAME: Final = 0.5
-"""Seconds in which two signals are one: `timeout` sends to the program and to its group, a terminal may, too."""
+from rexec.ground.signals import ending_signals, handlers_set, is_hangup
 
-ENDING: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
-"""Names of the signals that end a program, of those that the system has."""
+_SAME: Final = 0.5
+"""Seconds within which two signals count as one: `timeout` and terminals signal both the program and its group."""
 
 
 @contextmanager
-def on_signals(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
-    """Have signals call functions in the running event loop; those that the system does not have are left out.
+def on_signals(
+    end: Callable[[], None], others: Mapping[int, Callable[[], None]] | None = None
+) -> Iterator[None]:
+    """Call functions in the running event loop when signals arrive.
 
     Args:
-        actions: Functions by the signal's name.
+        end: Called by each signal that ends the program, by SIGHUP once.
+        others: Functions by the number of a signal, which then does not end the program. Signals that are ignored
+            (SIGHUP under `nohup`) stay so.
 
     """
     loop = asyncio.get_running_loop()
@@ -29,28 +32,33 @@ def on_signals(actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
         yield
         return
 
-    def handler(action: Callable[[], None]) -> Callable[[int, Any], None]:
-        def handle(number: int, frame: Any) -> None:
-            loop.call_soon_threadsafe(action)
+    has_hung_up = False
 
-        return handle
+    def handle(number: int, frame: Any) -> None:
+        nonlocal has_hung_up
+        if number in kept:
+            loop.call_soon_threadsafe(kept[number])
+        elif not (is_hangup(number) and has_hung_up):
+            loop.call_soon_threadsafe(end)
+        has_hung_up = has_hung_up or is_hangup(number)
 
-    with _handlers({name: handler(action) for name, action in actions.items()}):
+    kept = {each: act for each, act in (others or {}).items() if signal.getsignal(each) != signal.SIG_IGN}
+    with handlers_set(dict.fromkeys((*ending_signals(), *kept), handle)):
         yield
 
 
 def interrupt() -> None:
-    """End the program as Ctrl-C does where nothing is set on signals."""
+    """End the program as Python's default Ctrl-C handler does."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def set_on_signals(event: threading.Event, again: Callable[[], None] = interrupt) -> Iterator[None]:
-    """Have the signals that end a program, and the loss of its terminal, set an event.
+    """Set an event when a signal ends the program, or its terminal is lost.
 
     Args:
-        event: To be set.
-        again: What a later signal does.
+        event: The event.
+        again: Called by a later signal other than SIGHUP.
 
     """
     first: float | None = None
@@ -60,26 +68,10 @@ def set_on_signals(event: threading.Event, again: Callable[[], None] = interrupt
         now = time.monotonic()
         if first is None:
             first = now
-            # Not from here: the main thread may be about to wait for the event, and hold its lock.
+            # In another thread, because the interrupted main thread may hold the event's lock.
             _thread.start_new_thread(event.set, ())
-        elif now - first > _SAME:
+        elif now - first > _SAME and not is_hangup(number):
             again()
 
-    with _handlers(dict.fromkeys((*ENDING, "SIGHUP"), handle)):
+    with handlers_set(dict.fromkeys(ending_signals(), handle)):
         yield
-
-
-@contextmanager
-def _handlers(handlers: Mapping[str, Callable[[int, Any], None]]) -> Iterator[None]:
-    """Install handlers by the signal's name, of the signals that the system has."""
-    before = {
-        number: signal.signal(number, handle)
-        for name, handle in handlers.items()
-        if (number := getattr(signal, name, None)) is not None
-    }
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            # None: a handler that was not set from Python, which cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if previous is None else previous)

@@ -1,4 +1,4 @@
-"""The options that say what simulated devices do, for the commands that have them."""
+"""The options for simulated devices, shared by `rexec run` and `rexec simulate`."""
 
 import argparse
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Any
 
 
 def add_simulation_arguments(group: Any) -> None:
-    """Add --behaviours, --recording, --timing, --fault and --seed to a parser or a group of one."""
+    """Add --behaviours, --recording, --timing, --fault and --seed to a parser or group."""
     add = group.add_argument
     add(
         "--behaviours",
         metavar="FILE",
         type=Path,
-        help="Python file with classes named after devices, whose methods are what the simulated devices do",
+        help="Python file of behaviours: a class named after a device has the methods of the simulated device",
     )
     add(
         "--recording",
@@ -20,23 +20,23 @@ def add_simulation_arguments(group: Any) -> None:
         type=Path,
         action="append",
         default=[],
-        help="answer as a real controller did while `rexec record` listened; may be repeated",
+        help="replay the answers of a real controller from a file of `rexec record`; may be repeated",
     )
-    add("--timing", action="store_true", help="let recorded answers take as long as they took")
+    add("--timing", action="store_true", help="delay recorded answers as long as the real ones took")
     add(
         "--fault",
         metavar="DEVICE[.METHOD]:KIND=VALUE",
         action="append",
         default=[],
-        help="let something go wrong: delay=SECONDS, error=PROBABILITY (0 to 1), death[=CALL], silence[=CALL] (at that "
-        "call, counted from 1); several kinds are separated by commas; may be repeated",
+        help="cause a fault: delay=SECONDS, error=PROBABILITY (0 to 1), death[=CALL], silence[=CALL] (at that call, "
+        "counted from 1); separate several kinds by commas; may be repeated",
     )
     add(
         "--seed",
         metavar="N",
         type=int,
         default=0,
-        help="seed of the faults' chances: the same seed, the same faults (default: %(default)d)",
+        help="seed of random faults; the same seed gives the same faults (default: %(default)d)",
     )
 
 

@@ -1,76 +1,64 @@
-"""A short table of the datasets of a run."""
+"""Tables of datasets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-from rich.console import Console
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from devicedb.cli.console import TerminalConsole
+from devicedb.printable import printable
+from rexec.results.reading.shown import shown
+
 ROWS: Final = 30
-"""Datasets that are shown; the others are only counted."""
+"""Maximum number of rows."""
 
-WIDTH: Final = 60
-"""Characters of a value."""
+_LEAST_VALUE: Final = 12
+"""Columns of the terminal that a value has at least."""
+_GAP: Final = 2
+"""Columns of the terminal between two columns of a table."""
 
 
-def print_datasets(console: Console, datasets: Mapping[str, Any]) -> None:
-    """Print name, value and unit of datasets; arrays by shape, range and type.
+def value_table(title: str, rows: Sequence[tuple[str, str, str]], width: int, *, fold: bool = False) -> Table:
+    """Return a table of names, values and units: names and units are whole, values have what is left.
 
     Args:
-        console: Where to.
-        datasets: Objects with `value` and `metadata`, by name.
+        title: Heading of the names.
+        rows: Name, value and unit of each.
+        width: Columns of the terminal.
+        fold: Whether long values go on in the next line; otherwise they are cut.
 
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("dataset", "value", "unit"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    for key, dataset in list(datasets.items())[:ROWS]:
-        value, unit = shown(dataset.value, dataset.metadata)
-        table.add_row(Text(key), Text(value), Text(unit))
-    console.print(table)
+    units = max(cell_len(text) for text in ("unit", *(unit for _, _, unit in rows)))
+    names = max(cell_len(text) for text in (title, *(name for name, _, _ in rows)))
+    left = width - units - 2 * _GAP
+    table.add_column(title, overflow="fold", max_width=max(left - _LEAST_VALUE, 10))
+    table.add_column(
+        "value",
+        no_wrap=not fold,
+        overflow="fold" if fold else "ellipsis",
+        max_width=max(left - names, _LEAST_VALUE),
+    )
+    table.add_column("unit", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def print_datasets(console: TerminalConsole, datasets: Mapping[str, Any]) -> None:
+    """Print name, value and unit of datasets; arrays by shape, range and type.
+
+    Args:
+        console: Console to print to.
+        datasets: Objects with `value` and `metadata`, by name.
+
+    """
+    rows = [
+        (printable(key), *shown(dataset.value, dataset.metadata))
+        for key, dataset in list(datasets.items())[:ROWS]
+    ]
+    console.print(value_table("dataset", rows, console.width))
     if len(datasets) > ROWS:
         console.print(f"... and {len(datasets) - ROWS} more", style="dim")
-
-
-def shown(value: Any, metadata: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a dataset's value as text, in the unit of its metadata, and that unit."""
-    unit = str(metadata.get("unit", ""))
-    scale = metadata.get("scale") or 1
-    precision = metadata.get("precision")
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)), unit
-    if isinstance(value, int | float | np.integer | np.floating):
-        return number(value, scale, precision), unit
-    array = _numeric(value)
-    if array is not None:
-        shape = " x ".join(map(str, array.shape))
-        summary = f"{array.dtype} {shape}"
-        if array.size and array.dtype.kind in "iuf":
-            low, high = number(array.min(), scale, precision), number(array.max(), scale, precision)
-            summary += f", {low} to {high}"
-        return summary, unit
-    text = " ".join(repr(value).split())
-    return (text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"), unit
-
-
-def number(value: Any, scale: float, precision: int | None) -> str:
-    """Return a number in units of `scale`, with `precision` digits after the point or six that count."""
-    if scale == 1 and isinstance(value, int | np.integer):
-        return str(int(value))
-    scaled = float(value) / scale
-    return f"{scaled:.{precision}f}" if precision is not None else f"{scaled:.6g}"
-
-
-def _numeric(value: Any) -> np.ndarray[Any, Any] | None:
-    """Return a value as an array if it is one, or a list that makes one of numbers."""
-    if isinstance(value, np.ndarray):
-        return value
-    if not isinstance(value, list | tuple) or not value:
-        return None
-    try:
-        array = np.asarray(value)
-    except (ValueError, OverflowError):  # ragged, or integers of over 64 bits
-        return None
-    return array if array.dtype.kind in "biufc" else None

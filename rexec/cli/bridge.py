@@ -1,25 +1,27 @@
-"""`rexec bridge`: the datasets of a running master in HDF5 files."""
+"""`rexec bridge`: writes the datasets of a running master into HDF5 files."""
 
 import argparse
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from devicedb.cli import output
+from devicedb.cli.console import TerminalConsole
 from devicedb.cli.parser import CommandParser
-from rexec.bridge import Bridge, Plan, Selection
+from devicedb.cli.terminal import say, say_error
+from rexec.bridge import Bridge, BridgePlan, DatasetSelection
 from rexec.bridge.bridge import State
 from rexec.cli._logging import log_to
-from rexec.cli._options import add_master, positive, tls_files
-from rexec.cli._signals import ENDING, on_signals
+from rexec.cli._options import add_master, positive
+from rexec.cli._signals import on_signals
+from rexec.cli._tls import tls_files
 from rexec.common_args import verbosity_args
 
 
@@ -27,103 +29,102 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec bridge`."""
     parser = CommandParser(
         prog="rexec bridge",
-        description="Follow the datasets of a running master (ARTIQ's, or `rexec master`) and keep them in HDF5 files: "
-        "as they\nare (mirror), or every change with its time (record). What the master has told is in a journal at "
-        "once.",
+        description="Write the datasets of a running master (ARTIQ's, or `rexec master`) into HDF5 files: their "
+        "current values\n(mirror), or every change with its time (record). Each change goes to a journal at once.",
         epilog="examples:\n"
-        "  rexec bridge --master localhost                            bridge/datasets.h5, always as the master has it\n"
+        "  rexec bridge --master localhost                            bridge/datasets.h5, with the current values\n"
         "  rexec bridge record --master 192.168.1.2 -o history        history/2026-11-26/093000-datasets.h5, a new one "
         "each day\n"
         "  rexec bridge record --master localhost --include 'lab.*' --exclude '*.image'\n"
-        "  rexec bridge --master localhost --split 'ndscan.rid_*.'    one file a run of ndscan, beside the rest\n\n"
-        "Ctrl-C or SIGTERM finishes and verifies the files; a second one leaves the journals at once. "
-        "`rexec results\nrecover FOLDER` makes files of journals that were left; the next start does it, too.\n\n"
-        "Exit status: 0 it was ended, 2 it could not begin, 130 it was ended twice and left journals.",
+        "  rexec bridge --master localhost --split 'ndscan.rid_*.'    one more file for each run of ndscan\n\n"
+        "Ctrl-C or SIGTERM finishes and verifies the files; a second one exits at once and leaves the journals. "
+        "`rexec\nresults recover FOLDER`, or the next start, makes files from them.\n\n"
+        "Exit status: 0 ended by a signal, 2 could not start, 130 ended by a second signal with journals left.",
     )
     parser.add_argument(
         "mode",
         nargs="?",
         choices=("mirror", "record"),
         default="mirror",
-        help="mirror (default): the values as they are; record: every change",
+        help="mirror (default): the current values; record: every change",
     )
     add = parser.add_argument
-    add_master(
-        parser, "follow the datasets of the master that runs on HOST", ports=("notify",), is_required=True
-    )
-    add("--wait", action="store_true", help="wait for a master that is not there yet")
+    add_master(parser, "host of the master whose datasets are kept", ports=("notify",), is_required=True)
+    add("--wait", action="store_true", help="wait for the master if it does not run yet")
     add(
         "-o",
         "--output",
         metavar="DIR",
         type=Path,
         default=Path("bridge"),
-        help="folder of the files, made if missing (default: %(default)s)",
+        help="folder of the files, created if missing (default: %(default)s)",
     )
     which = parser.add_argument_group("which datasets")
     which.add_argument(
         "--include",
         metavar="GLOB",
         action="append",
-        help="keep only datasets whose name fits (default: all); may be repeated",
+        help="keep only datasets whose name matches (default: all); may be repeated",
     )
     which.add_argument(
         "--exclude",
         metavar="GLOB",
         action="append",
         default=[],
-        help="do not keep those whose name fits; may be repeated",
+        help="do not keep datasets whose name matches; may be repeated",
     )
     which.add_argument(
         "--split",
         metavar="PREFIX",
         action="append",
         default=[],
-        help="datasets whose name begins so have a file of their own; * stands for anything but dots and slashes; "
-        "may be repeated",
+        help="write datasets whose name has this prefix to a file of their own; * matches anything but dots and "
+        "slashes; may be repeated",
     )
     files = parser.add_argument_group("files")
     files.add_argument(
         "--rotate",
         choices=("hour", "day", "never"),
         default="day",
-        help="when a recording goes on in a new file (default: %(default)s)",
+        help="start a new file of a recording every hour, every day, or never (default: %(default)s)",
     )
     files.add_argument(
         "--rotate-size",
         metavar="MIB",
         type=positive,
         default=256.0,
-        help="changes after which it does, too (default: %(default)g)",
+        help="also start a new file after this many MiB of changes (default: %(default)g)",
     )
     files.add_argument(
         "--refresh",
         metavar="SECONDS",
         type=positive,
         default=5.0,
-        help="time between refreshes of the HDF5 files (default: %(default)g)",
+        help="interval between refreshes of the HDF5 files (default: %(default)g)",
     )
     files.add_argument(
         "--idle",
         metavar="SECONDS",
         type=positive,
         default=600.0,
-        help="a file of --split is finished after so long without a change (default: %(default)g)",
+        help="finish a file of --split after this time without a change (default: %(default)g)",
     )
     verbosity_args(parser, "print nothing")
     return parser
 
 
 def main(argv: Sequence[str]) -> int:
-    """Keep the datasets until a signal ends it; return the exit status."""
+    """Run the bridge until a signal ends it; return the exit status."""
     options = get_argparser().parse_args(argv)
-    console = Console(stderr=True)
+    console = output.console(stderr=True)
     log_to(console, options)
-    plan = Plan(
+    plan = BridgePlan(
         folder=options.output,
         mode=options.mode,
         master=f"{options.master}:{options.master_port_notify}",
-        selection=Selection(tuple(options.include or ["*"]), tuple(options.exclude), tuple(options.split)),
+        selection=DatasetSelection(
+            tuple(options.include or ["*"]), tuple(options.exclude), tuple(options.split)
+        ),
         rotate_size=int(options.rotate_size * (1 << 20)),
         rotate_every=options.rotate,
         refresh=options.refresh,
@@ -133,8 +134,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def follow(plan: Plan, options: argparse.Namespace, console: Console) -> None:
-    """Run the bridge until the end."""
+async def follow(plan: BridgePlan, options: argparse.Namespace, console: TerminalConsole) -> None:
+    """Run the bridge until a signal ends it; a second one exits at once."""
     bridge = Bridge(
         plan,
         options.master,
@@ -146,35 +147,32 @@ async def follow(plan: Plan, options: argparse.Namespace, console: Console) -> N
 
     def stop() -> None:
         if end.is_set():
-            print(
-                "rexec bridge: journals are left as they are; `rexec results recover` makes files of them",
-                file=sys.stderr,
-            )
+            say_error("rexec bridge: journals were left; `rexec results recover` makes files from them")
             os._exit(130)
         end.set()
 
-    with on_signals(dict.fromkeys(ENDING, stop)), progress(console, bridge.state, options.quiet > 0):
+    with on_signals(stop), progress(console, bridge.state, options.quiet > 0):
         await bridge.run(end, wait=options.wait)
 
 
-def teller(console: Console, quiet: bool) -> Callable[[str], None]:
-    """Return what prints a line: above the progress line on a terminal, to standard output elsewhere."""
+def teller(console: TerminalConsole, quiet: bool) -> Callable[[str], None]:
+    """Return a function that prints a line: above the progress line on a terminal, to standard output elsewhere."""
 
     def tell(text: str) -> None:
         if quiet:
             return
         line = f"{time.strftime('%H:%M:%S')} {text}"
         if console.is_terminal:
-            console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
+            console.say(line)
         else:
-            print(line, flush=True)
+            say(line, flush=True)
 
     return tell
 
 
 @contextmanager
-def progress(console: Console, state: Callable[[], State], quiet: bool) -> Iterator[None]:
-    """Show how the bridge goes on in the last line of a terminal."""
+def progress(console: TerminalConsole, state: Callable[[], State], quiet: bool) -> Iterator[None]:
+    """Show the state of the bridge in the last line of a terminal."""
     if quiet or not console.is_terminal:
         yield
         return
@@ -189,7 +187,7 @@ def progress(console: Console, state: Callable[[], State], quiet: bool) -> Itera
 
 
 def summary(state: State, now: float) -> str:
-    """Return how a bridge goes on as one line."""
+    """Return the state of a bridge as one line."""
     parts = [
         "connected" if state.is_connected else "waiting for the master",
         f"{state.datasets} datasets",

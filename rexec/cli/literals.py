@@ -1,23 +1,17 @@
-"""Reads values typed on a command line: Python literals, arrays, files of arrays. Evaluates nothing."""
+"""Parses values typed on a command line: Python literals, arrays, files of arrays. Evaluates nothing."""
 
 import ast
 import math
 import operator
 import shlex
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from devicedb.cli.parser import with_hint
-
-LITERALS_HELP: Final = """\
-values are Python literals; nothing is evaluated:
-  3, -2.5e6, 1+2j, nan, inf, True, None, "text", b"raw"
-  [1, 2], (1, 2), {1, 2}, {"a": 1}
-  array([[1, 2], [3, 4]]), array([1, 2], "uint16"), load("FILE.npy")"""
 
 _NAMES: Final[Mapping[str, object]] = {
     "true": True,
@@ -33,22 +27,22 @@ _ARRAY_KINDS: Final = "biufcSU"
 
 
 class LiteralError(ValueError):
-    """Raised when a text is no value; the message shows the text and how to write it."""
+    """Raised when a text is not a value; the message shows how to write one."""
 
 
 class NoExpression(ValueError):
-    """Raised when a text is no Python expression."""
+    """Raised when a text is not a Python expression."""
 
 
 def parse(text: str) -> Any:
-    """Return the value that a text stands for.
+    """Return the value of a text.
 
     Args:
-        text: A literal, `array(...)`, `load("FILE.npy")`, or `@FILE.npy`; see `LITERALS_HELP`.
+        text: A literal, `array(...)`, `load("FILE.npy")`, or `@FILE.npy`; see `LITERALS_HELP` in `_peer_options`.
 
     Raises:
-        LiteralError: It is none of these, or the file cannot be read. The message shows how a text is typed in a
-            shell: a bare word is none, since `of`, a slip of `off`, would be one too, and true.
+        LiteralError: The text is none of these, or the file cannot be read. A bare word is refused: otherwise `of`, a
+            misspelt `off`, would be a text, and therefore true.
 
     """
     if text.startswith("@"):
@@ -65,8 +59,23 @@ def parse(text: str) -> Any:
         raise LiteralError(_refusal(text, typed(text))) from None
 
 
+def split_values(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the positional and keyword arguments of the words of a command line."""
+    positional: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name.isidentifier():
+            if name in keywords:
+                raise LiteralError(f"{name} is given twice")
+            keywords[name] = parse(value)
+        else:
+            positional.append(parse(word))
+    return positional, keywords
+
+
 def typed(text: str) -> str:
-    """Return what to type on a command line, of any shell where that can be, for a text as a value."""
+    """Return how to type a text as a value on a command line, for any shell if possible."""
     literal = repr(text)
     if literal.startswith("'") and not set(literal) & set('"$`\\!%'):
         return f'"{literal}"'
@@ -74,19 +83,17 @@ def typed(text: str) -> str:
 
 
 def expression(text: str) -> ast.expr:
-    """Return the syntax tree of an expression; NoExpression where a text is none."""
+    """Return the syntax tree of an expression, or raise NoExpression."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of backslashes in text, and of calls that nobody is going to make
+            warnings.simplefilter("ignore")  # SyntaxWarning for backslashes, and for calls of literals
             return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise NoExpression(text) from None
 
 
 def value_of(node: ast.expr) -> Any:
-    """Return the value of an expression that is a literal or an array of literals; LiteralError otherwise."""
+    """Return the value of a literal or an array of literals; LiteralError for any other expression."""
     match node:
         case ast.Constant(value=bool() | int() | float() | complex() | str() | bytes() | None as value):
             return value
@@ -124,7 +131,7 @@ def value_of(node: ast.expr) -> Any:
 
 
 def _refusal(text: str, as_text: str | None) -> str:
-    """Return why a text is no value, and what to write where a text was meant."""
+    """Return why a text is not a value, and how to write it as text."""
     hint = f"; text is typed {as_text}" if as_text is not None else ""
     kinds = "a number, True, text in quotes, [1, 2], array([1, 2])"
     return with_hint(f"{text!r} is not a value ({kinds}){hint}", text, _NAMED)
@@ -153,10 +160,10 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise LiteralError(f"cannot read an array from {path}: {error.strerror or error}") from None
     except (ValueError, EOFError):
-        raise LiteralError(f"cannot read an array from {path}: it is no .npy file of numbers") from None
+        raise LiteralError(f"cannot read an array from {path}: not a .npy file of numbers") from None
     if not isinstance(array, np.ndarray):
         array.close()
         raise LiteralError(
-            f"cannot read an array from {path}: it holds several, give each a .npy file of its own"
+            f"cannot read an array from {path}: it holds several; save each in its own .npy file"
         )
     return array

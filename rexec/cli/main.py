@@ -17,54 +17,45 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "up": "keep the controllers of this machine running",
     "doctor": "find out why a device does not answer",
     "master": "serve datasets and devices as an ARTIQ master does",
-    "simulate": "serve the controllers without their instruments",
-    "record": "keep a session with real controllers, for `simulate` to replay",
-    "bridge": "keep the datasets of a running master in HDF5 files",
+    "web": "show the laboratory in a browser",
+    "simulate": "serve simulations of the controllers",
+    "record": "record a session with real controllers, for `simulate` to replay",
+    "bridge": "write the datasets of a running master into HDF5 files",
     "results": "show, compare, draw, verify and recover result files",
     "call": "call a method of a server",
-    "shell": "talk to a server, line by line",
-    "targets": "list what a server offers",
+    "shell": "call methods of a server, line by line",
+    "targets": "list the targets of a server",
     "methods": "show a target's methods with their documentation",
+    "audit": "show and verify what controllers have recorded",
     "certs": "make the TLS files of a laboratory",
+    "port": "change a program's imports of sipyco to rexec",
 }
-"""Subcommand, the line that `rexec --help` says of it."""
+"""Subcommands, each with its line in `rexec --help`."""
 
 
 def shadowed() -> str | None:
-    """Return what is wrong if Python would import somebody else's module for a package of ours.
-
-    `python -m rexec` looks into the current folder first.
-    """
+    """Return an error if a file in the current folder hides one of our packages, as `python -m rexec` allows."""
     own = Path(__file__).resolve().parents[2]
     for name in ("schemas", "devicedb"):
         spec = importlib.util.find_spec(name)
         origin = spec.origin if spec is not None else None
         if origin is not None and Path(origin).resolve().parent != own / name:
-            return (
-                f"{origin} bears the name of a package of this program. Give it another name, or run `rexec`"
-            )
+            return f"{origin} hides a package of this program. Rename it, or run `rexec` instead of `python -m rexec`"
     return None
 
 
-def _expected() -> tuple[type[Exception], ...]:
-    from rexec.cli.errors import EXPECTED_ERRORS
-
-    return EXPECTED_ERRORS
-
-
 def _program() -> "Program":
-    # Not before `main` has made sure that it is ours: see `shadowed`.
+    # Imported only after `main` has checked, with `shadowed`, that it is our package.
     from devicedb.cli.program import Program
 
     return Program(
         name="rexec",
-        description="Remote execution for ARTIQ laboratories: what is running.",
+        description="Remote execution for ARTIQ laboratories: controllers, experiments, datasets, results.",
         package="rexec.cli",
         subcommands=SUBCOMMANDS,
-        closing="Exit status: 0 all is well, 1 the experiment or the remote method failed or something was found, "
-        "2 bad input or a peer that cannot be reached, 130 interrupted.",
+        closing="Exit status: 0 success, 1 the experiment or the remote method failed or something was found, 2 bad "
+        "input or a peer that cannot be reached, 130 interrupted.",
         version=lambda: __version__,
-        expected=_expected,
     )
 
 
@@ -78,6 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     wrong = shadowed()
     if wrong is not None:
         words = sys.argv[1:] if argv is None else argv
-        print(f"{' '.join(['rexec', *words[:1]])}: error: {wrong}", file=sys.stderr)
+        print(f"{' '.join(['rexec', *words[:1]])}: error: {wrong}", file=sys.stderr)  # noqa: T201  # before our packages
         return 2
     return _program().main(argv)

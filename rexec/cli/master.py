@@ -1,26 +1,30 @@
-"""`rexec master`: datasets and devices for everyone who expects an ARTIQ master."""
+"""`rexec master`: serves datasets and devices to clients of an ARTIQ master."""
 
 import argparse
 import asyncio
 import logging
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from devicedb.cli import output
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say
+from rexec.cli._laboratory import DATASETS
 from rexec.cli._logging import log_to
-from rexec.cli._options import add_device_db, mebibytes, tls_files
-from rexec.cli._signals import ENDING, on_signals
+from rexec.cli._options import add_device_db, mebibytes
+from rexec.cli._signals import on_signals
+from rexec.cli._tls import tls_files
 from rexec.common_args import bind_address_from_args, simple_network_args, verbosity_args
 from rexec.datasets import DatasetDB
+from rexec.ground.signals import has_terminal
 from rexec.master import DeviceFile, Master, Ports
 from rexec.wire.errors import shown_address
 
 logger = logging.getLogger(__name__)
 
 _WATCH = 1.0
-"""Seconds between two looks at the device database file."""
+"""Poll interval of the device database file, in seconds."""
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -28,14 +32,15 @@ def get_argparser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="rexec master",
         description="Serve the datasets and the devices of a laboratory as an ARTIQ master does, to dashboards, "
-        "applets,\ncontroller managers, `rexec up --master` and `rexec run --master`. It runs no experiments itself.",
+        "applets,\ncontroller managers, `rexec up --master` and `rexec run --master`. It runs no experiments.",
         epilog="examples:\n"
-        "  rexec master                       datasets in dataset_db.mdb, devices of device_db.py, for this machine\n"
-        "  rexec master --bind 192.168.1.2    for the laboratory's network, too\n"
-        "  rexec call ::1 3251 -t master_management status    who follows what, and what was dropped\n\n"
-        "A persistent dataset is on the disk before whoever set it has the answer. `artiq_client scan-devices` or "
-        "SIGHUP\nreads the device database again; a bad file changes nothing. Ctrl-C or SIGTERM ends it.\n\n"
-        "Exit status: 0 it was ended, 2 it could not begin.",
+        "  rexec master                       datasets in dataset_db.mdb, devices of device_db.py, this machine only\n"
+        "  rexec master --bind 192.168.1.2    also serve the laboratory's network\n"
+        "  rexec call ::1 3251 -t master_management status    list subscribers and dropped changes\n\n"
+        "A persistent dataset is on disk before the client that set it gets the answer. `artiq_client scan-devices` or "
+        "\nSIGHUP reads the device database again; a bad file changes nothing. Ctrl-C, SIGTERM or the loss of the "
+        "\nterminal ends the master.\n\n"
+        "Exit status: 0 ended by a signal or a client, 2 could not start.",
     )
     databases = parser.add_argument_group("databases")
     add_device_db(databases)
@@ -43,22 +48,19 @@ def get_argparser() -> argparse.ArgumentParser:
         "--dataset-db",
         metavar="FILE",
         type=Path,
-        default=Path("dataset_db.mdb"),
-        help="persistent datasets, an LMDB file as ARTIQ's (default: %(default)s in the current folder, made if "
-        "missing)",
+        help="LMDB file of the persistent datasets, as ARTIQ's (default: dataset_db.mdb in the folder of the "
+        "device database; created if missing)",
     )
     databases.add_argument(
-        "--watch", action="store_true", help="read the device database again whenever its file has changed"
+        "--watch", action="store_true", help="read the device database again when its file changes"
     )
-    parser.add_argument(
-        "--name", metavar="NAME", help="name for people, as dashboards show it (default: none)"
-    )
+    parser.add_argument("--name", metavar="NAME", help="name that dashboards show (default: none)")
     parser.add_argument(
         "--backlog",
         metavar="MIB",
         type=mebibytes,
         default=16 << 20,
-        help="what may wait for a slow follower; of what goes beyond it, it gets the latest values (default: 16)",
+        help="buffer per subscriber; a slower one gets only the latest value of each dataset (default: 16)",
     )
     parser.add_argument(
         "--for-artiq",
@@ -66,8 +68,8 @@ def get_argparser() -> argparse.ArgumentParser:
         type=int,
         choices=(7, 8, 9),
         default=9,
-        help="release that dashboards, applets and controller managers are of: 9 (default), 8 or 7. The protocol "
-        "has no way to find out; control connections do without",
+        help="ARTIQ release of the dashboards, applets and controller managers: 9 (default), 8 or 7. Subscribers do "
+        "not tell it; control connections work with any",
     )
     simple_network_args(
         parser,
@@ -78,6 +80,7 @@ def get_argparser() -> argparse.ArgumentParser:
             ("broadcast", "broadcast", 1067),
         ],
         ssl=True,
+        access=False,
     )
     verbosity_args(parser)
     return parser
@@ -86,20 +89,21 @@ def get_argparser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Serve until a signal or a client ends it; return the exit status."""
     options = get_argparser().parse_args(argv)
-    console = Console(stderr=True)
+    console = output.console(stderr=True)
     log_to(console, options)
     for handler in logging.getLogger().handlers:
-        # Messages that controller managers send say where they come from.
+        # `source` is set by messages from controller managers.
         handler.setFormatter(
             logging.Formatter("%(levelname)s:%(source)s:%(name)s:%(message)s", defaults={"source": "master"})
         )
-    with DatasetDB(options.dataset_db) as datasets:
+    path = options.dataset_db or options.device_db.parent / DATASETS
+    with DatasetDB(path, is_master=True, pyon_v1=options.for_artiq < 9) as datasets:
         asyncio.run(serve(options, datasets))
     return 0
 
 
 async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
-    """Serve the databases until the end."""
+    """Serve the databases until a signal or a client ends the master."""
     devices = await DeviceFile.open(options.device_db)
     ports = Ports(options.port_notify, options.port_control, options.port_broadcast, options.port_logging)
     master = Master(
@@ -112,17 +116,27 @@ async def serve(options: argparse.Namespace, datasets: DatasetDB) -> None:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    had_terminal = has_terminal()
+
+    def hung_up() -> None:
+        """End if the terminal was lost; else somebody sent the signal to have the file read."""
+        if had_terminal and not has_terminal():
+            master.terminate()
+        else:
+            scan()
+
     try:
-        with on_signals({**dict.fromkeys(ENDING, master.terminate), "SIGHUP": scan}):
+        hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+        with on_signals(master.terminate, {hangup: hung_up} if hangup is not None else None):
             await master.start(bind_address_from_args(options), tls_files(options.ssl))
             if options.watch:
                 tasks.add(asyncio.create_task(devices.watch(_WATCH)))
             count, persistent = datasets.count()
-            print(f"{count} datasets, {persistent} of them persistent: {datasets.path}")
-            print(f"{len(devices.database)} devices: {options.device_db}")
+            say(f"{count} datasets, {persistent} of them persistent: {datasets.path}")
+            say(f"{len(devices.database)} devices: {options.device_db}")
             for part, addresses in master.addresses.items():
-                print(f"{part}: {', '.join(shown_address(*address) for address in addresses)}")
-            print("rexec master is now ready.", flush=True)
+                say(f"{part}: {', '.join(shown_address(*address) for address in addresses)}")
+            say("rexec master is now ready.", flush=True)
             await master.wait_terminate()
     finally:
         for task in list(tasks):

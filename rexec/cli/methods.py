@@ -1,11 +1,12 @@
-"""`rexec methods`: the methods of a target, with signatures and documentation."""
+"""`rexec methods`: lists the methods of a target, with signatures and documentation."""
 
 import argparse
 from collections.abc import Sequence
 
 from devicedb.cli.parser import CommandParser
-from rexec.cli.peer import WHERE_HELP, add_peer_arguments, sole_peer
-from rexec.cli.signatures import listing
+from devicedb.cli.terminal import say_lines
+from rexec.cli._peer_options import WHERE_HELP, add_peer_arguments
+from rexec.wire.signatures import listing
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -16,7 +17,7 @@ def get_argparser() -> argparse.ArgumentParser:
         description="Show the methods of a target of an RPC server, with their signatures and documentation.\n\n"
         f"{WHERE_HELP}",
         epilog="examples:\n  rexec methods camera\n  rexec methods ::1 3251 -t dataset_db\n\n"
-        "Exit status: 0 they are shown, 2 bad input or no connection, 130 interrupted.",
+        "Exit status: 0 success, 2 bad input or no connection, 130 interrupted.",
     )
     add_peer_arguments(parser)
     return parser
@@ -26,11 +27,13 @@ def main(argv: Sequence[str]) -> int:
     """Print the signatures and documentation of a target's methods."""
     parser = get_argparser()
     arguments = parser.parse_intermixed_args(argv)
-    peer = sole_peer(arguments, parser, "; a target is named with -t")
+    from rexec.cli.peer import method_list, sole_peer
+
+    peer = sole_peer(arguments, parser, "; name a target with -t")
     client = peer.connect(arguments.timeout)
     try:
-        answer = client.get_rpc_method_list()
+        answer = method_list(client)
     finally:
         client.close_rpc()
-    print(listing(answer["methods"], answer["docstring"]))
+    say_lines(listing(answer["methods"], answer["docstring"]))
     return 0

@@ -1,19 +1,16 @@
-"""Whom to talk to: `HOST PORT` or the name of a device, for the commands that talk to any RPC server."""
+"""The server to connect to, as `HOST PORT` or the name of a device."""
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import devicedb
-from rexec.cli._options import add_device_db, positive, tls_files
+from rexec.cli._tls import tls_files
+from rexec.cli.errors import CommandError
+from rexec.wire.client import AutoTarget, Client
 from rexec.wire.errors import shown_address
-from rexec.wire.pc_rpc import AutoTarget, Client
 from rexec.wire.tls import SimpleSSLConfig
-
-WHERE_HELP: Final = """\
-Where to connect is either HOST PORT or the NAME of a device in a device database (device_db.py in the current
-folder, or --device-db FILE), aliases, TLS files and target included."""
 
 
 @dataclass(frozen=True)
@@ -23,75 +20,46 @@ class Peer:
     host: str
     port: int
     target: str | None
-    """None: not named; the server's only one will do."""
+    """None: the server's only target."""
     tls: SimpleSSLConfig | None
     device: str | None
-    """Name in the device database, if it came from there."""
+    """Name in the device database, or None."""
 
     @property
     def address(self) -> str:
-        """Host and port, for people."""
+        """Host and port, as in messages."""
         return shown_address(self.host, self.port)
 
     @property
     def label(self) -> str:
-        """How messages name the peer."""
+        """Device and address, as in messages."""
         return f"{self.device} ({self.address})" if self.device else self.address
 
     def with_target(self, target: str | None) -> "Peer":
-        """Return the same server, with another target named."""
+        """Return the same server with another target."""
         return replace(self, target=target)
 
     def connect(self, timeout: float) -> Client:
-        """Return a client that is connected to the target."""
+        """Return a client connected to the target."""
         return Client(self.host, self.port, self.target or AutoTarget, timeout=timeout, ssl_config=self.tls)
 
     def connect_without_target(self, timeout: float) -> Client:
-        """Return a client that has selected no target yet."""
+        """Return a connected client that has not selected a target."""
         return Client(self.host, self.port, None, timeout=timeout, ssl_config=self.tls)
 
 
-def add_peer_arguments(
-    parser: argparse.ArgumentParser, where: str = "the server, or a device", *, has_target: bool = True
-) -> None:
-    """Add the arguments that say whom to talk to.
-
-    Args:
-        parser: Gets the arguments.
-        where: What the words without an option are, for the help.
-        has_target: Whether one target of the server is talked to.
-
-    """
-    parser.add_argument("where", nargs="+", metavar="HOST PORT | NAME", help=where)
-    if has_target:
-        parser.add_argument(
-            "-t",
-            "--target",
-            metavar="TARGET",
-            help="target of the server (default: that of the device, or the only one; `rexec targets` lists them)",
-        )
-    else:
-        parser.set_defaults(target=None)
-    add_device_db(parser)
-    parser.add_argument(
-        "--ssl",
-        nargs=3,
-        metavar=("CERT", "KEY", "PEER"),
-        help="speak TLS to the server: our certificate, its private key, and the server's certificate",
-    )
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=positive,
-        default=30.0,
-        help="how long to wait for a connection, and for each answer (default: %(default)g)",
-    )
+def method_list(client: Client) -> dict[str, Any]:
+    """Return docstring and methods of a target; CommandError where the server refuses to tell."""
+    try:
+        return client.get_rpc_method_list()
+    except PermissionError as error:
+        raise CommandError(str(error)) from None
 
 
 def split_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> tuple[Peer, list[str]]:
-    """Return the peer that the arguments name, and the words that follow it.
+    """Return the server that the arguments name, and the remaining words.
 
-    A second word that is a number makes the first a host: no method's name is a number.
+    If the second word is a number, the first is a host, because no method's name is a number.
     """
     words: Sequence[str] = arguments.where
     tls = tls_files(arguments.ssl)
@@ -104,7 +72,7 @@ def split_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -
     database = devicedb.load_file(arguments.device_db) if is_there or not _is_host(words[0]) else None
     if database is None or (_is_host(words[0]) and words[0] not in database.raw):
         found = f", not {words[1].strip()!r}" if len(words) > 1 else ""
-        parser.error(f"after the host {words[0]} comes its port, 1 to 65535{found}")
+        parser.error(f"host {words[0]} must be followed by its port, 1 to 65535{found}")
     endpoint = database.endpoint(words[0])
     if tls is None and endpoint.tls is not None:
         tls = SimpleSSLConfig(endpoint.tls.client_cert, endpoint.tls.client_key, endpoint.tls.server_cert)
@@ -117,32 +85,32 @@ def _is_host(word: str) -> bool:
 
 
 def sole_peer(arguments: argparse.Namespace, parser: argparse.ArgumentParser, hint: str = "") -> Peer:
-    """Return the peer that the arguments name; ends the program where words follow it, with the hint."""
+    """Return the server that the arguments name; any further words are an error, shown with the hint."""
     peer, rest = split_peer(arguments, parser)
     if rest:
-        parser.error(f"nothing may follow the server, but there is {' '.join(rest)!r}{hint}")
+        parser.error(f"unexpected {' '.join(rest)!r} after the server{hint}")
     return peer
 
 
 def call_remote(client: Client, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Return what a method of the target returns, also where the client has a method of that name for itself.
+    """Call a method of the target, even one whose name is also a method of `Client`.
 
     Raises:
-        AttributeError: The target has no such method; with the nearest name.
+        AttributeError: The target has no such method; the message suggests the nearest name.
         Exception: See `Client.rpc_call`.
 
     """
     if method.startswith("__"):
-        raise AttributeError(f"{method!r} is no method of a target")
-    # close_rpc and the like: only the server knows whether the target has it, too.
+        raise AttributeError(f"{method!r} is not a method of a target")
+    # For close_rpc and the like, only the server knows whether the target has the method.
     if hasattr(Client, method):
         return client.rpc_call(method, args, kwargs)
     return getattr(client, method)(*args, **kwargs)
 
 
 def is_answer(error: Exception) -> bool:
-    """Return whether an exception is about the call, not a fault of ours.
+    """Return whether an exception is the outcome of a call, not an internal error.
 
-    That is what the remote method raised, a method that is not there, or an argument that cannot travel.
+    Outcomes are: the remote method raised, the method does not exist, an argument cannot be encoded.
     """
     return hasattr(error, "parent_traceback") or isinstance(error, AttributeError | TypeError | ValueError)

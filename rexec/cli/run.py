@@ -1,4 +1,4 @@
-"""`rexec run`: an experiment from its file to its result file."""
+"""`rexec run`: runs an experiment and keeps its results."""
 
 import argparse
 import ipaddress
@@ -7,46 +7,48 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from devicedb import DatabaseLoadError, DeviceDatabase, load_file
+from devicedb import DeviceDatabase, load_file
+from devicedb.cli import output
+from devicedb.cli.console import TerminalConsole
+from devicedb.cli.terminal import say_error
+from devicedb.printable import printable
 from rexec.cli._arguments import run_argparser as get_argparser
+from rexec.cli._ending import end_threads, tell, tell_simulated
+from rexec.cli._given import given_arguments, of_run
+from rexec.cli._laboratory import copy_of_datasets, found_device_db, laboratory_folder, open_datasets
 from rexec.cli._logging import log_to
-from rexec.cli._master import MasterDatasets
-from rexec.cli._options import master_tls, tls_files
-from rexec.cli._progress import Progress
+from rexec.cli._page import page_beside
+from rexec.cli._pending import PendingCalls
 from rexec.cli._simulation import simulation_order
-from rexec.cli._table import print_datasets
-from rexec.cli.errors import EXPECTED_ERRORS, CommandError
+from rexec.cli._tls import master_tls, tls_files
+from rexec.cli.errors import CommandError
 from rexec.common_args import LOCALHOST
-from rexec.datasets import DatabaseInUse, Dataset, DatasetDB, DatasetError, DatasetStore
-from rexec.devices import fetch_database
-from rexec.experiment.argument_manager import Ask, parse_arguments
+from rexec.datasets import Dataset, DatasetDB, DatasetStore
+from rexec.devices import DeviceManager, fetch_database
+from rexec.experiment.argument_manager import Ask
 from rexec.experiment.artiq_language import artiq_language
-from rexec.experiment.lifecycle import Outcome
-from rexec.experiment.runner import Plan, Report, run
-from rexec.experiment.tracebacks import place, user_traceback
+from rexec.experiment.runner import RunPlan, run
 from rexec.master import MasterThread, Ports
 from rexec.remote_exec import offer_dataset_db
-from rexec.simulate.process import SimulationProcess
-from rexec.supervise import OnDemand
-from rexec.wire.errors import WireError
+from rexec.results import DegradedStates
+
+if TYPE_CHECKING:
+    from rexec.cli._progress import Progress, RunActivity
 
 __all__ = ["get_argparser", "main"]
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_DATASETS = Path("dataset_db.mdb")
-
 
 def main(argv: Sequence[str]) -> int:
     """Run an experiment as the command line says, and return the exit status."""
     options = get_argparser().parse_intermixed_args(argv)
-    console = Console(stderr=True)
+    console = output.console(stderr=True)
     level = log_to(console, options)
     refuse_contradictions(options)
-    given = parse_arguments(options.arguments)
+    given = given_arguments(options)
     if options.list:
         from rexec.cli._listing import print_experiments
 
@@ -54,51 +56,60 @@ def main(argv: Sequence[str]) -> int:
             print_experiments(options.file, options.class_name)
         return 0
     database = device_database(options)
+    folder = laboratory_folder(database)
     with ExitStack() as stack:
         if options.simulate:
             order = {**simulation_order(options), "experiments": [str(options.file.absolute())]}
+            from rexec.simulate.process import SimulationProcess
+
             database = stack.enter_context(SimulationProcess(database, order))
-        datasets = stack.enter_context(dataset_store(options, database))
+        degraded = DegradedStates()
+        datasets = stack.enter_context(dataset_store(options, database, folder, degraded))
         starter = None
-        if database.simulated():
+        if options.simulate or database.simulated():
             stack.enter_context(artiq_language())
         if options.up:
-            folder = (
-                Path(database.origin).absolute().parent if Path(database.origin).is_file() else Path.cwd()
-            )
+            from rexec.supervise import OnDemand
+
             starter = stack.enter_context(OnDemand(database, folder, options.up_timeout))
-        plan = Plan(
+        plan = RunPlan(
             file=options.file,
             class_name=options.class_name,
             arguments=given,
+            former_arguments=of_run(options.like, folder) if options.like is not None else {},
             database=database,
             datasets=datasets,
             hdf5=options.hdf5,
             overwrite=options.overwrite,
+            root=folder,
             before_connect=starter.ensure if starter is not None else None,
             connect_timeout=options.connect_timeout,
+            wait_for_devices=options.wait_for_devices,
             log_level=level,
             command=("rexec", "run", *argv),
+            degraded=degraded,
         )
-        watcher = stack.enter_context(Watcher(console, quiet=options.quiet > 0))
+        watcher = stack.enter_context(RunDisplay(console, quiet=options.quiet > 0))
         report = run(plan, watcher)
-    status = tell(report, options, console)
+    kept_in = datasets.path if isinstance(datasets, DatasetDB) and report.is_persistent else None
+    status = tell(report, options, console, kept_in)
     simulated = database.simulated()
     if simulated and report.path is not None:
         tell_simulated(simulated, console)
+    end_threads(status, console)
     return status
 
 
-class Watcher:
-    """Shows how a run goes on.
+class RunDisplay:
+    """Shows the progress of a run.
 
     Args:
-        console: Of standard error.
+        console: Console of standard error.
         quiet: Whether to show nothing.
 
     """
 
-    def __init__(self, console: Console, quiet: bool) -> None:
+    def __init__(self, console: TerminalConsole, quiet: bool) -> None:
         self._console = console
         self._quiet = quiet
         self._stack = ExitStack()
@@ -107,26 +118,36 @@ class Watcher:
 
     @property
     def ask(self) -> Ask | None:
-        """How to ask a person; None without a terminal to ask at."""
+        """A function that asks a person; None without a terminal."""
         return self._ask if sys.stdin is not None and sys.stdin.isatty() else None
 
-    def begin(self, rid: int, title: str, datasets: Mapping[str, Dataset]) -> None:
-        """Show the run from now on."""
-        name = f"run {rid} · {title}"
-        logger.info("%s", name)
-        self._progress = Progress(self._console, name, lambda: len(datasets), enabled=not self._quiet)
-        self._stack.enter_context(self._progress)
+    def begin(self, rid: int, title: str, datasets: Mapping[str, Dataset], devices: DeviceManager) -> None:
+        """Start to show the run."""
+        logger.info("run %d · %s", rid, title)
+        if self._quiet:
+            return
+        from rexec.cli._progress import Progress, RunActivity
+
+        calls = PendingCalls(devices.active)
+
+        def activity() -> "RunActivity":
+            from rexec.cli._activity import activities  # remote execution: when there is something to show
+
+            return RunActivity(len(datasets), activities(devices.connecting, calls, devices.waiting))
+
+        progress = Progress(self._console, f"run {rid}", title, activity, enabled=True)
+        self._progress = self._stack.enter_context(progress)
 
     def phase(self, name: str) -> None:
-        """Show that a phase begins."""
+        """Show the new phase."""
         logger.info("%s", name)
         if self._progress is not None:
             self._progress.phase(name)
 
     def _ask(self, prompt: str) -> str:
-        return self._progress.ask(prompt) if self._progress is not None else input(prompt)
+        return self._progress.ask(prompt) if self._progress is not None else input(printable(prompt))
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> "RunDisplay":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,9 +155,13 @@ class Watcher:
 
 
 def refuse_contradictions(options: argparse.Namespace) -> None:
-    """Refuse options that would have no effect: whoever gives a fault believes that the run is simulated."""
+    """Refuse options that have no effect: a person who gives --fault believes that the run is simulated."""
     if options.serve and options.master is not None and not options.simulate:
-        raise CommandError("--serve serves this run's own datasets: it does not go with --master")
+        raise CommandError("--serve serves this run's own datasets; it cannot be combined with --master")
+    if options.web and options.master is not None and not options.simulate:
+        raise CommandError(
+            "--web shows this run's own datasets; for those of a master: rexec web --master HOST"
+        )
     simulating = {
         "--behaviours": options.behaviours is not None,
         "--recording": bool(options.recording),
@@ -146,137 +171,73 @@ def refuse_contradictions(options: argparse.Namespace) -> None:
     alone = [name for name, is_given in simulating.items() if is_given]
     if alone and not options.simulate:
         raise CommandError(
-            f"{', '.join(alone)}: only with --simulate; without it the devices are the real ones"
+            f"{', '.join(alone)}: only with --simulate; without it the run uses the real devices"
         )
     master_tls(options.master_ssl, options.master)
     if options.overwrite and options.hdf5 is None:
-        raise CommandError(
-            "--overwrite: only with -o FILE; a result file of the results folder is never replaced"
-        )
+        raise CommandError("--overwrite: only with -o FILE; files of the results folder are never replaced")
 
 
 def device_database(options: argparse.Namespace) -> DeviceDatabase:
-    """Return the device database that the options name, or the one that is there."""
+    """Return the device database that the options name, or the default one."""
     if options.device_db is not None:
         return load_file(options.device_db)
     if options.master is not None:
         return fetch_database(options.master, options.master_port, ssl_config=tls_files(options.master_ssl))
-    places = [Path("device_db.py").absolute(), options.file.absolute().parent / "device_db.py"]
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        where = " nor ".join(dict.fromkeys(map(str, places)))
-        raise DatabaseLoadError(
-            where, None, "there is no such file. Name the device database with --device-db FILE"
-        )
-    return load_file(found)
+    return load_file(found_device_db([Path(), options.file.absolute().parent]))
 
 
 @contextmanager
-def dataset_store(options: argparse.Namespace, database: DeviceDatabase) -> Iterator[DatasetStore]:
+def dataset_store(
+    options: argparse.Namespace, database: DeviceDatabase, folder: Path, degraded: DegradedStates
+) -> Iterator[DatasetStore]:
     """Open the dataset database of the run, and serve it to remote code meanwhile; or connect to a master's.
 
-    A simulated run has a copy in memory: what it makes up goes into no laboratory's datasets.
+    A simulated run uses a copy in memory, so that simulated values do not reach the laboratory's datasets.
     """
     is_simulated = bool(database.simulated())
     if options.master is not None and not is_simulated:
         tls = tls_files(options.master_ssl)
-        with MasterDatasets(options.master, options.master_port, ssl_config=tls) as store:
+        from rexec.cli._master import MasterDatasets
+
+        with MasterDatasets(options.master, options.master_port, ssl_config=tls, degraded=degraded) as store:
             with offer_dataset_db(options.master_port, options.master):
                 yield store
         return
     with ExitStack() as stack:
         open_db = copy_of_datasets if is_simulated else open_datasets
-        db = stack.enter_context(open_db(options.dataset_db))
+        db = stack.enter_context(open_db(options.dataset_db, folder))
         server = stack.enter_context(serve_datasets(options, db, database))
+        if options.web:
+            ports = [server.addresses[name][0][1] for name in ("notify", "broadcast", "control")]
+            page = page_beside(
+                options.file.stem, folder / "results", database.origin, (ports[0], ports[1], ports[2])
+            )
+            say_error(f"page of this run: {stack.enter_context(page)}")
         stack.enter_context(offer_dataset_db(server.port, offered_host(options.bind)))
         yield db
 
 
 def serve_datasets(options: argparse.Namespace, db: DatasetDB, database: DeviceDatabase) -> MasterThread:
-    """Serve the datasets of the run to remote code, and where it is asked for as a master does."""
-    if not options.serve:
+    """Serve the datasets of the run to remote code; with --serve, as a master does."""
+    if not options.serve and not options.web:
         return MasterThread(db, database, [options.bind])
+    if not options.serve:
+        return MasterThread(
+            db, database, list(dict.fromkeys([options.bind, "127.0.0.1"])), Ports(0, 0, 0, None)
+        )
     ports = Ports(options.port_notify, options.port_control, options.port_broadcast, logging=None)
     # Clients on this machine use either of its loopback addresses.
     return MasterThread(db, database, list(dict.fromkeys([options.bind, *LOCALHOST])), ports)
 
 
-def open_datasets(path: Path | None) -> DatasetDB:
-    """Open persistent datasets; where the default file cannot be had, datasets in memory, and a warning."""
-    if path is not None:
-        return DatasetDB(path)
-    try:
-        return DatasetDB(DEFAULT_DATASETS)
-    except DatabaseInUse as error:
-        logger.warning("%s. This run neither sees nor keeps persistent datasets", error)
-    except DatasetError as error:
-        logger.warning("%s. Persistent datasets are only in the result file", error)
-    return DatasetDB(None)
-
-
-def copy_of_datasets(path: Path | None) -> DatasetDB:
-    """Return datasets in memory, with what is in the file of persistent ones, if there is one."""
-    copy = DatasetDB(None)
-    if (path or DEFAULT_DATASETS).exists():
-        with open_datasets(path) as kept:
-            for name, (persist, value, metadata) in kept.snapshot().items():
-                copy.set(name, value, persist, metadata)
-    return copy
-
-
 def offered_host(bind: str) -> str | None:
-    """Return the address that controllers are told; None: the one by which this run reaches them.
+    """Return the address of the datasets for controllers; None: the local address of the connection to each.
 
-    A loopback address is not told: on another machine it would lead to somebody else's server.
+    A loopback address is not sent, because on another machine it leads to another server.
     """
     try:
         address = ipaddress.ip_address(bind)
     except ValueError:
         return None if bind in ("", "*", "localhost") else bind
     return None if address.is_loopback or address.is_unspecified else bind
-
-
-def tell(report: Report, options: argparse.Namespace, console: Console) -> int:
-    """Show what came of a run, and return the exit status."""
-    outcome = report.outcome
-    status = tell_error(outcome, options.file, console)
-    if report.failure is not None:
-        console.print(f"rexec run: error: {report.failure}", markup=False, highlight=False, soft_wrap=True)
-        status = status or 1
-    if report.path is not None:
-        if options.quiet == 0 and report.datasets:
-            print_datasets(Console(soft_wrap=True), report.datasets)
-        print(f"run {report.rid} of {report.class_name}: {report.path}")
-    return status
-
-
-def tell_simulated(names: Sequence[str], console: Console) -> None:
-    """Warn that the data of a run were made up."""
-    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    console.print(
-        f"rexec run: warning: SIMULATED devices ({shown}): these data were not measured, and the result file says so",
-        markup=False, highlight=False, soft_wrap=True, emoji=False,
-    )  # fmt: skip
-
-
-def tell_error(outcome: Outcome, file: Path, console: Console) -> int:
-    """Show what ended a run before its end, and return the exit status."""
-    error = outcome.error
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
-
-    if outcome.interrupted:
-        said = "" if error is None or isinstance(error, KeyboardInterrupt) else f": {type(error).__name__}"
-        say(f"rexec run: interrupted in {outcome.phase}{said}")
-        return 130
-    if error is None:
-        return 0
-    where = place(error, file)
-    if isinstance(error, EXPECTED_ERRORS) and not isinstance(error, WireError):
-        say(f"rexec run: error: {f'{where}: ' if where else ''}{error}")
-        logger.debug("the error in full", exc_info=error)
-        return 1 if outcome.built else 2
-    say(user_traceback(error, file))
-    say(f"rexec run: the experiment failed in {outcome.phase}{f' at {where}' if where else ''}")
-    return 1

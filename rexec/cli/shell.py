@@ -1,4 +1,4 @@
-"""`rexec shell`: a session with the targets of a server, with history and completion."""
+"""`rexec shell`: calls methods of a server line by line, with history and completion."""
 
 import argparse
 import ast
@@ -12,19 +12,22 @@ from pprint import pformat
 from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say, say_error, say_lines
+from devicedb.errors import ExpectedError
+from devicedb.printable import printable
 from devicedb.suggest import did_you_mean
+from rexec.cli._peer_options import LITERALS_HELP, WHERE_HELP, add_peer_arguments
 from rexec.cli._prompt import history_path, typed_lines
-from rexec.cli.errors import EXPECTED_ERRORS
-from rexec.cli.literals import LITERALS_HELP, LiteralError, NoExpression, expression, value_of
-from rexec.cli.peer import WHERE_HELP, Peer, add_peer_arguments, call_remote, is_answer, sole_peer
-from rexec.cli.signatures import listing, signature
-from rexec.wire.pc_rpc import Client
+from rexec.cli.literals import LiteralError, NoExpression, expression, value_of
+from rexec.cli.peer import Peer, call_remote, is_answer, method_list, sole_peer
+from rexec.wire.client import Client
+from rexec.wire.signatures import listing, signature
 
 SHELL_HELP: Final = """\
-  METHOD(VALUE, ..., KEYWORD=VALUE)  call a method, print what it returns
-  METHOD?                            its signature and documentation
-  ?                                  all methods
-  use TARGET                         another target of the server (use: list them)
+  METHOD(VALUE, ..., KEYWORD=VALUE)  call a method, print its result
+  METHOD?                            show its signature and documentation
+  ?                                  list all methods
+  use TARGET                         switch to another target (use: list them)
   help, quit                         (also Ctrl-D)"""
 
 _LEAVING: Final = frozenset({"quit", "exit", "quit()", "exit()"})
@@ -32,10 +35,10 @@ _COMMANDS: Final = ("help", "quit", "use")
 
 
 class InputError(ValueError):
-    """Raised when a line typed into the shell is no call and no question."""
+    """Raised when a line typed into the shell is neither a call nor a command."""
 
 
-_REFUSALS: Final[tuple[type[Exception], ...]] = (InputError, *EXPECTED_ERRORS)
+_REFUSALS: Final[tuple[type[Exception], ...]] = (InputError, ExpectedError)
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -43,22 +46,21 @@ def get_argparser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="rexec shell",
         usage="rexec shell [options] (HOST PORT | NAME)",
-        description=f"Talk to the targets of an RPC server, line by line.\n\n{WHERE_HELP}",
+        description=f"Call methods of an RPC server, line by line.\n\n{WHERE_HELP}",
         epilog=f"in the shell:\n{SHELL_HELP}\n\n{LITERALS_HELP}\n\n"
-        "A call goes on in the next line until its brackets are closed. Tab completes methods, their parameters and\n"
-        "targets. Ctrl-C drops a line, or gives up waiting for an answer (the method may still run on the server).\n"
-        f"What was typed is kept in {history_path(is_short=True)} (under $XDG_STATE_HOME where that is set).\n\n"
+        "A call may span several lines until its brackets are closed. Tab completes methods, parameters and targets.\n"
+        "Ctrl-C drops a line, or stops waiting for an answer (the method may still run on the server). The history\n"
+        f"is kept in {history_path(is_short=True)} (or under $XDG_STATE_HOME).\n\n"
         "examples:\n  rexec shell camera\n  rexec shell ::1 3251 -t dataset_db\n"
         "  echo 'ping()' | rexec shell ::1 3290 -t camera\n\n"
-        "Exit status: 0 the session was ended, 1 a line of a pipe failed (what follows it is not run), 2 bad input or\n"
-        "no connection.",
+        "Exit status: 0 success, 1 a line from a pipe failed (the rest is not run), 2 bad input or no connection.",
     )
     add_peer_arguments(parser)
     return parser
 
 
 def is_incomplete(text: str) -> bool:
-    """Return whether what was typed goes on in another line."""
+    """Return whether a text continues on the next line."""
     stripped = text.strip()
     if not stripped or stripped.startswith("#") or stripped.endswith("?"):
         return False
@@ -74,13 +76,13 @@ def parse_call(line: str) -> tuple[str, list[Any], dict[str, Any]]:
     """Return method, positional and keyword arguments of a line such as `set_roi(10, 20, width=64)`.
 
     Raises:
-        InputError: The line is no call with literal arguments.
+        InputError: The line is not a call with literal arguments.
 
     """
     try:
         node = expression(line)
     except NoExpression:
-        raise InputError(f"{line.strip()!r} is no call; type help") from None
+        raise InputError(f"{line.strip()!r} is not a call; type help") from None
     match node:
         case ast.Call(func=ast.Name(id=method), args=args, keywords=keywords):
             try:
@@ -89,18 +91,18 @@ def parse_call(line: str) -> tuple[str, list[Any], dict[str, Any]]:
             except LiteralError as error:
                 raise InputError(str(error)) from None
             if len(named) != len(keywords):
-                raise InputError("** takes a value that only Python has")
+                raise InputError("** is not supported; write KEYWORD=VALUE")
             return method, positional, named
         case ast.Name(id=method):
-            raise InputError(f"to call it: {method}(); to read about it: {method}?")
-    raise InputError(f"{line.strip()!r} is no call; type help")
+            raise InputError(f"to call it, type {method}(); for its documentation, {method}?")
+    raise InputError(f"{line.strip()!r} is not a call; type help")
 
 
-class Session:
-    """A connection to one target of a server at a time, and what a line typed at it does.
+class ShellSession:
+    """Carries out typed lines on one target of a server at a time.
 
     Args:
-        peer: The server, and the first target.
+        peer: The server, with the first target.
         timeout: Seconds to wait for a connection, and for each answer.
 
     """
@@ -113,7 +115,7 @@ class Session:
     def _connect(self, target: str | None) -> Client:
         client = self._peer.with_target(target).connect(self._timeout)
         try:
-            answer = client.get_rpc_method_list()
+            answer = method_list(client)
             self.targets: Sequence[str] = sorted(client.get_rpc_id()[0])
         except BaseException:
             client.close_rpc()
@@ -128,7 +130,7 @@ class Session:
         self._client.close_rpc()
 
     def run(self, line: str) -> str | None:
-        """Carry out a line; return what to print. InputError, or what the call raised."""
+        """Carry out a line and return the text to print; raises InputError, or the exception of the call."""
         line = line.strip()
         if not line or line.startswith("#"):
             return None
@@ -146,7 +148,7 @@ class Session:
         return None if result is None else pformat(result, width=100)
 
     def candidates(self, text: str) -> list[str]:
-        """Return what the word at the end of a text may become: methods, parameters of one, or targets."""
+        """Return completions of the last word of a text: methods, parameters of a method, or targets."""
         if found := re.fullmatch(r"\s*(\w*)", text):
             return _beginning(found[1], [*self.methods, *_COMMANDS])
         if found := re.fullmatch(r"\s*use\s+(\S*)", text):
@@ -161,36 +163,34 @@ class Session:
 
     def _about(self, method: str) -> str:
         if method not in self.methods:
-            raise InputError(
-                f"there is no method {method!r}.{did_you_mean(method, self.methods)} ? lists them"
-            )
+            raise InputError(f"no method {method!r}.{did_you_mean(method, self.methods)} ? lists them")
         spec, doc = self.methods[method]
-        return signature(method, spec) + (f"\n{cleandoc(doc)}" if doc else "")
+        return printable(signature(method, spec)) + (f"\n{cleandoc(doc)}" if doc else "")
 
     def _use(self, target: str) -> str:
         if target not in self.targets:
-            raise InputError(f"there is no target {target!r}; there are {', '.join(self.targets)}")
+            raise InputError(f"no target {target!r}; the server has {', '.join(self.targets)}")
         former, self._client = self._client, self._connect(target)
         former.close_rpc()
-        return f"{target}: {len(self.methods)} methods"
+        return printable(f"{target}: {len(self.methods)} methods")
 
     def _listed_targets(self) -> str:
-        return "\n".join(f"{'*' if each == self.target else ' '} {each}" for each in self.targets)
+        return "\n".join(printable(f"{'*' if each == self.target else ' '} {each}") for each in self.targets)
 
 
 def _beginning(start: str, names: Iterable[str]) -> list[str]:
-    return sorted(name for name in names if name.startswith(start))
+    return sorted(name for name in names if name.startswith(start) and name.isprintable())
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the session; in a pipe, stop at the first line that fails."""
+    """Run the session; stop at the first failing line if the input is not a terminal."""
     parser = get_argparser()
     arguments = parser.parse_intermixed_args(argv)
-    peer = sole_peer(arguments, parser, "; a target is named with -t")
-    session = Session(peer, arguments.timeout)
+    peer = sole_peer(arguments, parser, "; name a target with -t")
+    session = ShellSession(peer, arguments.timeout)
     try:
         if sys.stdin.isatty():
-            print(
+            say_error(
                 f"{peer.label}, target {session.target}: {len(session.methods)} methods; ? lists them, help explains, "
                 "Ctrl-D leaves"
             )
@@ -202,7 +202,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def whole_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines, each with those that it goes on in."""
+    """Join continuation lines and yield whole ones."""
     text = ""
     for line in lines:
         text += line
@@ -213,7 +213,7 @@ def whole_lines(lines: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def _converse(session: Session, lines: Iterator[str], *, is_interactive: bool) -> int:
+def _converse(session: ShellSession, lines: Iterator[str], *, is_interactive: bool) -> int:
     for line in lines:
         if line.strip() in _LEAVING:
             break
@@ -222,18 +222,16 @@ def _converse(session: Session, lines: Iterator[str], *, is_interactive: bool) -
         except KeyboardInterrupt:
             if not is_interactive:
                 raise
-            print(
-                "interrupted: its answer is dropped; the method may still run on the server", file=sys.stderr
-            )
+            say("interrupted: the answer is dropped; the method may still run on the server")
         except _REFUSALS as error:
-            print(f"error: {error}", file=sys.stderr)
+            say_error(f"error: {error}")
         except Exception as error:
             if not is_answer(error):
                 raise
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            say_error(f"{type(error).__name__}: {error}")
         else:
             if text is not None:
-                print(text, flush=True)
+                say_lines(text, flush=True)
             continue
         if not is_interactive:
             return 1

@@ -1,4 +1,4 @@
-"""`rexec simulate`: the controllers of a device database, without their instruments."""
+"""`rexec simulate`: serves simulations of the controllers of a device database."""
 
 import argparse
 import json
@@ -10,21 +10,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from devicedb import DeviceDatabase, from_dict
+from devicedb.cli import output
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say
+from rexec.cli._chosen import chosen_database
 from rexec.cli._logging import log_to
-from rexec.cli._options import add_device_db, add_master, chosen_database, tls_files
+from rexec.cli._options import add_device_db, add_master
 from rexec.cli._signals import set_on_signals
 from rexec.cli._simulation import add_simulation_arguments
+from rexec.cli._tls import tls_files
 from rexec.common_args import listening_port, verbosity_args
+from rexec.record.recording import load_recordings
 from rexec.simulate._laboratory import LOOPBACK, Laboratory
 from rexec.simulate.behaviours import Behaviours, load_behaviours
 from rexec.simulate.driver import origins
 from rexec.simulate.errors import SimulationError
 from rexec.simulate.plan import ServerPlan, folder_of, make_plan
-from rexec.simulate.recording import load_recordings
 from rexec.wire.errors import shown_address
 
 logger = logging.getLogger(__name__)
@@ -34,18 +36,18 @@ def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec simulate`."""
     parser = CommandParser(
         prog="rexec simulate",
-        description="Serve a simulation of every controller of a device database (or of those named): its targets,\n"
-        "remote execution included, with the methods of the real driver. These come from a recording, from\n"
-        "the source of the driver that the controller's command starts, or from behaviours; a method of\n"
-        "which nothing more is known returns the plainest value of its type. Every server says of itself\n"
-        "that it is simulated.",
+        description="Serve simulations of all controllers of a device database, or of those named. A simulation has "
+        "the targets of the real controller, remote execution included, and the methods of its driver: from a "
+        "recording, from the source of the driver, or from behaviours. A method whose return type alone is known "
+        "returns a default value of that type. Every server declares itself simulated.",
         epilog="examples:\n"
-        "  rexec simulate --write-db simulated.py          all on loopback; experiments use simulated.py\n"
+        "  rexec simulate --write-db simulated.py          on loopback; run experiments with simulated.py\n"
         "  rexec simulate camera --behaviours lab.py       on the camera's own host and port\n"
         "  rexec simulate --fault camera:delay=0.5 --fault camera.get_frame:error=0.1 --write-db simulated.py\n"
         "  rexec call simulation die \"'camera'\" --device-db simulated.py    while it runs\n\n"
-        "The device `simulation` of the written database has fault, clear, die, revive, calls and status.\n\n"
-        "Exit status: 0 Ctrl-C or SIGTERM ended it, 2 it could not begin.",
+        "The written database has a device `simulation` with the methods fault, clear, die, revive, calls and "
+        "status.\n\n"
+        "Exit status: 0 ended by Ctrl-C or SIGTERM, 2 could not start.",
     )
     add = parser.add_argument
     add("names", metavar="NAME", nargs="*", help="controllers, aliases or targets (default: all)")
@@ -56,14 +58,14 @@ def get_argparser() -> argparse.ArgumentParser:
     add(
         "--loopback",
         action="store_true",
-        help="listen on loopback, at ports that the system gives (default: on the real hosts and ports)",
+        help="listen on loopback, on ports chosen by the system (default: on the real hosts and ports)",
     )
     add(
         "--write-db",
         metavar="FILE",
         type=Path,
-        help="write a device database that leads to the simulation, in which stand-ins take the place of the core's "
-        "local devices; implies --loopback",
+        help="write a device database of the simulation, with stand-ins for the core device and its local devices; "
+        "implies --loopback",
     )
     add_simulation_arguments(parser)
     add(
@@ -72,19 +74,19 @@ def get_argparser() -> argparse.ArgumentParser:
         type=Path,
         action="append",
         default=[],
-        help="file or folder of experiments: methods that they call are there where no driver is found; may be "
-        "repeated",
+        help="file or folder of experiments: if a driver is not found, its simulation has the methods that they call; "
+        "may be repeated",
     )
     add(
         "--own-simulation",
         action="store_true",
-        help="start the controllers whose own program has the option --simulation with it, instead of ours",
+        help="use a controller's own --simulation mode if its program has one",
     )
     add(
         "--ssl",
         nargs=3,
         metavar=("CERT", "KEY", "PEER"),
-        help="speak TLS where the device database says so, on the real hosts and ports: the servers' certificate, its "
+        help="speak TLS on the real hosts and ports if the device database says so: the servers' certificate, its "
         "private key, and the client certificates to trust",
     )
     add(
@@ -92,9 +94,13 @@ def get_argparser() -> argparse.ArgumentParser:
         metavar="PORT",
         type=listening_port,
         default=0,
-        help="TCP port of the target `simulation`, on loopback (default: one that the system gives)",
+        help="TCP port of the target `simulation`, on loopback (default: chosen by the system)",
     )
-    add("--json", action="store_true", help="print what was started, and where, as one line of JSON")
+    add(
+        "--json",
+        action="store_true",
+        help="print the started servers and their addresses as one line of JSON",
+    )
     verbosity_args(parser)
     return parser
 
@@ -102,7 +108,7 @@ def get_argparser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Simulate until a signal ends it; return the exit status."""
     options = get_argparser().parse_args(argv)
-    log_to(Console(stderr=True), options)
+    log_to(output.console(stderr=True), options)
     end = threading.Event()
     with ExitStack() as stack:
         database = chosen_database(options)
@@ -128,7 +134,7 @@ def main(argv: Sequence[str]) -> int:
         )
         if not (laboratory.servers or others or options.write_db):
             raise SimulationError(f"{database.origin} has no controller to simulate")
-        # Before this a signal ends the program at once: a device database that hangs is no reason to wait.
+        # Signals are handled only from here on, so that Ctrl-C works while a device database hangs.
         stack.enter_context(set_on_signals(end))
         stack.enter_context(laboratory)
         if options.write_db is not None:
@@ -138,47 +144,45 @@ def main(argv: Sequence[str]) -> int:
             name for plan in laboratory.plans if plan.simulates_itself for name in plan.controllers
         )
         if names and not options.own_simulation:
-            logger.info("%s: the own program has --simulation; --own-simulation starts that instead", names)
+            logger.info("%s: the program has its own --simulation; --own-simulation uses it", names)
         end.wait()
     return 0
 
 
 def tell(laboratory: Laboratory, others: Mapping[str, tuple[str, int]], options: argparse.Namespace) -> None:
-    """Print what is simulated, where, and from where each method comes."""
+    """Print the simulated servers, their addresses, and the origin of each method."""
     status = laboratory.status()
     if options.json:
         found: dict[str, Any] = {
             "controllers": status,
             "own_simulations": {name: list(address) for name, address in others.items()},
             "methods": {
-                server.name: {
-                    name: origins(each.methods.values()) for name, each in server.performers.items()
-                }
+                server.name: {name: origins(each.methods.values()) for name, each in server.drivers.items()}
                 for server in laboratory.servers
             },
             "control": [LOOPBACK, laboratory.control_port],
         }
-        print(json.dumps(found), flush=True)
+        say(json.dumps(found), flush=True)
         return
     for server in laboratory.servers:
         where = status[server.plan.controllers[0]]
         at = shown_address(where["host"], where["port"])
-        print(f"SIMULATED {server.name} at {at}, targets {', '.join(where['targets'])}")
-        for name, performer in server.performers.items():
-            print(f"    {name}: {origins(performer.methods.values())}")
+        say(f"SIMULATED {server.name} at {at}, targets {', '.join(where['targets']) or 'none'}")
+        for name, driver in server.drivers.items():
+            say(f"    {name}: {origins(driver.methods.values())}")
     for name, (host, port) in others.items():
-        print(f"{name} at {shown_address(host, port)}: its own program with --simulation")
-    print(f"simulation (fault, clear, die, revive, calls, status) at {LOOPBACK}:{laboratory.control_port}")
+        say(f"{name} at {shown_address(host, port)}: its own program with --simulation")
+    say(f"simulation (fault, clear, die, revive, calls, status) at {LOOPBACK}:{laboratory.control_port}")
     if options.write_db is not None:
-        print(f"device database of the simulation: {options.write_db}")
-    print("Ctrl-C ends it", flush=True)
+        say(f"device database of the simulation: {options.write_db}")
+    say("Ctrl-C ends it", flush=True)
 
 
 @contextmanager
 def own_simulations(
     database: DeviceDatabase, plans: Sequence[ServerPlan], loopback: bool
 ) -> Iterator[dict[str, tuple[str, int]]]:
-    """Start controllers from their commands with --simulation; yields where, by controller."""
+    """Start controllers from their commands with --simulation; yield their addresses."""
     raw = dict(database.raw)
     addresses: dict[str, tuple[str, int]] = {}
     for plan in plans:
@@ -200,6 +204,6 @@ def own_simulations(
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago: a program that takes a number has to be given one."""
+    """Return a free port, for a program that needs a port number; another program may still take it."""
     with socket.create_server((LOOPBACK, 0)) as probe:
         return int(probe.getsockname()[1])

@@ -79,7 +79,7 @@ class Lab:
             text=True,
         )
 
-    def run(self, *arguments: str, timeout: float = 40.0) -> Result:
+    def run(self, *arguments: str, timeout: float = 150.0) -> Result:
         """Run `rexec run` to its end."""
         with self.start("run", *arguments) as process:
             try:

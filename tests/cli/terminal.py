@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 PATIENCE: Final = 20.0
@@ -51,6 +52,16 @@ class Terminal:
         self._shown = self._shown[found.end() :]
         return found
 
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection or a closed window does."""
+        self.close()
+
+    def close(self) -> None:
+        """Close this end, if it is open."""
+        if self._master >= 0:
+            os.close(self._master)
+        self._master = -1
+
     def end(self) -> int:
         """Wait for the end of the program; return its exit status."""
         deadline = time.monotonic() + PATIENCE
@@ -60,6 +71,9 @@ class Terminal:
         return self.process.returncode
 
     def _read(self, seconds: float) -> bool:
+        if self._master < 0:  # hung up
+            time.sleep(0.02)
+            return False
         if not select.select([self._master], [], [], seconds)[0]:
             return False
         try:
@@ -71,7 +85,7 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(*command: str, environment: Mapping[str, str]) -> Iterator[Terminal]:
+def terminal(*command: str, environment: Mapping[str, str], folder: Path | None = None) -> Iterator[Terminal]:
     """Run a program at a terminal of 100 by 40 characters while the context lasts; it is killed if it goes on."""
     import fcntl
     import pty
@@ -87,11 +101,13 @@ def terminal(*command: str, environment: Mapping[str, str]) -> Iterator[Terminal
         stderr=slave,
         env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
         start_new_session=True,
+        cwd=folder,
     )
     os.close(slave)
+    shown = Terminal(master, process)
     try:
-        yield Terminal(master, process)
+        yield shown
     finally:
         process.kill()
         process.wait(20)
-        os.close(master)
+        shown.close()

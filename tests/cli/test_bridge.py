@@ -1,7 +1,6 @@
 """`rexec bridge`, the real program."""
 
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -11,12 +10,13 @@ import pytest
 
 import rexec.results
 from rexec.results import verify
-from rexec.results.replay import changes
+from rexec.results.reading.replay import changes
 from tests.campaigns.bridge_kills import campaign
 from tests.cli.program import Lab
+from tests.ending import ORDERLY, interrupt
 from tests.master.masters import Served, serving
 from tests.serving import free_port
-from tests.supervise.controllers import within
+from tests.waiting import within
 
 
 def bridge(lab: Lab, served: Served, *arguments: str) -> "subprocess.Popen[str]":
@@ -30,7 +30,7 @@ def bridge(lab: Lab, served: Served, *arguments: str) -> "subprocess.Popen[str]"
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ORDERLY)
 def test_a_signal_finishes_and_verifies_the_file(lab: Lab, number: int) -> None:
     with serving(lab.folder) as served, served.client("dataset_db") as client:
         client.set("level", 1)
@@ -39,7 +39,7 @@ def test_a_signal_finishes_and_verifies_the_file(lab: Lab, number: int) -> None:
                 client.set("level", 2)
                 path = lab.folder / "bridge" / "datasets.h5"
                 assert within(20.0, lambda: path.exists() and level(path) == 2)
-                process.send_signal(number)
+                interrupt(process, number)
                 out, err = process.communicate(timeout=30)
             finally:
                 process.kill()
@@ -68,7 +68,7 @@ def test_what_a_killed_bridge_had_received_is_recovered_to_the_last_change(lab: 
             process.wait(10)
         recovered = subprocess.run(
             [sys.executable, "-P", "-m", "rexec", "results", "recover", "history"],
-            cwd=lab.folder, capture_output=True, text=True, timeout=40, check=True,
+            cwd=lab.folder, capture_output=True, text=True, timeout=150, check=True,
         ).stdout  # fmt: skip
         assert "recovered" in recovered
         (path,) = (lab.folder / "history").rglob("*.h5")

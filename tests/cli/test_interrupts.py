@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import ending
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 STUCK = "from pathlib import Path\nimport time\nPath('reached').touch()\ntime.sleep(100)\ndevice_db = {}\n"
@@ -39,7 +41,10 @@ def start(folder: Path, words: list[str]) -> "subprocess.Popen[str]":
 def interrupt(process: "subprocess.Popen[str]", said: str) -> None:
     """Press Ctrl-C, and look at what comes of it."""
     children = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGINT)
+    if sys.platform == "win32":
+        ending.interrupt(process)
+    else:
+        os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (130, "", f"{said}: interrupted\n")
     assert psutil.wait_procs(children, timeout=10)[1] == []

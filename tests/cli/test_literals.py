@@ -65,9 +65,9 @@ def test_a_file_that_holds_no_array_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "several.npz", a=np.arange(3), b=np.arange(4))
     (tmp_path / "text.npy").write_text("1 2 3")
     for name, why in (
-        ("objects.npy", "no .npy file of numbers"),
+        ("objects.npy", "not a .npy file of numbers"),
         ("several.npz", "it holds several"),
-        ("text.npy", "no .npy file of numbers"),
+        ("text.npy", "not a .npy file of numbers"),
         ("absent.npy", "No such file"),
         (".", "Is a directory"),
     ):

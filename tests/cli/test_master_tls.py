@@ -12,6 +12,7 @@ from rexec.datasets import DatasetDB
 from rexec.wire.certs import make_set
 from tests.cli.program import Lab
 from tests.cli.test_master import LOCAL, Running, ended, master
+from tests.ending import interrupt
 
 EXPERIMENT = """
 def run(self):
@@ -66,7 +67,7 @@ def test_an_experiment_uses_the_datasets_and_devices_of_a_master_with_tls(
     with h5py.File(lab.folder / "x.h5") as file:
         assert file["datasets/shown"][()] == 3.5
         assert file["archive/level"][()] == 2.5
-    secured.process.send_signal(signal.SIGTERM)
+    interrupt(secured.process, signal.SIGTERM)
     assert ended(secured.process) == (0, "")
     with DatasetDB(lab.folder / "dataset_db.mdb") as datasets:
         assert datasets.get("shown") == 3.5
@@ -77,7 +78,7 @@ def test_the_other_commands_take_devices_and_datasets_of_a_master_with_tls(
 ) -> None:
     files = client(certificates)
     with lab.start("doctor", *at(secured, "control"), "--ssl", *files, "--format", "json") as doctor:
-        out, err = doctor.communicate(timeout=40)
+        out, err = doctor.communicate(timeout=150)
         assert (doctor.returncode, err) == (1, "")
         assert [each["cause"] for each in json.loads(out)] == ["refused"]
     with lab.start(
@@ -85,12 +86,12 @@ def test_the_other_commands_take_devices_and_datasets_of_a_master_with_tls(
     ) as simulate:
         assert simulate.stdout is not None
         assert list(json.loads(simulate.stdout.readline())["controllers"]) == ["camera"]
-        simulate.send_signal(signal.SIGINT)
+        interrupt(simulate)
         assert ended(simulate) == (0, "")
     with lab.start("bridge", *at(secured, "notify"), "--ssl", *files) as bridge:
         assert bridge.stdout is not None
         assert "1 datasets" in bridge.stdout.readline()
-        bridge.send_signal(signal.SIGINT)
+        interrupt(bridge)
         assert ended(bridge) == (0, "")
     with h5py.File(lab.folder / "bridge" / "datasets.h5") as file:
         assert file["datasets/level"][()] == 2.5

@@ -96,8 +96,13 @@ def test_silent_controller(lab: Lab) -> None:
         result = lab.run("experiment.py", "--connect-timeout", "0.5")
     assert result.status == 2
     result.one_line(
-        "device 'camera'", f"127.0.0.1:{port}", "target 'camera'", "no answer", f"aqctl_camera -p {port}"
+        "device 'camera'",
+        f"127.0.0.1:{port}",
+        "target 'camera'",
+        "no answer",
+        "running, but hung or in a call",
     )
+    assert "Start it" not in result.err
 
 
 def test_wrong_target(lab: Lab) -> None:
@@ -114,7 +119,11 @@ def test_wrong_target(lab: Lab) -> None:
     [
         (None, (), "no such experiment file"),
         ("x = (\n", (), "experiment.py:1: syntax error"),
-        ("import absent_module\n", (), "experiment.py:1: importing it raised ModuleNotFoundError"),
+        (
+            "import absent_module\n",
+            (),
+            "No module named 'absent_module'. Install the package that has 'absent_module', or put its folder",
+        ),
         (
             "raise ModuleNotFoundError('as it says itself', name='artiq')\n",
             (),
@@ -147,12 +156,11 @@ def test_file_without_a_usable_experiment(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("number=word",), "number='\"word\"'"),
+        (("number=word",), "'word' is not a number. It takes a number, for example number="),
         (("number",), "not of the form KEY=VALUE"),
-        (("number=[",), "is no value"),
-        (("number=-1",), "argument 'number': -1 is below the minimum 0"),
+        (("number=[",), "is not a number"),
         (("number=1", "nmber=2"), "has no argument 'nmber': it has number. Did you mean 'number'?"),
-        ((), "argument 'number' is needed"),
+        ((), "argument 'number': it is needed"),
     ],
 )
 def test_wrong_argument(lab: Lab, arguments: tuple[str, ...], said: str) -> None:
@@ -173,7 +181,7 @@ def test_results_folder_that_cannot_be_written(lab: Lab) -> None:
     assert "it ran" not in result.out
     result = lab.run("experiment.py", "-o", "results/file.h5")
     assert result.status == 2
-    result.one_line(f"{lab.folder}/results is no folder")
+    result.one_line(f"{lab.folder / 'results'} is no folder")
 
 
 def test_result_file_that_exists_is_not_replaced_unasked(lab: Lab) -> None:
@@ -194,7 +202,7 @@ def test_experiment_folder_with_a_module_of_our_name(lab: Lab, name: str, folder
     lab.experiment(NOTHING, f"{folder}/experiment.py")
     result = lab.run(f"{folder}/experiment.py")
     assert result.status == 2
-    result.one_line(f"{name}.py bears the name of a package of this program")
+    result.one_line(f"{name}.py hides a package of this program")
 
 
 @pytest.mark.parametrize("name", ["schemas", "devicedb"])
@@ -208,7 +216,7 @@ def test_our_packages_shadowed_by_the_current_folder(lab: Lab, name: str) -> Non
         timeout=30,
     )
     assert done.returncode == 2
-    Result(2, done.stdout, done.stderr).one_line(f"{name}.py bears the name of a package of this program")
+    Result(2, done.stdout, done.stderr).one_line(f"{name}.py hides a package of this program")
 
 
 def test_port_in_use_by_something_else_with_up(lab: Lab) -> None:

@@ -98,7 +98,7 @@ def test_a_session_with_a_camera(port: int, camera: Camera, tmp_path: Path) -> N
         answer(at, "fail()", r"\nValueError: no light\n")
         answer(at, "fram()", r"has no method 'fram'\. Did you mean 'frame'\?\n")
         answer(at, "total(fast)", r"error: 'fast' is not a value .*\n?.*text is typed\s+\"fast\"")
-        answer(at, "frame", r"error: to call it: frame\(\); to read about it: frame\?")
+        answer(at, "frame", r"error: to call it, type frame\(\); for its documentation, frame\?")
         # Ctrl-C drops a line
         at.type("total(12")
         at.expect("total")
@@ -108,7 +108,7 @@ def test_a_session_with_a_camera(port: int, camera: Camera, tmp_path: Path) -> N
         at.type("wait()\r")
         assert camera.begun.wait(20)
         at.type("\x03")
-        at.expect("interrupted: its answer is dropped")
+        at.expect("interrupted: the answer is dropped")
         at.expect(PROMPT)
         camera.release.set()
         answer(at, "ping()", r"\nTrue\n")
@@ -144,7 +144,7 @@ def test_what_was_typed_is_there_in_the_next_session(port: int, tmp_path: Path) 
 def test_a_history_that_cannot_be_kept_is_said(port: int, tmp_path: Path) -> None:
     (tmp_path / "artiq-rexec").write_text("a file in the place of the folder")
     with shell(port, tmp_path) as at:
-        at.expect("no history is kept: ")
+        at.expect("the history is not saved: ")
         at.expect(PROMPT)
         answer(at, "ping()", r"\nTrue\n")
         at.type("\x04")

@@ -16,6 +16,7 @@ from rexec.datasets import DatasetDB
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
 from tests.cli.program import CONTROLLER, Lab
+from tests.ending import interrupt
 
 LOCAL = "127.0.0.1"
 BEHAVIOURS = """
@@ -65,7 +66,7 @@ def simulating(lab: Lab, *arguments: str) -> Iterator[list[str]]:
         else:
             raise AssertionError(process.communicate()[1])
         yield lines
-        process.send_signal(signal.SIGTERM)
+        interrupt(process, signal.SIGTERM)
         out, err = process.communicate(timeout=20.0)
         assert process.returncode == 0, err
         assert "Traceback" not in out + err
@@ -243,7 +244,7 @@ def test_a_session_with_a_real_controller_is_recorded_and_replayed(camera: Lab) 
             recorder.stdout.readline()
             result = camera.run("experiment.py", "--device-db", "through.py", "-o", "first.h5")
             assert result.status == 0, result.err
-            recorder.send_signal(signal.SIGTERM)
+            interrupt(recorder, signal.SIGTERM)
             out, err = recorder.communicate(timeout=20.0)
             assert recorder.returncode == 0, err
             assert out.startswith("kept ")
@@ -267,3 +268,14 @@ def test_a_controller_that_does_not_run_cannot_be_recorded(camera: Lab) -> None:
     assert process.returncode == 2
     assert "connection refused. Start it with: python controller.py 1" in err
     assert not (camera.folder / "day.rec").exists()
+
+
+def test_a_simulated_run_without_devices_has_artiqs_language(lab: Lab) -> None:
+    lab.devices({})
+    lab.experiment(
+        "from artiq.experiment import *\nclass Plain(EnvExperiment):\n"
+        "    def run(self):\n        self.set_dataset('x', 2 * ms)\n"
+    )
+    result = lab.run("experiment.py", "--simulate")
+    assert (result.status, result.err) == (0, "")
+    assert lab.datasets() == {"x": 2e-3}

@@ -25,7 +25,7 @@ def run(program: str, arguments: list[str], folder: Path, output: int) -> "subpr
     (folder / "x.py").write_text(EXPERIMENT)
     command = [sys.executable, "-m", program, *arguments]
     return subprocess.run(
-        command, cwd=folder, stdout=output, stderr=subprocess.PIPE, text=True, timeout=50, check=False
+        command, cwd=folder, stdout=output, stderr=subprocess.PIPE, text=True, timeout=150, check=False
     )
 
 
@@ -62,7 +62,7 @@ def test_output_that_is_closed_is_no_fault(program: str, arguments: list[str], t
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=50,
+        timeout=150,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -76,7 +76,7 @@ def test_no_file_of_a_run_takes_the_place_of_a_closed_stream(tmp_path: Path) -> 
         "        for number in (1, 2):\n            os.write(number, b'noise'.upper() * 1000)\n"
     )
     command = shlex.join([sys.executable, "-m", "rexec", "run", "x.py", "-o", "x.h5"])
-    done = subprocess.run(["/bin/sh", "-c", f"{command} <&- >&- 2>&-"], cwd=tmp_path, timeout=50)
+    done = subprocess.run(["/bin/sh", "-c", f"{command} <&- >&- 2>&-"], cwd=tmp_path, timeout=150)
     assert done.returncode == 0
     with h5py.File(tmp_path / "x.h5") as file:
         assert file["datasets/kept"][-1] == 999

@@ -1,0 +1,71 @@
+"""`rexec port`: changes a program's imports of the reference library to ours."""
+
+import argparse
+import difflib
+import io
+import tokenize
+from collections.abc import Sequence
+from pathlib import Path
+
+from devicedb.cli.parser import CommandParser
+from devicedb.cli.terminal import say, say_error, say_lines
+from devicedb.whole_file import write_whole
+from rexec.cli.errors import CommandError
+from rexec.sipyco.rewriting import Rewritten, rewrite
+
+
+def get_argparser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = CommandParser(
+        prog="rexec port",
+        usage="rexec port [options] FILE [FILE ...]",
+        description="Show how imports of sipyco become imports of rexec, and name what has no counterpart.\n\n"
+        "Nothing but imports is changed. `python -m rexec.sipyco PROGRAM` runs a program without any change.",
+        epilog="examples:\n  rexec port aqctl_lamp.py\n  rexec port --write lamp/*.py\n\n"
+        "Exit status: 0 all imports have counterparts, 1 some have none (they are left as they are), 2 bad input.",
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python source")
+    parser.add_argument(
+        "--write", action="store_true", help="change the files (default: show the difference)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show or make the change."""
+    arguments = get_argparser().parse_args(argv)
+    lacking = False
+    for path in arguments.files:
+        source, encoding = _read(path)
+        try:
+            result = rewrite(source)
+        except (SyntaxError, tokenize.TokenError) as error:
+            line = getattr(error, "lineno", None) or 1
+            raise CommandError(f"{path}:{line}: this is no Python 3: {error.args[0]}") from None
+        lacking = lacking or bool(result.remarks)
+        for remark in result.remarks:
+            say_error(f"{path}:{remark.line}: {remark.text}")
+        if arguments.write and result.changes:
+            write_whole(path, result.text.encode(encoding))
+            say(f"{path}: {result.changes} changed")
+        elif not arguments.write:
+            _show(path, source, result)
+    return int(lacking)
+
+
+def _read(path: Path) -> tuple[str, str]:
+    """Return text and encoding of a source file, its line ends as they are."""
+    try:
+        data = path.read_bytes()
+        encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+        return data.decode(encoding), encoding
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path}: cannot be read as Python source: {error}") from None
+
+
+def _show(path: Path, source: str, result: Rewritten) -> None:
+    before, after = source.splitlines(keepends=True), result.text.splitlines(keepends=True)
+    for line in difflib.unified_diff(before, after, str(path), str(path), n=1):
+        say_lines(line.rstrip("\r\n"))
