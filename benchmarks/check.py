@@ -1,6 +1,6 @@
 """Times `devicedb check`: start-up on a small database, and the cost of more entries.
 
-Run as `python benchmarks/check.py [ENTRIES...]` (default 1000 10000). Every time is that of a whole process, the
+Run as `python -m benchmarks.check [ENTRIES...]` (default 1000 10000). Every time is that of a whole process, the
 best of three for start-up.
 """
 
@@ -11,36 +11,18 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.growth.rows.check import CORE, literal
+
 DEVICEDB = str(Path(sys.executable).with_name("devicedb"))
 SMALL = (
     'device_db = {"camera": {"type": "controller", "host": "::1", "port": 6283, "target_name": "camera"}}\n'
 )
 
 
-def literal(entries: int) -> str:
-    """A database of TTLs and controllers, every entry written out."""
-    driver = (
-        '"module": "artiq.coredevice.core", "class": "Core", "arguments": {"host": None, "ref_period": 1e-9}'
-    )
-    core = f'"core": {{"type": "local", {driver}}}'
-    lines = ["device_db = {", f"    {core},"]
-    for index in range(entries):
-        if index % 10:
-            fields = (
-                f'"module": "artiq.coredevice.ttl", "class": "TTLOut", "arguments": {{"channel": {index}}}'
-            )
-            lines.append(f'    "ttl{index}": {{"type": "local", {fields}}},')
-        else:
-            fields = f'"host": "10.0.{index // 250 % 250}.{index % 250}", "port": {1024 + index % 60000}'
-            command = '"command": "aqctl_x -p {port} --bind {bind}"'
-            lines.append(f'    "slow{index}": {{"type": "controller", {fields}, {command}}},')
-    return "\n".join([*lines, "}", ""])
-
-
 def loop(entries: int) -> str:
     """A database of TTLs made by a loop."""
     return (
-        f"device_db = {{}}\nfor i in range({entries}):\n"
+        f"device_db = {{{CORE}}}\nfor i in range({entries}):\n"
         '    device_db[f"ttl{i}"] = {"type": "local", "module": "artiq.coredevice.ttl", "class": "TTLOut",\n'
         '        "arguments": {"channel": i}}\n'
     )

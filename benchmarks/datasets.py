@@ -16,7 +16,7 @@ import numpy as np
 
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.results import ResultsWriter
-from rexec.results.journal import Journal
+from rexec.results.journal.writer import Journal
 from schemas import RunIdentity
 
 ROUNDS = 5

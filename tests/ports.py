@@ -28,7 +28,8 @@ def substituted(text: str, ports: Mapping[str, str]) -> str:
 def copy_examples(folder: Path, ports: Mapping[str, str]) -> Path:
     """Copy the examples into a folder, with other ports; return the copy."""
     copy = folder / "examples"
-    shutil.copytree(EXAMPLES, copy, ignore=shutil.ignore_patterns("results", "__pycache__", "*.mdb*"))
+    hand_made = ("results", "__pycache__", "*.mdb*", "*last_rid.pyon*")
+    shutil.copytree(EXAMPLES, copy, ignore=shutil.ignore_patterns(*hand_made))
     for path in copy.rglob("*.py"):
         path.write_text(substituted(path.read_text(encoding="utf-8"), ports), encoding="utf-8")
     return copy

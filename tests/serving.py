@@ -4,64 +4,66 @@ import asyncio
 import atexit
 import contextlib
 import socket
-import threading
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from typing import Any, Final
 
+from rexec.ground.loop_thread import LoopThread
 from rexec.wire.pc_rpc import Server
 from rexec.wire.tls import SimpleSSLConfig
 
 
 @contextlib.contextmanager
 def running(
-    targets: Mapping[str, Any], ssl_config: SimpleSSLConfig | None = None, **keywords: Any
+    targets: Mapping[str, Any], ssl_config: SimpleSSLConfig | None = None, port: int = 0, **keywords: Any
 ) -> Iterator[Server]:
-    """Serve targets on loopback while the context lasts; yields the server.
+    """Serve targets on loopback while the context lasts, or until a client terminates it; yields the server.
 
     Args:
         targets: Objects by name.
         ssl_config: TLS, if any.
+        port: TCP port; 0: the system gives one.
         keywords: Further ones of `Server`.
 
     """
     server = Server(targets, builtin_terminate=True, **keywords)
-    ready = threading.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
 
-    async def serve() -> None:
-        await server.start("127.0.0.1", 0, ssl_config)
-        loops.append(asyncio.get_running_loop())
-        ready.set()
-        try:
-            await server.wait_terminate()
-        finally:
-            await server.stop()
+    @contextlib.asynccontextmanager
+    async def listening() -> AsyncIterator[None]:
+        await server.start("127.0.0.1", port, ssl_config)
+        async with ending(thread, server.wait_terminate()):
+            try:
+                yield
+            finally:
+                await server.stop()
 
-    def run() -> None:
-        try:
-            asyncio.run(serve())
-        finally:
-            ready.set()
-
-    thread = threading.Thread(target=run, name="server under test")
-    thread.start()
-    try:
-        assert ready.wait(20.0)
-        assert loops, "the server did not start"
+    thread = LoopThread(listening, name="server under test", timeout=20.0)
+    with thread:
         yield server
+    assert thread.wait(0.0), "the server has not ended"
+
+
+@contextlib.asynccontextmanager
+async def ending(thread: LoopThread[Any], asked: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """End a thread as soon as a coroutine of its loop has ended; the context cancels that."""
+    task = asyncio.create_task(asked)
+    task.add_done_callback(lambda _: thread.end())
+    try:
+        yield
     finally:
-        with contextlib.suppress(RuntimeError, IndexError):  # it has ended already, or never began
-            loops[0].call_soon_threadsafe(server.terminate)
-        thread.join(20.0)
-        assert not thread.is_alive()
+        task.cancel()
 
 
 @contextlib.contextmanager
 def serving(
-    targets: Mapping[str, Any], *, description: str | None = None, ssl_config: SimpleSSLConfig | None = None
+    targets: Mapping[str, Any],
+    port: int = 0,
+    *,
+    description: str | None = None,
+    ssl_config: SimpleSSLConfig | None = None,
 ) -> Iterator[int]:
     """Serve targets on loopback while the context lasts; yields the port."""
-    with running(targets, ssl_config, description=description) as server:
+    with running(targets, ssl_config, port, description=description) as server:
         yield server.port
 
 
@@ -80,11 +82,14 @@ def free_port(host: str = "127.0.0.1") -> int:
 
     The port stays bound without a listener: connections are refused, and a server that is told this port can still
     have it, since servers bind with SO_REUSEADDR as this does. A port that is freed first may be given away before
-    the server starts.
+    the server starts. Windows shares no port with our servers, so there it is freed.
     """
     held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind((host, 0))
+    if sys.platform == "win32":
+        with held:
+            return int(held.getsockname()[1])
     if not _HELD:
         atexit.register(_release)
     _HELD.append(held)

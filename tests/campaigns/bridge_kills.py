@@ -18,7 +18,7 @@ from pathlib import Path
 
 import rexec.results
 from rexec.results import recover_folder, verify
-from rexec.results.replay import changes
+from rexec.results.reading.replay import changes
 from rexec.wire.pc_rpc import Client
 from tests.master.masters import LOCAL, Served, serving
 

@@ -82,7 +82,10 @@ def main() -> int:
         )
     cells = Cells()
     paths = [str(FOLDER / f"{name}.py") for name in FILES]
-    pytest.main(["-q", "-p", "no:cacheprovider", "--timeout=120", *paths], plugins=[cells])
+    pytest.main(
+        ["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", *paths],
+        plugins=[cells],
+    )
     columns = ["ours", *(f"reference {release}" for release in args.releases)]
     found = [cell for row in cells.rows.values() for cell in row.values()]
     head = HEAD.format(passed=found.count("yes"), total=len(found))

@@ -20,8 +20,8 @@ import numpy as np
 import rexec.remote
 from rexec.remote import controller_driver, job
 from rexec.wire.pc_rpc import Client
-from tests.remote_exec.peers import wait_for
 from tests.serving import free_port
+from tests.waiting import wait_for
 
 CONTROLLER = """
 import os, sys

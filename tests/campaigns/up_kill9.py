@@ -20,7 +20,8 @@ from typing import Any
 import psutil
 
 from tests.serving import free_port
-from tests.supervise.controllers import within, write_controller
+from tests.supervise.controllers import write_controller
+from tests.waiting import within
 
 PATIENCE = 10.0
 

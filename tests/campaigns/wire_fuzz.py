@@ -35,7 +35,8 @@ def targets() -> dict[str, Callable[[bytes], None]]:
     """Return what is fuzzed, by name."""
     from rexec.wire import pyon, pyon_v1
     from rexec.wire._framing import FrameReader
-    from rexec.wire._protocol import Codec, decode_request, parse_greeting, parse_methods
+    from rexec.wire._handshake import parse_greeting, parse_methods
+    from rexec.wire._protocol import Codec, decode_request
     from rexec.wire.packed_exceptions import exception_from
 
     def v2(data: bytes) -> None:

@@ -31,7 +31,7 @@ from tests.ports import substituted
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^`]*)$")
 NOTE = re.compile(r"^<!-- (?P<kind>file|not run): (?P<text>.+) -->$")
 NOT_CODE = ("text", "mermaid", "{")
-COMMAND_TIMEOUT = 50.0
+COMMAND_TIMEOUT = 150.0
 
 
 @dataclass(frozen=True)

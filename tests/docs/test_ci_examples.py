@@ -27,7 +27,7 @@ def checked(command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
     )
 
 
@@ -59,8 +59,9 @@ def test_the_page_shows_these_files() -> None:
 def test_the_hook_checks_device_databases(tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml", reason="needs PyYAML")
     (hook,) = yaml.safe_load(HOOKS.read_text())
-    assert re.search(hook["files"], "lab/device_db.py")
-    assert not re.search(hook["files"], "my_device_db.py")
+    for changed in ("lab/device_db.py", "device_db_left.py", "lab_ports.py", "repository/scan.py"):
+        assert re.search(hook["files"], changed)
+    assert not hook["pass_filenames"]
     assert hook["id"] in PAGE.read_text(encoding="utf-8")
-    done = checked(f"{hook['entry']} device_db.py", tmp_path)
+    done = checked(f"{hook['entry']} {' '.join(hook['args'])}", tmp_path)
     assert (done.returncode, "DDB201" in done.stdout) == (1, True)

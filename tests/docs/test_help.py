@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devicedb.cli.formatting import TextAndExamples
@@ -92,7 +92,6 @@ WORDS = [
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_any_words_are_understood_or_refused_in_one_line(data: st.DataObject) -> None:
     parser = PARSERS[data.draw(st.sampled_from(sorted(PARSERS)))]
     options = [

@@ -10,15 +10,17 @@ from devicedb.rules import RULES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "explanation" / "differences-from-artiq.md"
+SECURITY: Final = ROOT / "docs" / "explanation" / "security.md"
 
 
-def test_every_test_that_is_named_exists() -> None:
+@pytest.mark.parametrize("page", [PAGE, SECURITY], ids=lambda page: page.stem)
+def test_every_test_that_is_named_exists(page: Path) -> None:
     tests = {
         name
         for path in (ROOT / "tests").rglob("*.py")
         for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
     }
-    named = set(re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")))
     assert len(named) > 30
     assert not named - tests
 

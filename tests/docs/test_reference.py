@@ -9,7 +9,7 @@ import pytest
 
 from devicedb.cli.main import SUBCOMMANDS as DEVICEDB
 from rexec.cli.main import SUBCOMMANDS as REXEC
-from schemas import Controller, ControllerAuxTarget, LocalDevice, RunIdentity
+from schemas.device_db import Controller, ControllerAuxTarget, LocalDevice
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "reference/cli.md"
@@ -37,7 +37,7 @@ def conf() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("model", [Controller, ControllerAuxTarget, LocalDevice, RunIdentity])
+@pytest.mark.parametrize("model", [Controller, ControllerAuxTarget, LocalDevice])
 def test_the_fields_of_a_model_are_in_the_reference(conf: Any, model: Any) -> None:
     lines = ["What it is."]
     conf.describe_fields(None, "class", "", model, None, lines)

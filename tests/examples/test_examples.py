@@ -33,12 +33,12 @@ def run(
     if database is not None:
         arguments = (*arguments, "--device-db", str(copy / database))
     command = [sys.executable, "-m", "rexec", "run", str(experiment), *arguments, "--up", "-v"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
     for port in PORTS[example]:
         with socket.socket(socket.AF_INET6) as probe:
             assert probe.connect_ex(("::1", int(ports[port]))) != 0, f"{example} left its controller behind"
-    (result,) = folder.glob("results/*/*/*.h5")
+    (result,) = folder.rglob("results/*/*/*.h5")
     return done, result
 
 
@@ -119,7 +119,7 @@ def test_the_laboratories_run_on_simulated_devices(example: str, dataset: str, t
     copy = copy_examples(tmp_path, free_ports())
     command = [sys.executable, "-m", "rexec", "run", f"{example}/experiment.py"]
     command += ["--simulate", "--behaviours", "behaviours.py"]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stderr
     (path,) = copy.glob("results/*/*/*.h5")

@@ -26,7 +26,7 @@ def release(python: str) -> int:
     """Return the major release of an installation."""
     code = "import artiq; print(artiq.__version__)"
     done = subprocess.run(
-        [python, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, timeout=50
+        [python, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, timeout=150
     )
     return int(done.stdout.partition(".")[0])
 
@@ -44,7 +44,7 @@ def client(python: str, port: int, *words: str, check: bool = True) -> str:
         "--port",
         str(port),
     ]
-    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=50)
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=150)
     assert not check or done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

@@ -8,12 +8,12 @@ import pytest
 
 import rexec.results
 from rexec.results import recover_folder, verify
-from rexec.results.replay import changes, comparisons
+from rexec.results.reading.replay import changes, comparisons
 from rexec.wire.pc_rpc import Client
 from tests.bridge.bridges import bridging
 from tests.interop.artiq import EACH, Program, client, release
 from tests.serving import free_port
-from tests.supervise.controllers import within
+from tests.waiting import within
 
 EXPERIMENT = """
 from artiq.experiment import *

@@ -42,7 +42,7 @@ def peer_python() -> str | None:
 @functools.cache
 def speaks_v2() -> bool:
     code = "import sipyco.pyon, sys; sys.exit(0 if hasattr(sipyco.pyon, 'register') else 1)"
-    return subprocess.run([peer_python() or "", "-c", code], timeout=60, check=False).returncode == 0
+    return subprocess.run([peer_python() or "", "-c", code], timeout=150, check=False).returncode == 0
 
 
 pytestmark = pytest.mark.skipif(

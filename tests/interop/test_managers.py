@@ -4,28 +4,28 @@ Needs interpreters that have ARTIQ and its controller manager (ARTIQ_PYTHON); th
 the stock controllers, or that of REXEC_PEER_PYTHON where that is set.
 """
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from rexec.ground.loop_thread import LoopThread
 from rexec.wire import certs
 from rexec.wire.broadcast import Receiver
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
 from tests.interop.artiq import EACH, PYTHONS, Program, program, release
 from tests.serving import free_port
-from tests.supervise.controllers import alive, within
+from tests.supervise.controllers import alive
 from tests.supervise.running import call, pids, states, up
+from tests.waiting import within
 
 PEERS: Final = [each for each in os.environ.get("REXEC_PEER_PYTHON", "").split(os.pathsep) if each] or PYTHONS
 
@@ -204,8 +204,7 @@ def test_ours_supervises_a_stock_controller(tmp_path: Path, python: str) -> None
         work = threading.Thread(target=call, args=(port, "work", 8.0))
         work.start()
         assert (
-            "hung (it does not even shake hands); connected: 127.0.0.1:"
-            in running.next("lamp", "busy")["reason"]
+            "hung (it does not shake hands); connected: 127.0.0.1:" in running.next("lamp", "busy")["reason"]
         )
         work.join(20)
         assert running.next("lamp", "up")["pid"] == first["pid"]
@@ -227,7 +226,7 @@ def test_a_stock_master_feeds_ours_and_may_die(tmp_path: Path, python: str) -> N
     with master(python, tmp_path, {"a": raw["a"]}) as running, up(tmp_path, *follow(running)) as ours:
         pid = ours.next("a", "up", 40)["pid"]
         running.kill()
-        assert within(20, lambda: "is gone; the controllers go on as before" in ours.err())
+        assert within(20, lambda: "is gone; the controllers keep running" in ours.err())
         running.start()
         running.devices(raw)
         ours.next("b", "up", 40)
@@ -236,7 +235,7 @@ def test_a_stock_master_feeds_ours_and_may_die(tmp_path: Path, python: str) -> N
         # The master takes `[]` for an empty database, and says so to its followers entry by entry.
         with pytest.raises(AttributeError):
             running.devices([])
-        assert within(20, lambda: "has no devices any more. The controllers go on as before" in ours.err())
+        assert within(20, lambda: "has no devices any more. The controllers keep running" in ours.err())
         assert pids(ours) == before
         running.devices({"b": raw["b"]})
         assert within(20, lambda: states(ours) == {"b": "up"})
@@ -272,35 +271,33 @@ def test_logs_reach_a_stock_master(tmp_path: Path, python: str, is_secure: bool)
 @contextmanager
 def listening(port: int, heard: list[Any], tls: SimpleSSLConfig | None) -> Iterator[None]:
     """Receive what a master broadcasts as its log."""
-    loop = asyncio.new_event_loop()
-    receiver = Receiver("log", [heard.append])
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(receiver.connect("127.0.0.1", port, tls), loop).result(20)
-    try:
+
+    @asynccontextmanager
+    async def receiving() -> AsyncIterator[None]:
+        receiver = Receiver("log", [heard.append])
+        await receiver.connect("127.0.0.1", port, tls)
+        try:
+            yield
+        finally:
+            await receiver.close()
+
+    with LoopThread(receiving, name="receiver"):
         yield
-    finally:
-        asyncio.run_coroutine_threadsafe(receiver.close(), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 @each_artiq
 def test_what_stock_clients_ask_of_a_manager_is_there(tmp_path: Path, python: str) -> None:
     write_controller(tmp_path, "rexec.wire")
     port = free_port()
-    late = entry(port, sys.executable, command=f"{sys.executable} late.py {{port}}", retry_timer=100.0)
+    late = entry(port, sys.executable, command=f"{sys.executable} late.py {{port}}", retry_timer=1000.0)
     (tmp_path / "device_db.py").write_text(f"device_db = { ({'lamp': late})!r}\n")
     tool = [python, "-W", "ignore", "-m", "sipyco.sipyco_rpctool", "127.0.0.1"]
     with up(tmp_path) as ours:
         ours.next("lamp", "waiting")
         (tmp_path / "controller.py").rename(tmp_path / "late.py")
-        began = time.monotonic()
         retry = [*tool, str(ours.control), "call", "-t", "ctlmgr", "retry_now", '"lamp"']
         subprocess.run(retry, check=True, timeout=30, capture_output=True)
         ours.next("lamp", "up", 40)
-        assert time.monotonic() - began < 90
         end = [*tool, str(ours.control), "call", "-t", "ctlmgr", "terminate"]
         subprocess.run(end, check=True, timeout=30, capture_output=True)
         assert ours.process.wait(30) == 0

@@ -11,7 +11,8 @@ from rexec.wire.pc_rpc import Client
 from tests.interop.artiq import EACH, client, program, release
 from tests.master.masters import serving
 from tests.serving import free_port
-from tests.supervise.controllers import entry, within, write_controller
+from tests.supervise.controllers import entry, write_controller
+from tests.waiting import within
 
 
 @pytest.mark.parametrize("python", EACH)

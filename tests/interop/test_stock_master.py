@@ -19,7 +19,8 @@ from rexec.wire.pc_rpc import Client
 from rexec.wire.sync_struct import Subscriber
 from tests.interop.artiq import EACH, Program, program, release
 from tests.serving import free_port
-from tests.supervise.controllers import entry, within, write_controller
+from tests.supervise.controllers import entry, write_controller
+from tests.waiting import within
 
 LOCAL = "127.0.0.1"
 EXPERIMENT = """

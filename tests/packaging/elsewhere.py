@@ -3,6 +3,7 @@
 What other packages need was imported before, so that only our own modules meet a system without it.
 """
 
+import ctypes
 import importlib
 import os
 import pkgutil
@@ -12,6 +13,7 @@ import socket
 import sys
 import types
 from typing import Any, Final
+from unittest.mock import MagicMock
 
 OURS: Final = ("schemas", "devicedb", "rexec")
 MODULES: Final = frozenset(
@@ -53,6 +55,8 @@ def main() -> None:
         # However it is asked for, by whichever package: ModuleNotFoundError. What others need of it they have already.
         sys.modules[name] = None  # type: ignore[assignment]
     sys.modules["msvcrt"] = types.ModuleType("msvcrt")
+    for name in ("WinDLL", "WINFUNCTYPE"):
+        setattr(ctypes, name, MagicMock())
     sys.platform = "win32"
     for name in every:
         importlib.import_module(name)

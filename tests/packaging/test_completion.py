@@ -73,7 +73,7 @@ def test_tab_completes_commands_options_choices_and_files(
     (tmp_path / "work" / "experiments.py").touch()
     for program in ("rexec", "devicedb"):
         command = [sys.executable, "-m", program, "--print-completion", shell]
-        text = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout
+        text = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True).stdout
         (scripts / (f"_{program}" if shell == "zsh" else program)).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path / "work")
     with terminal(path, *options, environment={"HOME": str(tmp_path)}) as at:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rexec.results.journal import Journal
-from rexec.results.reader import JournalReader
+from rexec.results.journal.reader import JournalReader
+from rexec.results.journal.writer import Journal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ def test_a_journal_is_written_and_read_without_positioned_calls(
 ) -> None:
     for name in ("pread", "writev"):
         monkeypatch.delattr(os, name, raising=False)
-    monkeypatch.setattr("rexec.results.journal._WRITEV", False)
+    monkeypatch.setattr("rexec.results.journal._record_file._WRITEV", False)
     journal = Journal(tmp_path / "journal", sync_interval=0)
     for value in (1, b"x" * 5_000_000, "end"):
         journal.append("x", value)

@@ -1,0 +1,96 @@
+"""Cuts the power of programs at each of their calls, and compares what is left with what they have promised.
+
+    python -m tests.campaigns.power_cuts [SCENARIO …] [--seeds 20]     states after a cut, all of them
+    python -m tests.campaigns.power_cuts --mutants                     each sync left out, one after another
+
+A program runs once under strace, which records every write, sync, rename and removal. From that a model of a disk
+makes what a file system may show after a cut at each instant: writes since the last sync lost, torn at a sector or
+reordered, renames without their folder's sync undone. Each state is opened as the next program does, and held against
+what had been promised by then. A mutant is the same recording without the syncs of one line. A fault is printed with
+the call at which it was met first. The exit status is 1 if there was a fault, or a mutant survived that is not excused.
+"""
+
+import argparse
+import logging
+import sys
+import time
+
+from tests.power_cuts.cuts import Outcome, Recorded, cut, record
+from tests.power_cuts.recording import hindrance
+from tests.power_cuts.scenarios import SCENARIOS
+
+EXCUSED: dict[str, str] = {
+    "results/journal/_file.py _let_go": "a journal that is back is recovered again, to the same file",
+}
+"""Syncs that may be left out in these programs ("FILE FUNCTION"), and why."""
+
+
+def states(programs: list[Recorded], seeds: int) -> bool:
+    """Check the states after cuts; return whether none was at fault."""
+    total, is_good = 0, True
+    for program in programs:
+        began, outcome = time.monotonic(), Outcome()
+        for seed in range(seeds):
+            found = cut(program, seed=seed)
+            outcome.states += found.states
+            outcome.faults += found.faults
+            outcome.first.update(found.first)
+        faults = sum(outcome.faults.values())
+        total, is_good = total + outcome.states, is_good and not faults
+        seconds = time.monotonic() - began
+        print(
+            f"{outcome.states:6}  {program.name}: {faults} at fault ({len(program.ops)} calls, {seconds:.0f} s)"
+        )
+        for fault, where in outcome.first.items():
+            print(f"        {where}: {fault}")
+    print(f"{total:6}  states in all")
+    return is_good
+
+
+def mutants(programs: list[Recorded], seeds: int) -> bool:
+    """Leave out each line that syncs; return whether every mutant was noticed."""
+    sites: dict[str, list[Recorded]] = {}
+    for program in programs:
+        for site in program.sites():
+            sites.setdefault(site, []).append(program)
+    survivors = 0
+    for site, there in sorted(sites.items()):
+        killed = next(
+            (said for program in there for seed in range(seeds) if (said := _killed(program, site, seed))), ""
+        )
+        place, _, function = site.partition(" ")
+        excuse = EXCUSED.get(f"{place.partition(':')[0]} {function}", "")
+        survivors += not killed and not excuse
+        print(f"{'killed  ' if killed else 'excused ' if excuse else 'SURVIVED'}  {site}: {killed or excuse}")
+    print(f"{len(sites)} lines that sync, {survivors} survived")
+    return not survivors
+
+
+def _killed(program: Recorded, site: str, seed: int) -> str:
+    outcome = cut(program, seed=seed, is_kept=lambda op: op.site != site, stop_at_fault=True)
+    return next((f"{program.name}, {where}: {fault}" for fault, where in outcome.first.items()), "")
+
+
+def main() -> None:
+    """Run the campaign."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"default: all of {', '.join(SCENARIOS)}"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="how often states between extremes are chosen")
+    parser.add_argument("--mutants", action="store_true", help="leave out each line that syncs, instead")
+    arguments = parser.parse_args()
+    if hindrance():
+        sys.exit(f"{hindrance()}: the package `strace` has it")
+    unknown = set(arguments.scenarios) - set(SCENARIOS)
+    if unknown:
+        parser.error(f"no scenario {', '.join(sorted(unknown))}: there are {', '.join(SCENARIOS)}")
+    logging.disable(logging.CRITICAL)
+    programs = [record(name) for name in arguments.scenarios or SCENARIOS]
+    sys.exit(not (mutants if arguments.mutants else states)(programs, arguments.seeds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Faults of Wine 8 that fail tests of ours, each with a small program that shows it without this project."""
+
+from typing import Final
+
+from tests.campaigns.windows_wine import WineFault
+
+WINE_FAULTS: Final[tuple[WineFault, ...]] = (
+    WineFault(
+        "Ctrl-Break can be sent to a group of processes",
+        """
+import ctypes, signal, subprocess, sys, time
+ctypes.windll.kernel32.AllocConsole()
+child = subprocess.Popen(
+    [sys.executable, "-c", "import time; time.sleep(20)"], creationflags=subprocess.CREATE_NEW_PROCESS_GROUP
+)
+sent = ctypes.windll.kernel32.GenerateConsoleCtrlEvent(signal.CTRL_BREAK_EVENT, child.pid)
+child.kill()
+sys.exit(1 if sent else 0)
+""",
+        (
+            "tests/devicedb/test_process_tree.py::test_a_child_that_is_asked_ends_in_order",
+            "tests/supervise/test_on_demand.py::test_a_controller_that_will_not_end_is_killed",
+        ),
+    ),
+    WineFault(
+        "a TCP connection has the number of its process",
+        """
+import os, socket, sys
+import psutil
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    found = [one.pid for one in psutil.net_connections("tcp") if one.laddr[1] == listener.getsockname()[1]]
+    sys.exit(1 if found == [os.getpid()] else 0)
+""",
+        (
+            "tests/supervise/test_parts.py::test_a_client_on_this_machine_is_named_with_its_process",
+            "tests/doctor/test_faults.py::test_the_process_that_has_the_port_is_named",
+        ),
+    ),
+)

@@ -1,0 +1,21 @@
+"""The look at built pages finds what it looks for."""
+
+from pathlib import Path
+
+from tests.docs.built import problems
+
+
+def test_lost_links_and_double_ids_are_found(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.html").write_text(
+        '<p id="x"><a href="sub/b.html#y"><a href="sub/b.html#z"><a href="c.html">'
+    )
+    (tmp_path / "sub" / "b.html").write_text(
+        '<p id="y"><p id="y"><a href="../a.html#x"><a href="#n"><a href="https://x/#y">'
+    )
+    assert problems(tmp_path) == [
+        "a.html: the link 'sub/b.html#z' leads nowhere",
+        "a.html: the link 'c.html' leads nowhere",
+        "sub/b.html: two elements have the id 'y'",
+        "sub/b.html: the link '#n' leads nowhere",
+    ]
