@@ -1,6 +1,8 @@
 """Sphinx configuration: MyST pages by purpose (tutorial, how-to, explanation, reference)."""
 
 import itertools
+import sys
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -117,8 +119,43 @@ def set_dashes(app: Sphinx, doctree: nodes.document, name: str) -> None:
             text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
 
 
+def keep_ids_unique(app: Sphinx, doctree: nodes.document) -> None:
+    """Give each id of a page to one element; sphinx-argparse names parts of all commands alike, and usages, too."""
+    for usage in doctree.findall(nodes.literal_block):
+        usage["ids"] = []
+    seen: dict[str, int] = {}
+    for section in doctree.findall(nodes.section):
+        for number, each in enumerate(section["ids"]):
+            seen[each] = seen.get(each, 0) + 1
+            if seen[each] > 1:
+                section["ids"][number] = f"{each}-{seen[each]}"
+
+
+def forget_modules_without_source(app: Sphinx) -> list[Any]:
+    """Keep modules without a page of source (builtins) out of the index of such pages."""
+    modules = getattr(app.env, "_viewcode_modules", {})
+    for name in [name for name, found in modules.items() if not found]:
+        del modules[name]
+    return []
+
+
+def check_pages(app: Sphinx, error: Exception | None) -> None:
+    """Fail a build of pages with links that lead nowhere, or ids that are not unique."""
+    if error is not None or app.builder.name != "html":
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.docs.built import problems
+
+    for problem in problems(Path(app.outdir)):
+        print(problem, file=sys.stderr)
+        app.statuscode = 1
+
+
 def setup(app: Sphinx) -> None:
     """Connect what is above."""
+    app.connect("build-finished", check_pages)
+    app.connect("doctree-read", keep_ids_unique, priority=100)  # before the tables of contents are made
+    app.connect("html-collect-pages", forget_modules_without_source, priority=400)
     app.connect("doctree-resolved", set_dashes)
     app.connect("autodoc-process-docstring", describe_fields)
     app.connect("autodoc-process-signature", hide_fields)

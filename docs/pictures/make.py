@@ -76,7 +76,7 @@ def run(folder: Path, target: Path) -> None:
     copy_examples(folder, free_ports())
     command = "rexec run examples/camera/experiment.py --up frames=100 compare=false"
     terminal.draw([(command, shown(folder, command))], "a run", target / "run.svg")
-    (result,) = folder.glob("results/*/*/*-FitSpot.h5")
+    (result,) = folder.rglob("results/*/*/*-FitSpot.h5")
     shown(folder, f"rexec results plot {result} y --against x --output {target / 'spot.svg'}")
 
 
@@ -84,7 +84,7 @@ def response(folder: Path, target: Path) -> None:
     """Draw what the bench of SCPI instruments measured."""
     copy_examples(folder, free_ports())
     shown(folder, "rexec run examples/scpi_bench/experiment.py --up --quiet")
-    (result,) = folder.glob("results/*/*/*-FilterResponse.h5")
+    (result,) = folder.rglob("results/*/*/*-FilterResponse.h5")
     picture = target / "filter-response.svg"
     shown(folder, f"rexec results plot {result} --output {picture}")
 

@@ -18,7 +18,7 @@ from rexec.common_args import (
     verbosity_args,
 )
 from rexec.remote_exec import simple_rexec_server_loop
-from rexec.wire.pc_rpc import while_busy
+from rexec.wire.pc_rpc import read_only, while_busy
 from rexec.wire.tls import SimpleSSLConfig
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Camera:
         self._x = np.arange(WIDTH, dtype=np.float32)
         self._y = np.arange(HEIGHT, dtype=np.float32)[:, None]
 
+    @read_only
     def get_size(self) -> tuple[int, int]:
         """Return width and height of a frame in pixels."""
         return WIDTH, HEIGHT
@@ -88,7 +89,7 @@ def get_argparser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Simulation of a camera, with remote execution: targets camera and camera_rexec.",
         epilog="examples:\n  python controller.py -v\n  rexec call ::1 3290 -t camera get_size     while it runs\n\n"
-        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 ended by a signal or a client, 2 could not start.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -54,7 +54,7 @@ def get_argparser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Counters of this machine, with remote execution: targets host_monitor and host_monitor_rexec.",
         epilog="examples:\n  python controller.py -v\n  rexec call ::1 3291 -t host_monitor read     while it runs\n\n"
-        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 ended by a signal or a client, 2 could not start.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     simple_network_args(parser, 3291, ssl=True)

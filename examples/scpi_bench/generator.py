@@ -65,7 +65,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "generator_rexec.",
         epilog="examples:\n  python generator.py --simulation\n"
         "  python generator.py -d TCPIP::192.168.1.20::INSTR -v\n\n"
-        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 ended by a signal or a client, 2 could not start.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = parser.add_mutually_exclusive_group(required=True)

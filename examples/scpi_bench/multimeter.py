@@ -67,7 +67,7 @@ def get_argparser() -> argparse.ArgumentParser:
         description="A multimeter that speaks SCPI, with remote execution: targets multimeter and multimeter_rexec.",
         epilog="examples:\n  python multimeter.py --simulation\n"
         "  python multimeter.py -d TCPIP::192.168.1.21::INSTR -v\n\n"
-        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 it was ended, 2 it could not begin.",
+        "Ctrl-C, SIGTERM or terminate() ends it. Exit status: 0 ended by a signal or a client, 2 could not start.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = parser.add_mutually_exclusive_group(required=True)
@@ -95,7 +95,7 @@ def main() -> None:
     if args.simulation:
         host, port = args.cable
         if not port.isdecimal():
-            parser.error(f"argument --cable: {port!r} is no TCP port")
+            parser.error(f"argument --cable: {port!r} is not a TCP port")
         instrument = Scpi("TCPIP::multimeter::INSTR", SIMULATED)
         driver: Multimeter = SimulatedMultimeter(instrument, Cable(host, int(port)))
     else:
