@@ -273,3 +273,28 @@ def test_the_default_plot_of_the_run_that_goes_on_comes_first(tmp_path: Path, ta
                         && first.querySelector('.chart')?.layout?.xaxis.title.text === 'odd.axis';
                 }"""
             )
+
+
+CLOSED_AT_ONCE = """async () => {
+  const { Chart } = await import("/static/chart.js");
+  const element = document.body.appendChild(document.createElement("div"));
+  const plot = { lines: [{ x: [0, 1], y: [1, 2], name: "y" }] };
+  class Watched extends Chart {
+    drawAll() { return (this.drawing = super.drawAll()); }
+  }
+  for (const place of ["loading", "frame"]) {
+    const chart = new Watched(element, () => {});
+    chart.draw(plot, { dataset: "y", axis: "" });
+    if (place === "frame") for (let wait = 0; wait < 3; wait += 1) await Promise.resolve();
+    chart.close();
+    await chart.drawing;
+  }
+  return element.dataset.drawn ?? "never";
+}"""
+"""Closes a chart while plotly is loaded, and while it waits for a frame."""
+
+
+def test_a_plot_may_be_closed_before_its_first_frame(lab: Served, tab: Any) -> None:
+    tab.goto(lab.url)
+    tab.wait_for_selector("text=Live")
+    assert tab.evaluate(CLOSED_AT_ONCE) == "never"
