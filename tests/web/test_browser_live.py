@@ -48,7 +48,6 @@ def test_each_shape_has_its_plot(lab: Served, tab: Any) -> None:
     lab.datasets.set("counts", np.arange(200) % 7)
     lab.datasets.set("iq", np.exp(1j * np.arange(5)))
     lab.datasets.set("temperature", 1.0, None, {"unit": "K"})
-    lab.datasets.set("temperature", 2.0)
     names = ("line", "ions", "image", "counts", "iq", "temperature")
     query = "&".join(f"show={name}" for name in names) + "&as.3=histogram"
     enter(tab, lab, f"live?{query}")
@@ -57,6 +56,11 @@ def test_each_shape_has_its_plot(lab: Served, tab: Any) -> None:
         "line": ["scatter"], "ions": ["scatter"] * 3, "image": ["heatmap"], "counts": ["bar"],
         "iq": ["scatter"] * 2, "temperature": ["scatter"],
     }  # fmt: skip
+    assert drawn(tab, "temperature")[0]["y"] == [1.0]
+    lab.datasets.set("temperature", 2.0)  # two at once may reach a follower as the last
+    tab.wait_for_function(
+        "() => document.querySelector('[aria-label=\"Plot of temperature\"] .chart').data[0].y.length === 2"
+    )
     assert drawn(tab, "temperature")[0]["y"] == [1.0, 2.0]
     assert sum(drawn(tab, "counts")[0]["y"]) == 200
 
