@@ -1,10 +1,12 @@
 """What remote functions do, on every make of controller: ours, and the reference library's releases."""
 
 import concurrent.futures
+import importlib
 import logging
 import pickle
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from rexec.remote import CannotTravel, JobExpired, Remote, controller_initial_na
 from rexec.wire.packed_exceptions import GenericRemoteException
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
+from tests.remote_exec.peers import MAKES, controller_apart
 
 
 def test_a_function_travels_with_what_it_uses(remote: Remote) -> None:
@@ -239,14 +242,35 @@ def test_a_client_that_is_silent_loses_its_jobs(port: int) -> None:
     silent.close_rpc()
 
 
-def test_a_whole_module_is_imported_there_under_its_own_name(remote: Remote) -> None:
-    def uses_module() -> float:
-        import tests.remote.code as there
+@pytest.mark.parametrize("make", MAKES)
+def test_a_whole_module_is_imported_there_under_its_own_name(
+    make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def uses_module() -> tuple[float, float]:
+        import sent_whole  # type: ignore[import-not-found]
+        import sent_whole_in.part as there  # type: ignore[import-not-found]
 
-        return there.scaled(2)
+        return sent_whole.scaled(2), there.scaled(2)
 
-    remote.add_module(code)
-    assert remote.function(uses_module)() == 6
+    (tmp_path / "sent_beside.py").write_text("FACTOR = 3\n")
+    (tmp_path / "sent_whole.py").write_text(
+        "import sent_beside\ndef scaled(x):\n    return x * sent_beside.FACTOR\n"
+    )
+    (tmp_path / "sent_whole_in").mkdir()
+    (tmp_path / "sent_whole_in" / "__init__.py").touch()
+    (tmp_path / "sent_whole_in" / "part.py").write_text("def scaled(x):\n    return x * 5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    # Not the controller in this process: it could import them anyway.
+    with (
+        controller_apart(make) as port,
+        rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera") as remote,
+    ):
+        function = remote.function(uses_module)
+        with pytest.raises(ModuleNotFoundError, match="sent_whole"):
+            function()
+        remote.add_module(importlib.import_module("sent_whole"))
+        remote.add_module(importlib.import_module("sent_whole_in.part"))
+        assert function() == (6, 10)
 
 
 def test_the_clocks_are_compared(remote: Remote) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -62,8 +63,18 @@ def controller(make: str) -> Iterator[int]:
             finally:
                 close_global_clients(targets["camera_rexec"])
         return
-    python = REFERENCE[int(make.partition("-")[2])]
-    with reference_process(python, REFERENCE_CONTROLLER) as port:
+    with controller_apart(make) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def controller_apart(make: str) -> Iterator[int]:
+    """Run a controller as `controller` does, in a process of its own also where it is ours."""
+    if make == "ours":
+        python, program = sys.executable, REFERENCE_CONTROLLER.replace("sipyco.", "rexec.")
+    else:
+        python, program = REFERENCE[int(make.partition("-")[2])], REFERENCE_CONTROLLER
+    with reference_process(python, program) as port:
         yield port
 
 

@@ -1,6 +1,6 @@
 """The file while a run goes on: kept by a process beside it, whole at any time, at the cost of what changed."""
 
-import gc
+import io
 import logging
 import os
 import shutil
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -267,31 +267,46 @@ def test_a_large_file_is_not_copied_at_every_refresh(tmp_path: Path, monkeypatch
 
 
 @needs_two_copies
+@pytest.mark.parametrize("how", ["held", "linked"])
 def test_a_file_that_somebody_holds_or_has_linked_to_is_never_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
     monkeypatch.setattr(keeper, "_clone", lambda *_: False)
     writer, manager = begun(tmp_path / "r.h5")
     manager.set("x", [])
-    held = []
+    seen: list[tuple[BinaryIO, bytes]] = []
     for step in range(6):
         manager.append_to("x", float(step))
         writer.snapshot()
-        held.append(writer.path.open("rb"))
-        os.link(writer.path, tmp_path / f"linked{step}")
-    contents = [file.read() for file in held[:3]]
-    for step in range(3):
-        held[step].close()
-        manager.append_to("x", 9.0)
-        writer.snapshot()
-        assert (tmp_path / f"linked{step}").read_bytes() == contents[step]
+        if how == "held":
+            file: BinaryIO = writer.path.open("rb")
+        else:
+            os.link(writer.path, tmp_path / f"linked{step}")
+            file = io.BytesIO()  # the link alone must protect the file: nobody has it open
+        seen.append((file, writer.path.read_bytes()))
     writer.close()
-    for step, file in enumerate(held[3:], start=3):
-        with h5py.File(tmp_path / f"linked{step}") as linked:
-            assert len(linked["datasets/x"]) == step + 1
-        file.close()
-    gc.collect()
+    for step, (file, content) in enumerate(seen):
+        with file:
+            now = file.read() if how == "held" else (tmp_path / f"linked{step}").read_bytes()
+        assert now == content, step
+        with h5py.File(io.BytesIO(content)) as shown:
+            assert len(shown["datasets/x"]) == step + 1
+
+
+@needs_two_copies
+def test_a_file_that_nobody_holds_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
+    monkeypatch.setattr(keeper, "_clone", lambda *_: False)
+    writer, manager = begun(tmp_path / "r.h5")
+    manager.set("x", [])
+    inodes = []
+    for step in range(6):
+        manager.append_to("x", float(step))
+        writer.snapshot()
+        inodes.append(writer.path.stat().st_ino)
+    writer.close()
+    assert len(set(inodes)) == 2
 
 
 @needs_two_copies

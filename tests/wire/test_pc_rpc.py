@@ -31,6 +31,7 @@ from rexec.wire.pc_rpc import (
 )
 from tests.ending import interrupt
 from tests.serving import running
+from tests.waiting import within
 from tests.wire.driver import Drv
 
 LOCAL = "127.0.0.1"
@@ -321,6 +322,10 @@ def test_a_best_effort_client_returns_none_and_comes_back() -> None:
     assert client.add(1, 2) is None
     assert isinstance(client.last_error, errors.ConnectionFailed)
     assert client.get_local_host() is None
+    with running({"drv": drv}, port=port):
+        assert within(20, lambda: client.add(1, 2) == 3 and client.last_error is None)
+        assert client.get_local_host() == LOCAL
+    assert client.add(1, 2) is None
     never = BestEffortClient(LOCAL, port, "drv", firstcon_timeout=0.2, retry=60)
     assert never.anything(1) is None
     assert "refused" in str(never.last_error)

@@ -201,13 +201,19 @@ PYON_199 = pyon.encode(np.full(1 << 15, 199)).encode()
 
 
 def test_only_differences_are_published() -> None:
-    notifier = Notifier({"same": 1, "gone": 2, "new": np.zeros(2)})
+    array = np.zeros(2)
+    notifier = Notifier(
+        {"same": array, "equal": [1000, {"a": 2.5}], "gone": 2, "new": np.zeros(2), "kind": 1}
+    )
     mods: list[Any] = []
     notifier.publish = mods.append
-    update_from_dict(notifier, {"same": 1, "new": 3, "more": 4})
-    assert notifier.raw_view == {"same": 1, "new": 3, "more": 4}
+    # "equal" is neither the same object nor a constant that Python keeps one of; arrays are not compared.
+    wanted = {"same": array, "equal": [int("1000"), {"a": 2.5}], "new": 3, "more": 4, "kind": True}
+    update_from_dict(notifier, wanted)
+    assert notifier.raw_view == wanted
+    assert notifier.raw_view["kind"] is True
     assert [(mod["action"], mod["key"]) for mod in mods] == [
-        ("delitem", "gone"), ("setitem", "new"), ("setitem", "more"),
+        ("delitem", "gone"), ("setitem", "new"), ("setitem", "more"), ("setitem", "kind"),
     ]  # fmt: skip
 
 

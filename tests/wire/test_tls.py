@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -58,16 +59,29 @@ def test_structures_are_followed_over_tls(tmp_path: Path) -> None:
     made = certs.make_set(tmp_path, ["alice"])
 
     async def main() -> None:
-        notifier = Notifier({"a": 1})
+        notifier = Notifier({"a": 1, "image": np.arange(1000)})
         publisher = Publisher({"x": notifier})
         await publisher.start(LOCAL, 0, config(made.server, made.trusted_clients))
-        got = asyncio.Event()
-        subscriber = Subscriber("x", dict, lambda mod: got.set())
+        came: asyncio.Queue[str] = asyncio.Queue()
+        copy: dict[str, Any] = {}
+
+        def build(struct: dict[str, Any]) -> dict[str, Any]:
+            copy.update(struct)
+            return copy
+
+        subscriber = Subscriber("x", build, lambda mod: came.put_nowait(mod["action"]))
         await subscriber.connect(
             LOCAL, publisher.port, ssl_config=config(made.clients["alice"], made.server.cert)
         )
+        assert subscriber.writer is not None
+        assert subscriber.writer.get_extra_info("ssl_object") is not None
         async with asyncio.timeout(10):
-            await got.wait()
+            assert await came.get() == "init"
+            assert copy["a"] == 1
+            assert np.array_equal(copy["image"], np.arange(1000))
+            notifier["b"] = np.full(100_000, 2.5)
+            assert await came.get() == "setitem"
+            assert np.array_equal(copy["b"], np.full(100_000, 2.5))
         await subscriber.close()
         await publisher.stop()
 
