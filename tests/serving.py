@@ -37,7 +37,7 @@ def running(
             finally:
                 await server.stop()
 
-    thread = LoopThread(listening, name="server under test", timeout=20.0)
+    thread = LoopThread(listening, name="server under test", timeout=150.0)
     with thread:
         yield server
     assert thread.wait(0.0), "the server has not ended"

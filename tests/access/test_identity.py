@@ -200,5 +200,5 @@ def test_the_namespace_of_a_client_ends_with_its_connection() -> None:
         with Client("127.0.0.1", port, "camera_rexec") as client:
             client.add_code("def one(): return 1")
             assert client.call("one") == 1
-        assert within(60, lambda: gc.collect() >= 0 and all(each() is None for each in made))
+        assert within(150, lambda: gc.collect() >= 0 and all(each() is None for each in made))
     assert made

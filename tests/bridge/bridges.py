@@ -26,11 +26,14 @@ class Running:
 
     def caught_up(self, changes: int) -> None:
         """Wait until it has received so many changes."""
-        assert within(20.0, lambda: self.bridge.state().changes >= changes), (self.bridge.state(), self.lines)
+        assert within(150.0, lambda: self.bridge.state().changes >= changes), (
+            self.bridge.state(),
+            self.lines,
+        )
 
     def told(self, text: str) -> None:
         """Wait until it has told a text."""
-        assert within(20.0, lambda: any(text in line for line in self.lines)), self.lines
+        assert within(150.0, lambda: any(text in line for line in self.lines)), self.lines
 
     def files(self) -> list[Path]:
         """Return the files, oldest name first."""

@@ -129,4 +129,4 @@ def going(path: Path, rid: int) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-            process.wait(30)
+            process.wait(150)

@@ -109,5 +109,5 @@ def terminal(*command: str, environment: Mapping[str, str], folder: Path | None 
         yield shown
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(150)
         shown.close()

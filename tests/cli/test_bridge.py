@@ -38,9 +38,9 @@ def test_a_signal_finishes_and_verifies_the_file(lab: Lab, number: int) -> None:
             try:
                 client.set("level", 2)
                 path = lab.folder / "bridge" / "datasets.h5"
-                assert within(20.0, lambda: path.exists() and level(path) == 2)
+                assert within(150.0, lambda: path.exists() and level(path) == 2)
                 interrupt(process, number)
-                out, err = process.communicate(timeout=30)
+                out, err = process.communicate(timeout=150)
             finally:
                 process.kill()
     assert (process.returncode, err) == (0, "")
@@ -62,10 +62,10 @@ def test_what_a_killed_bridge_had_received_is_recovered_to_the_last_change(lab: 
             for n in range(500):
                 client.update({"action": "append", "path": ["points", 1], "x": n})
             (journal,) = wait_for_journal(lab.folder / "history")
-            assert within(20.0, lambda: b"".join([journal.read_bytes()]).count(b"i") > 0)
+            assert within(150.0, lambda: b"".join([journal.read_bytes()]).count(b"i") > 0)
             time.sleep(0.5)
             process.kill()
-            process.wait(10)
+            process.wait(150)
         recovered = subprocess.run(
             [sys.executable, "-P", "-m", "rexec", "results", "recover", "history"],
             cwd=lab.folder, capture_output=True, text=True, timeout=150, check=True,
@@ -79,16 +79,16 @@ def test_what_a_killed_bridge_had_received_is_recovered_to_the_last_change(lab: 
         # The next start goes on beside it.
         with bridge(lab, served, "record", "-o", "history") as process:
             try:
-                assert within(20.0, lambda: len(list((lab.folder / "history").rglob("*.h5"))) == 2)
+                assert within(150.0, lambda: len(list((lab.folder / "history").rglob("*.h5"))) == 2)
                 process.terminate()
-                process.communicate(timeout=30)
+                process.communicate(timeout=150)
             finally:
                 process.kill()
 
 
 def wait_for_journal(folder: Path) -> list[Path]:
     """Return the journals in a folder once there is one."""
-    assert within(20.0, lambda: any(folder.rglob("*.journal")))
+    assert within(150.0, lambda: any(folder.rglob("*.journal")))
     return list(folder.rglob("*.journal"))
 
 
@@ -97,9 +97,9 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
         client.set("level", 1)
         with bridge(lab, served) as process:
             path = lab.folder / "bridge" / "datasets.h5"
-            assert within(20.0, lambda: path.exists() and level(path) == 1)
+            assert within(150.0, lambda: path.exists() and level(path) == 1)
             process.kill()
-            process.wait(10)
+            process.wait(150)
         process = lab.start(
             "bridge", "--master", "127.0.0.1", "--master-port-notify", str(served.port("notify"))
         )
@@ -109,7 +109,7 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
                 assert "recovered bridge/datasets.h5" in process.stdout.readline()
                 assert "connected" in process.stdout.readline()
                 process.terminate()
-                assert process.wait(30) == 0
+                assert process.wait(150) == 0
             finally:
                 process.kill()
 
@@ -117,7 +117,7 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
 def test_no_master_is_one_line(lab: Lab) -> None:
     port = free_port()
     with lab.start("bridge", "--master", "127.0.0.1", "--master-port-notify", str(port)) as process:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=150)
     assert process.returncode == 2
     assert err.startswith(f"rexec bridge: error: datasets of the master at 127.0.0.1:{port}: ")
     assert len(err.splitlines()) == 1
@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_is_one_line(lab: Lab) -> None:
     with serving(lab.folder) as served:
         arguments = ["--master", "127.0.0.1", "--master-port-notify", str(served.port("notify"))]
         with lab.start("bridge", *arguments) as process:
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=150)
     assert process.returncode == 2
     assert err.startswith("rexec bridge: error: ")
     assert "bridge" in err

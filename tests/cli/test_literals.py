@@ -124,7 +124,7 @@ def test_shells_pass_on_what_is_shown_for_a_text(shell: str) -> None:
     line = " ".join([*map(shlex.quote, command), *map(typed, texts)])
     options = ["-f"] if shell in {"zsh", "tcsh"} else []
     said = subprocess.run(
-        [program, *options, "-c", line], capture_output=True, text=True, timeout=30, check=True
+        [program, *options, "-c", line], capture_output=True, text=True, timeout=150, check=True
     )
     assert [parse(word) for word in parse(said.stdout)] == texts
 

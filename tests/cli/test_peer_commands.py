@@ -56,7 +56,7 @@ def closing_after(answer: bytes) -> Iterator[int]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(20)
+        thread.join(150)
 
 
 @pytest.fixture(scope="module")

@@ -209,7 +209,7 @@ def interrupted(lab: Lab, body: str, number: int, times: int = 1) -> Result:
         for _ in range(times):
             interrupt(process, number)
             time.sleep(0.3)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=150)
     return Result(process.returncode, out, err)
 
 
@@ -285,8 +285,8 @@ def test_controllers_end_with_an_interrupted_run_and_a_killed_one(lab: Lab) -> N
             assert process.stdout.readline() == "ready\n"
             (pid,) = controllers_of(lab)
             end(process)
-            process.communicate(timeout=30)
-        assert within(10, lambda pid=pid: not alive(pid))  # type: ignore[misc]
+            process.communicate(timeout=150)
+        assert within(150, lambda pid=pid: not alive(pid))  # type: ignore[misc]
 
 
 def controllers_of(lab: Lab) -> list[int]:
@@ -500,7 +500,7 @@ def run(self):
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, "experiment.py"],
-        cwd=lab.folder, capture_output=True, text=True, check=False, timeout=50,
+        cwd=lab.folder, capture_output=True, text=True, check=False, timeout=150,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "threads of the experiment still run (logger)" in done.stderr

@@ -213,7 +213,7 @@ def test_our_packages_shadowed_by_the_current_folder(lab: Lab, name: str) -> Non
         cwd=lab.folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=150,
     )
     assert done.returncode == 2
     Result(2, done.stdout, done.stderr).one_line(f"{name}.py hides a package of this program")

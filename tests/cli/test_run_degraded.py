@@ -311,7 +311,7 @@ def run(self):
     with serving({"dataset_db": Store()}) as port:
         process = lab.start("run", "experiment.py", "-q", "--master", "127.0.0.1", "--master-port", str(port),
                             "--device-db", "device_db.py")  # fmt: skip
-        assert within(30.0, (lab.folder / "begun").exists)
+        assert within(150.0, (lab.folder / "begun").exists)
     (lab.folder / "gone").touch()
     out, err = process.communicate(timeout=150)
     result = Result(process.returncode, out, err)

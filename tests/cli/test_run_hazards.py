@@ -152,7 +152,7 @@ def run(self):
 def test_a_large_array_is_broadcast_and_read_by_a_client() -> None:
     """D11: 80 MB, beyond what ends an experiment of ARTIQ."""
     db = DatasetDB()
-    with MasterThread(db) as served, Client("127.0.0.1", served.port, "dataset_db", timeout=30) as client:
+    with MasterThread(db) as served, Client("127.0.0.1", served.port, "dataset_db", timeout=150) as client:
         manager = DatasetManager(db)
         manager.set("image", np.arange(20_000_000, dtype=np.int32), broadcast=True)
         assert int(client.get("image").sum(dtype=np.int64)) == 199999990000000
@@ -261,7 +261,7 @@ def run(self):
             lines = iter(tail.stdout.readline, "")
             assert any(line.endswith("set      x 1\n") for line in lines)
             interrupt(tail)
-            _, err = tail.communicate(timeout=30)
+            _, err = tail.communicate(timeout=150)
         interrupt(run, signal.SIGTERM)
-        run.communicate(timeout=30)
+        run.communicate(timeout=150)
     assert (tail.returncode, err.strip()) == (130, "rexec results: interrupted")

@@ -41,7 +41,7 @@ class Camera:
     def wait(self) -> str:
         """Return when the test says so."""
         self.begun.set()
-        self.release.wait(60)
+        self.release.wait(150)
         return "released"
 
 
@@ -106,7 +106,7 @@ def test_a_session_with_a_camera(port: int, camera: Camera, tmp_path: Path) -> N
         at.expect(PROMPT)
         # Ctrl-C gives up waiting, and the connection is made anew
         at.type("wait()\r")
-        assert camera.begun.wait(20)
+        assert camera.begun.wait(150)
         at.type("\x03")
         at.expect("interrupted: the answer is dropped")
         at.expect(PROMPT)

@@ -72,7 +72,7 @@ def test_controllers_run_until_they_are_ended_in_reverse_order(folder: Path) -> 
         pids = [running.next("a", "up")["pid"]]
         status = call(running.control, "status")
         assert [each["name"] for each in status] == ["a", "b"]
-        assert within(10, lambda: all(each["state"] == "up" for each in call(running.control, "status")))
+        assert within(150, lambda: all(each["state"] == "up" for each in call(running.control, "status")))
         pids = [each["pid"] for each in call(running.control, "status")]
         assert all(alive(pid) for pid in pids)
         assert all(each["memory"] > 1e6 for each in call(running.control, "status"))
@@ -129,18 +129,18 @@ def test_a_busy_one_is_restarted_after_its_limit_or_by_hand(folder: Path) -> Non
     ports = free_port(), free_port()
     write(folder, {"a": entry(ports[0], busy_limit=2.5), "b": entry(ports[1])})
     with up(folder) as running:
-        assert within(20, lambda: states(running) == {"a": "up", "b": "up"})
+        assert within(150, lambda: states(running) == {"a": "up", "b": "up"})
         before = pids(running)
         calls = [threading.Thread(target=interrupted, args=(port,)) for port in ports]
         for each in calls:
             each.start()
-        assert within(10, lambda: states(running)["b"] == "busy")
+        assert within(150, lambda: states(running)["b"] == "busy")
         assert "longer than its busy_limit of 2.5 s" in running.next("a", "waiting")["reason"]
         assert pids(running)["b"] == before["b"]
         call(running.control, "restart", "b")
         for each in calls:
-            each.join(20)
-        assert within(15, lambda: states(running) == {"a": "up", "b": "up"})
+            each.join(150)
+        assert within(150, lambda: states(running) == {"a": "up", "b": "up"})
 
 
 def interrupted(port: int) -> None:
@@ -159,7 +159,7 @@ def test_ctrl_c_does_not_wait_for_a_ping(folder: Path) -> None:
         thread.start()
         time.sleep(0.5)
         assert running.end() == 0
-        thread.join(10)
+        thread.join(150)
 
 
 def test_one_that_hangs_without_a_client_is_restarted(folder: Path) -> None:
@@ -185,26 +185,26 @@ def test_a_change_of_the_file_touches_only_what_changed_and_a_bad_file_nothing(f
     raw = {"a": entry(free_port()), "b": entry(free_port())}
     write(folder, raw)
     with up(folder) as running:
-        assert within(15, lambda: states(running) == {"a": "up", "b": "up"})
+        assert within(150, lambda: states(running) == {"a": "up", "b": "up"})
         before = pids(running)
         write(folder, [])
-        assert within(10, lambda: "keep running" in running.err())
+        assert within(150, lambda: "keep running" in running.err())
         assert pids(running) == before
         write(folder, {"a": raw["a"], "b": entry(raw["b"]["port"], comment="x", ping_timer=0.4)})
-        assert within(15, lambda: pids(running).get("b") not in (None, before["b"]))
+        assert within(150, lambda: pids(running).get("b") not in (None, before["b"]))
         assert pids(running)["a"] == before["a"]
         write(folder, {"a": raw["a"]})
-        assert within(15, lambda: states(running) == {"a": "up"})
+        assert within(150, lambda: states(running) == {"a": "up"})
         assert pids(running)["a"] == before["a"]
 
 
 def test_no_orphans_after_kill_9(folder: Path) -> None:
     write(folder, {"a": entry(free_port()), "b": entry(free_port())})
     with up(folder) as running:
-        assert within(15, lambda: states(running) == {"a": "up", "b": "up"})
+        assert within(150, lambda: states(running) == {"a": "up", "b": "up"})
         children = pids(running).values()
         running.end(9)
-        assert within(10, lambda: not any(alive(pid) for pid in children))
+        assert within(150, lambda: not any(alive(pid) for pid in children))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_whatever_a_command_has_started_ends_with_a_killed_supervisor_and_its_po
     with up(folder) as running:
         first = running.next("a", "starting")
         assert first["pid"] is None
-        assert within(20, lambda: "lamp is cold" in running.err() or states(running) == {"a": "up"})
+        assert within(150, lambda: "lamp is cold" in running.err() or states(running) == {"a": "up"})
         started = [
             each.pid
             for each in psutil.Process(running.process.pid).children(recursive=True)
@@ -231,7 +231,7 @@ def test_whatever_a_command_has_started_ends_with_a_killed_supervisor_and_its_po
         ]
         assert len(started) == (1 if command.startswith("python") else 2 + ("sleep" in command))
         running.end(9)
-        assert within(10, lambda: not any(alive(pid) for pid in started))
+        assert within(150, lambda: not any(alive(pid) for pid in started))
     with up(folder) as again:
         assert again.next("a", "starting")["restarts"] == 0
 
@@ -252,7 +252,7 @@ def test_a_client_can_hurry_an_attempt_and_end_it_all(folder: Path) -> None:
         assert "restarted on request" in running.next("a", "waiting")["reason"]
         assert running.next("a", "up")["pid"] != pid
         call(running.control, "terminate")
-        assert running.process.wait(20) == 0
+        assert running.process.wait(150) == 0
 
 
 def test_a_reader_that_goes_away_stops_nothing(folder: Path) -> None:
@@ -265,12 +265,12 @@ def test_a_reader_that_goes_away_stops_nothing(folder: Path) -> None:
         assert running.stdout is not None
         assert running.stdout.readline() == f"a at 127.0.0.1:{port}: starting\n"
         running.stdout.close()
-        assert within(20, lambda: answers(port))
+        assert within(150, lambda: answers(port))
         pid = call(port, "pid")
         os.kill(pid, 9)
-        assert within(20, lambda: answers(port) and call(port, "pid") != pid)
+        assert within(150, lambda: answers(port) and call(port, "pid") != pid)
         running.terminate()
-        assert running.wait(20) == 0
+        assert running.wait(150) == 0
         assert running.stderr is not None
         assert "changes are no longer printed: Broken pipe" in running.stderr.read()
 
@@ -286,14 +286,14 @@ def test_output_goes_to_files(folder: Path) -> None:
     write(folder, {"a": entry(free_port(), command="python -c \"print('no lamp')\"")})
     with up(folder, "--log-dir", "logs") as running:
         assert "no lamp" in running.next("a", "waiting")["reason"]
-        assert within(5, lambda: "INFO no lamp" in (folder / "logs" / "a.log").read_text())
+        assert within(150, lambda: "INFO no lamp" in (folder / "logs" / "a.log").read_text())
 
 
 def test_a_control_port_in_use_is_said(folder: Path) -> None:
     write(folder, {})
     with silent() as port:
         command = [sys.executable, "-P", "-m", "rexec", "up", "--port-control", str(port)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150)
     assert done.returncode == 2
     assert f"control port {port} cannot be opened" in done.stderr
     assert "Traceback" not in done.stderr
@@ -349,7 +349,7 @@ def test_a_masters_devices_are_followed_and_a_lost_connection_restarts_nothing(f
         with up(folder, *arguments) as running:
             pid = running.next("a", "up")["pid"]
             master.restart()
-            assert within(10, lambda: "is gone; the controllers keep running" in running.err())
+            assert within(150, lambda: "is gone; the controllers keep running" in running.err())
             time.sleep(2.5)
             master.set("b", entry(free_port()))
             running.next("b", "up")
@@ -363,14 +363,14 @@ def test_configuration_is_written_and_nothing_started(folder: Path, kind: str) -
     write(folder, {"a": entry(free_port()), "off": entry(1, command=None)})
     command = [sys.executable, "-P", "-m", "rexec", "up", "--export", kind]
     done = subprocess.run(
-        [*command, "--output", "conf"], cwd=folder, capture_output=True, text=True, timeout=30
+        [*command, "--output", "conf"], cwd=folder, capture_output=True, text=True, timeout=150
     )
     assert done.returncode == 0, done.stderr
     (written,) = (folder / "conf").iterdir()
     assert done.stdout.strip() == f"conf/{written.name}"
     assert "controller-a" in written.name + written.read_text()
     assert "off: not run here: it has no command" in done.stderr
-    printed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
+    printed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150)
     assert printed.stdout == f"# {written.name}\n{written.read_text()}\n"
 
 
@@ -385,7 +385,7 @@ def test_a_pipe_that_nobody_reads_delays_no_controller(folder: Path) -> None:
             # Each attempt prints over 4 kB; a pipe holds 64 kB.
             assert within(150, lambda: (restarts(control) or 0) > 20)
             interrupt(running, signal.SIGTERM)
-            assert running.wait(60) == 0
+            assert running.wait(150) == 0
         finally:
             running.kill()
 

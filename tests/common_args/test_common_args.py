@@ -116,7 +116,7 @@ def test_log_lines_of_a_controller_have_the_managers_form() -> None:
         "logging.getLogger('a.b').debug('hidden')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=150, check=True
     )
     assert done.stdout == ""
     assert done.stderr == "INFO:a.b:one\nERROR<2>:a.b:two\nlines\n"

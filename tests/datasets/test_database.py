@@ -177,7 +177,7 @@ class Another:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=150)
 
 
 def test_two_processes_see_and_keep_what_the_other_sets(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_damaged_file_is_one_error_and_never_the_end_of_the_process(tmp_path: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=150,
     )
     assert (done.returncode, done.stderr) == (0, "")
     answers = [line.split()[1:] for line in done.stdout.splitlines()]
@@ -390,7 +390,7 @@ def test_a_master_that_knows_nothing_of_our_lock_is_noticed(tmp_path: Path) -> N
         who = "another process" if os.name == "nt" else rf"process {master.pid} \(.*lmdb"
         with pytest.raises(DatabaseInUse, match=f"open in {who}"):
             DatasetDB(path)
-        master.communicate(timeout=10)
+        master.communicate(timeout=150)
     DatasetDB(path).close()
 
 
@@ -406,7 +406,7 @@ def test_what_a_program_that_does_not_share_writes_later_is_seen(tmp_path: Path)
         assert master.stdout.readline().split() == [b"written"]
         assert db.get("other") == 1
         db.set("x", 1, True)
-        master.communicate(timeout=10)
+        master.communicate(timeout=150)
     assert sorted(stored(path)) == ["other", "x"]
 
 

@@ -149,12 +149,12 @@ def test_an_experiment_leads_to_the_database_above_it(client: LanguageClient, tm
     assert (found["uri"], covered(LAB, found["range"])) == (database.as_uri(), '"cam"')
     where = place(EXPERIMENT, "pump1", 2)
     # The database is not open: a run in the background tells what its loop makes.
-    assert within(50, lambda: client.at("definition", experiment, *where) is not None)
+    assert within(150, lambda: client.at("definition", experiment, *where) is not None)
     assert client.at("definition", experiment, *where)["range"]["start"]["line"] == 12
     assert labels(client.at("completion", experiment, *where)) == ["pump0", "pump1"]
     assert database.as_uri() not in client.diagnostics
     database.write_text(LAB.replace("pump", "valve"), encoding="utf-8")
-    assert within(50, lambda: client.at("definition", experiment, *where) is None)
+    assert within(150, lambda: client.at("definition", experiment, *where) is None)
     client.close(experiment)
 
 
@@ -293,7 +293,7 @@ def is_there(pid: int) -> bool:
 def test_an_edit_ends_the_run_of_the_text_before(client: LanguageClient, tmp_path: Path) -> None:
     path, text = tmp_path / "device_db.py", sleeping(tmp_path)
     client.open(path, text)
-    assert within(50, lambda: len(started(tmp_path)) == 1)
+    assert within(150, lambda: len(started(tmp_path)) == 1)
     for number in range(20):
         client.change(path, f"{text}# {number}\n")
     client.change(path, LAB)
@@ -308,7 +308,7 @@ def test_the_child_goes_with_the_server(end: str, tmp_path: Path) -> None:
     client = LanguageClient(tmp_path, "--pause", "0", "--stdio", encodings=["utf-8", "utf-16"])
     assert client.capabilities["positionEncoding"] == "utf-8"
     client.open(tmp_path / "device_db.py", sleeping(tmp_path))
-    assert within(50, lambda: len(started(tmp_path)) == 1)
+    assert within(150, lambda: len(started(tmp_path)) == 1)
     if end == "hang up":
         assert client.hang_up() == 1
     else:

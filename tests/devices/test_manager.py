@@ -243,7 +243,7 @@ def test_another_protocol_is_said() -> None:
         thread.start()
         with pytest.raises(DeviceProtocolError, match="does a controller listen there"):
             manager({"camera": controller(listener.getsockname()[1])}).get("camera")
-        thread.join(10)
+        thread.join(150)
 
 
 def test_a_wrong_target_says_what_is_there(port: int) -> None:

@@ -68,7 +68,7 @@ def speaking(*words: bytes) -> Iterator[int]:
                 except OSError:
                     return
                 with connection, connection.makefile("rb") as lines:
-                    connection.settimeout(5)
+                    connection.settimeout(150)
                     for word in words:
                         if not lines.readline():
                             break
@@ -87,7 +87,7 @@ def speaking(*words: bytes) -> Iterator[int]:
             ):  # elsewhere a listener cannot be shut down: its end wakes `accept`
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
-            thread.join(10)
+            thread.join(150)
 
 
 def entry(port: int, **further: Any) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def test_a_busy_controller() -> None:
         thread.start()
         time.sleep(0.3)
         found = examined({"lamp": entry(port)}, timeout=0.6)
-        thread.join(10)
+        thread.join(150)
     assert (found.cause, found.severity) == ("busy", "warning")
 
 
@@ -369,7 +369,7 @@ def test_checks_that_hang_or_exit_are_named() -> None:
     release = threading.Event()
 
     def check_slow(endpoint: Any, client: Any) -> None:
-        release.wait(20)
+        release.wait(150)
 
     def check_exits(endpoint: Any, client: Any) -> None:
         raise SystemExit(3)

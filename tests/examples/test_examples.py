@@ -131,7 +131,7 @@ def test_the_laboratories_run_on_simulated_devices(example: str, dataset: str, t
 def test_every_controller_has_the_common_arguments_and_a_ping(controller: str) -> None:
     path = EXAMPLES / controller
     done = subprocess.run(
-        [sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=150, check=True
     )
     for option in ("--bind", "--no-localhost-bind", "--port", "--ssl", "--verbose", "--quiet"):
         assert option in done.stdout

@@ -42,7 +42,6 @@ def _return(lines: "queue.SimpleQueue[bytes]", say: Callable[[bytes], None]) -> 
 
 def _busy(lines: "queue.SimpleQueue[bytes]", say: Callable[[bytes], None]) -> None:
     for _ in range(8):
-        time.sleep(0.25)
         say(BUSY)
     say(b"done")
 

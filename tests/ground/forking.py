@@ -67,7 +67,7 @@ def lives(pid: int) -> bool:
     return state != "Z"
 
 
-def ends(pid: int, seconds: float = 20.0) -> bool:
+def ends(pid: int, seconds: float = 150.0) -> bool:
     """Whether a process has ended in time."""
     deadline = time.monotonic() + seconds
     while lives(pid):

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, descriptors
 
 def child(*args: str, inherit: tuple[int, ...] = ()) -> Child:
     begun = Child(CHILDREN, args, inherit=inherit, purpose="the child under test")
-    assert begun.receive(30.0) == b"here %d" % begun.pid
+    assert begun.receive(150.0) == b"here %d" % begun.pid
     return begun
 
 
@@ -39,14 +40,14 @@ def echo() -> Iterator[Child]:
 def test_lines_come_back_as_they_were(echo: Child, lines: list[bytes]) -> None:
     for line in lines:
         echo.send(line)
-    assert [echo.receive(30.0) for _ in lines] == lines
+    assert [echo.receive(150.0) for _ in lines] == lines
 
 
 def test_a_long_line_comes_back_as_it_was() -> None:
     with child("echo") as begun:
         long = os.urandom(20_000_000).replace(b"\n", b" ")
         begun.send(long)
-        assert begun.receive(30.0) == long
+        assert begun.receive(150.0) == long
 
 
 def test_a_line_break_in_a_line_is_refused() -> None:
@@ -60,7 +61,7 @@ def test_a_module_that_cannot_be_run_is_told_with_its_status(
 ) -> None:
     with Child(module, purpose="the process that counts") as begun:
         with pytest.raises(ChildLost, match="the process that counts has ended with status 1"):
-            begun.receive(30.0)
+            begun.receive(150.0)
         with pytest.raises(ChildLost, match="status 1"):
             begun.send(b"anybody there?")
     assert module in capfd.readouterr().err, "its traceback is on standard error"
@@ -92,10 +93,10 @@ def test_the_death_of_the_child_is_told_by_send_and_receive(deed: str, how: str)
         with contextlib.suppress(ChildLost):  # it may have ended already
             begun.send(b"go")
         with pytest.raises(ChildLost, match=how):  # noqa: PT012  # what was said before the end comes first
-            assert begun.receive(30.0) == b"last"
-            begun.receive(30.0)
+            assert begun.receive(150.0) == b"last"
+            begun.receive(150.0)
         with pytest.raises(ChildLost, match=how):
-            begun.receive(30.0)
+            begun.receive(150.0)
         with pytest.raises(ChildLost, match=how):
             begun.send(b"anybody there?")
 
@@ -104,14 +105,23 @@ def test_half_a_line_is_no_answer(tmp_path: Path) -> None:
     path = tmp_path / "half.py"
     path.write_text("import os\nos.write(1, b'whole\\nhalf')\n")
     with Child(path, purpose="it") as begun:
-        assert begun.receive(30.0) == b"whole"
+        assert begun.receive(150.0) == b"whole"
         with pytest.raises(ChildLost, match="it has ended with status 0"):
-            begun.receive(30.0)
+            begun.receive(150.0)
 
 
-def test_a_child_that_says_it_is_busy_is_not_silent() -> None:
+def test_each_sign_of_a_busy_child_starts_the_wait_for_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def get(timeout: float) -> bytes | None:
+        asked.append(timeout)
+        return lines.get(timeout=timeout)
+
     with child("busy") as begun:
-        assert begun.receive(1.5) == b"done"
+        lines = begun._lines
+        monkeypatch.setattr(begun, "_lines", SimpleNamespace(get=get, put=lines.put))
+        assert begun.receive(150.0) == b"done"
+    assert asked == [150.0] * 9
 
 
 def test_a_silent_child_is_killed() -> None:
@@ -119,13 +129,13 @@ def test_a_silent_child_is_killed() -> None:
         with pytest.raises(ChildSilent, match=r"said nothing for 0.2 s"):
             begun.receive(0.2)
         with pytest.raises(ChildLost, match=KILLED):
-            begun.receive(30.0)
+            begun.receive(150.0)
 
 
 @posix
 def test_what_a_killed_child_has_started_is_killed_with_it() -> None:
     with child("beget") as begun:
-        grandchild = int(begun.receive(30.0))
+        grandchild = int(begun.receive(150.0))
         with pytest.raises(ChildSilent):
             begun.receive(0.1)
         assert ends(grandchild)
@@ -134,12 +144,12 @@ def test_what_a_killed_child_has_started_is_killed_with_it() -> None:
 def test_the_standard_input_of_a_child_is_empty() -> None:
     with child("read") as begun:
         begun.send(b"not for input()")
-        assert begun.receive(30.0) == b"EOFError"
+        assert begun.receive(150.0) == b"EOFError"
 
 
 def test_what_a_child_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) -> None:
     with child("print") as begun:
-        assert begun.receive(30.0) == b"said"
+        assert begun.receive(150.0) == b"said"
     assert capfd.readouterr().err.splitlines() == ["printed", "printed"]
 
 
@@ -150,8 +160,8 @@ def test_a_child_without_standard_error_works() -> None:
         os.close(2)
         from rexec.ground.child import Child
         with Child("tests.ground.children", ["print"], purpose="it") as child:
-            child.receive(30.0)
-            print(child.receive(30.0).decode(), flush=True)
+            child.receive(150.0)
+            print(child.receive(150.0).decode(), flush=True)
     """
     with program(text) as process:
         assert said(process) == "said"
@@ -162,16 +172,16 @@ def test_only_inherited_descriptors_are_open_in_the_child(tmp_path: Path) -> Non
     with (tmp_path / "a").open("wb") as file:
         number = file.fileno()
         with child("write", str(number), inherit=(number,)) as begun:
-            assert begun.receive(30.0) == b"written"
+            assert begun.receive(150.0) == b"written"
         with child("write", str(number)) as begun:
-            assert b"Bad file descriptor" in begun.receive(30.0)
+            assert b"Bad file descriptor" in begun.receive(150.0)
 
 
 @posix
 def test_ctrl_c_at_the_terminal_is_not_for_the_child_and_the_working_directory_is_not_searched() -> None:
     with child("signals") as begun:
-        assert begun.receive(30.0) == b"session %d" % begun.pid
-        path = begun.receive(30.0)
+        assert begun.receive(150.0) == b"session %d" % begun.pid
+        path = begun.receive(150.0)
         assert path.startswith(b"path ")
         assert b"''" not in path
 
@@ -191,13 +201,13 @@ def test_a_child_that_does_not_end_is_killed_after_the_patience() -> None:
     os.waitpid(begun.pid, os.WUNTRACED)
     begun.close(patience=0.1)
     with pytest.raises(ChildLost, match="signal 9"):
-        begun.receive(30.0)
+        begun.receive(150.0)
 
 
 @posix
 def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_close() -> None:
     begun = child("beget")
-    grandchild = int(begun.receive(30.0))
+    grandchild = int(begun.receive(150.0))
     try:
         begun.close(patience=1.0)
         assert lives(grandchild)
@@ -223,7 +233,7 @@ def test_the_child_ends_when_its_parent_is_killed(forks: bool) -> None:
         import os, time
         from rexec.ground.child import Child
         child = Child("tests.ground.children", purpose="it")
-        child.receive(30.0)
+        child.receive(150.0)
         print(child.pid, flush=True)
         fork = os.fork() if {forks} else 0
         if fork or not {forks}:
@@ -233,7 +243,7 @@ def test_the_child_ends_when_its_parent_is_killed(forks: bool) -> None:
     with program(text) as process:
         pid, fork = int(said(process)), int(said(process))
         process.kill()
-        process.wait(10)
+        process.wait(150)
         assert ends(pid)
         assert not fork or lives(fork)
 
@@ -256,7 +266,7 @@ def test_a_forked_process_cannot_use_or_end_the_child() -> None:
     with child("echo") as begun:
 
         def use() -> str:
-            for act in (lambda: begun.send(b"mine"), lambda: begun.receive(30.0)):
+            for act in (lambda: begun.send(b"mine"), lambda: begun.receive(150.0)):
                 with pytest.raises(ChildLost, match="forked"):
                     act()
             begun.close()
@@ -264,7 +274,7 @@ def test_a_forked_process_cannot_use_or_end_the_child() -> None:
 
         assert in_a_fork(use) == "closed"
         begun.send(b"still there")
-        assert begun.receive(30.0) == b"still there"
+        assert begun.receive(150.0) == b"still there"
 
 
 @posix
@@ -275,7 +285,7 @@ def test_a_program_by_its_path_runs_apart_from_every_package(tmp_path: Path) -> 
     )
     with Child(path, purpose="it") as begun:
         begun.send(b"a")
-        assert begun.receive(30.0) == b"1 a"
+        assert begun.receive(150.0) == b"1 a"
 
 
 @posix
@@ -283,7 +293,7 @@ def test_a_program_that_ignores_the_end_of_its_input_is_killed(tmp_path: Path) -
     path = tmp_path / "deaf.py"
     path.write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")
     begun = Child(path, purpose="it")
-    assert begun.receive(30.0) == b"here"
+    assert begun.receive(150.0) == b"here"
     begun.close(patience=0.1)
     with pytest.raises(ChildLost, match="signal 9"):
         begun.send(b"anybody there?")

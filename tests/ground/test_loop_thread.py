@@ -47,7 +47,7 @@ async def fail(error: BaseException) -> None:
 
 
 def loop_thread(
-    context: Callable[[], contextlib.AbstractAsyncContextManager[object]], timeout: float = 20.0
+    context: Callable[[], contextlib.AbstractAsyncContextManager[object]], timeout: float = 150.0
 ) -> "LoopThread[object]":
     return LoopThread(context, name="loop under test", timeout=timeout)
 
@@ -83,7 +83,7 @@ def test_calls_of_several_threads_get_their_own_answers() -> None:
         for each in threads:
             each.start()
         for each in threads:
-            each.join(20)
+            each.join(150)
     assert answers == {
         number: [f"loop under test{number}.{each}" for each in range(50)] for number in range(4)
     }
@@ -174,7 +174,7 @@ def test_a_context_that_does_not_end_is_left_behind_and_logged(caplog: pytest.Lo
     thread.close()
     assert "loop under test has not ended within 0.1 s; it is left behind" in caplog.text
     loops[0].call_soon_threadsafe(free.set)
-    assert thread.wait(20.0)
+    assert thread.wait(150.0)
     thread.close()
 
 
@@ -196,8 +196,8 @@ def test_a_call_that_runs_when_the_context_ends_is_told_so() -> None:
     with thread:
         asking = threading.Thread(target=ask)
         asking.start()
-        assert begun.wait(20.0)
-    asking.join(20)
+        assert begun.wait(150.0)
+    asking.join(150)
     assert "loop under test" in str(raised[0])
 
 
@@ -222,8 +222,8 @@ def test_calls_at_any_moment_of_the_end_are_answered_or_refused() -> None:
         asking = threading.Thread(target=ask)
         asking.start()
         thread.close()
-        assert ended.wait(20.0)
-        asking.join(20)
+        assert ended.wait(150.0)
+        asking.join(150)
         assert counts
 
 
@@ -242,7 +242,7 @@ def test_its_own_thread_cannot_wait_for_itself_but_can_end_it() -> None:
         assert not thread.wait(0.0)
         with contextlib.suppress(RuntimeError):  # the loop may end before the call has returned
             thread.call(end)
-        assert thread.wait(20.0)
+        assert thread.wait(150.0)
 
 
 def test_after_the_end_nothing_is_called() -> None:
@@ -325,7 +325,7 @@ def test_ctrl_c_cancels_what_is_waited_for(moment: str) -> None:
         if moment == "call":
             assert said(process) == "left"
         assert said(process) == "interrupted True"
-        assert process.wait(20) == 0
+        assert process.wait(150) == 0
 
 
 @posix
@@ -342,4 +342,4 @@ def test_a_program_ends_although_its_loop_still_runs() -> None:
     """
     with program(text) as process:
         assert said(process) == "value"
-        assert process.wait(20) == 0
+        assert process.wait(150) == 0

@@ -66,7 +66,7 @@ class Program:
         """What it has printed."""
         return "".join(self._pieces)
 
-    def wait_for(self, condition: Callable[[str], bool], seconds: float = 40.0) -> None:
+    def wait_for(self, condition: Callable[[str], bool], seconds: float = 150.0) -> None:
         """Wait until its output fulfils a condition; AssertionError with the output otherwise."""
         deadline = time.monotonic() + seconds
         while not condition(self.output):
@@ -79,11 +79,11 @@ class Program:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            self.process.wait(40.0)
+            self.process.wait(150.0)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10.0)
-        self._reader.join(10.0)
+            self.process.wait(150.0)
+        self._reader.join(150.0)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

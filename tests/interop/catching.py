@@ -32,7 +32,7 @@ def server(talk: Callable[[socket.socket], None], context: Any = None) -> Iterat
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                connection.settimeout(10)
+                connection.settimeout(150)
                 with contextlib.suppress(OSError), connection:
                     talk(connection if context is None else context.wrap_socket(connection, server_side=True))
 

@@ -204,7 +204,7 @@ def subscriber(sync_port: str, broadcast_port: str) -> None:
         await one.connect("127.0.0.1", int(sync_port))
         await other.connect("127.0.0.1", int(broadcast_port))
         say("ready")
-        await asyncio.wait_for(done.wait(), 20)
+        await asyncio.wait_for(done.wait(), 150)
         struct = copies[-1]
         say([sorted(map(str, struct)), struct["list"][1], struct["arr"][1].tolist(), messages])
         await one.close()
@@ -243,7 +243,7 @@ def slow_subscriber(port: str, key_vanishes: str = "") -> None:
         one = Subscriber("datasets", build, changed, lost.set)
         await one.connect("127.0.0.1", int(port))
         say("ready")
-        await asyncio.wait_for(done.wait(), 40)
+        await asyncio.wait_for(done.wait(), 150)
         struct = copies[-1]
         say(
             {

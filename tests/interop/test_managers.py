@@ -95,7 +95,7 @@ class Master:
     def start(self) -> None:
         self.program = Program(self.python, "artiq.frontend.artiq_master", *self._words, folder=self.folder)
         try:
-            assert within(60, self.answers), self.program.output
+            assert within(150, self.answers), self.program.output
         except BaseException:
             self.kill()
             raise
@@ -179,14 +179,14 @@ def test_the_stock_manager_supervises_a_controller_of_ours(tmp_path: Path, pytho
                 return 0
 
         with program(python, "artiq_comtools.artiq_ctlmgr", *words, folder=tmp_path) as manager:
-            assert within(40, lambda: pings() >= 2), manager.output
+            assert within(150, lambda: pings() >= 2), manager.output
             first = call(port, "pid")
             os.kill(first, signal.SIGKILL)
-            assert within(30, lambda: pings() >= 1), manager.output
+            assert within(150, lambda: pings() >= 1), manager.output
             second = call(port, "pid")
             assert second != first
             assert "the lamp is cold" in manager.output
-        assert within(10, lambda: not alive(second))
+        assert within(150, lambda: not alive(second))
         # The second one was asked to end, and has come to its end.
         assert (tmp_path / "ended").read_text() == f"{port}\n"
 
@@ -199,14 +199,14 @@ def test_ours_supervises_a_stock_controller(tmp_path: Path, python: str) -> None
     (tmp_path / "device_db.py").write_text(f"device_db = { ({'lamp': entry(port, python)})!r}\n")
     with up(tmp_path, "--log-dir", "logs") as running:
         first = running.next("lamp", "up", 40)
-        assert within(10, lambda: call(port, "count") >= 3)
+        assert within(150, lambda: call(port, "count") >= 3)
         # A stock server does not even shake hands in a call: it is left alone while its client is connected.
         work = threading.Thread(target=call, args=(port, "work", 8.0))
         work.start()
         assert (
             "hung (it does not shake hands); connected: 127.0.0.1:" in running.next("lamp", "busy")["reason"]
         )
-        work.join(20)
+        work.join(150)
         assert running.next("lamp", "up")["pid"] == first["pid"]
         os.kill(first["pid"], signal.SIGKILL)
         assert running.next("lamp", "waiting")["reason"].startswith("was ended by SIGKILL")
@@ -226,7 +226,7 @@ def test_a_stock_master_feeds_ours_and_may_die(tmp_path: Path, python: str) -> N
     with master(python, tmp_path, {"a": raw["a"]}) as running, up(tmp_path, *follow(running)) as ours:
         pid = ours.next("a", "up", 40)["pid"]
         running.kill()
-        assert within(20, lambda: "is gone; the controllers keep running" in ours.err())
+        assert within(150, lambda: "is gone; the controllers keep running" in ours.err())
         running.start()
         running.devices(raw)
         ours.next("b", "up", 40)
@@ -235,10 +235,10 @@ def test_a_stock_master_feeds_ours_and_may_die(tmp_path: Path, python: str) -> N
         # The master takes `[]` for an empty database, and says so to its followers entry by entry.
         with pytest.raises(AttributeError):
             running.devices([])
-        assert within(20, lambda: "has no devices any more. The controllers keep running" in ours.err())
+        assert within(150, lambda: "has no devices any more. The controllers keep running" in ours.err())
         assert pids(ours) == before
         running.devices({"b": raw["b"]})
-        assert within(20, lambda: states(ours) == {"b": "up"})
+        assert within(150, lambda: states(ours) == {"b": "up"})
         assert pids(ours)["b"] == before["b"]
 
 
@@ -260,7 +260,7 @@ def test_logs_reach_a_stock_master(tmp_path: Path, python: str, is_secure: bool)
                 ours.next("lamp", "up", 40)
                 os.kill(pids(ours)["lamp"], signal.SIGKILL)
                 ours.next("lamp", "waiting")
-                assert within(20, lambda: any("was ended by SIGKILL" in each[3] for each in heard)), heard
+                assert within(150, lambda: any("was ended by SIGKILL" in each[3] for each in heard)), heard
     found = {(level, source, text.splitlines()[0]) for level, source, _, text in heard}
     assert (30, "controller(lamp)", "lamp:the lamp is cold") in found
     assert (20, "controller(lamp)", "print:printed") in found
@@ -296,8 +296,8 @@ def test_what_stock_clients_ask_of_a_manager_is_there(tmp_path: Path, python: st
         ours.next("lamp", "waiting")
         (tmp_path / "controller.py").rename(tmp_path / "late.py")
         retry = [*tool, str(ours.control), "call", "-t", "ctlmgr", "retry_now", '"lamp"']
-        subprocess.run(retry, check=True, timeout=30, capture_output=True)
+        subprocess.run(retry, check=True, timeout=150, capture_output=True)
         ours.next("lamp", "up", 40)
         end = [*tool, str(ours.control), "call", "-t", "ctlmgr", "terminate"]
-        subprocess.run(end, check=True, timeout=30, capture_output=True)
-        assert ours.process.wait(30) == 0
+        subprocess.run(end, check=True, timeout=150, capture_output=True)
+        assert ours.process.wait(150) == 0

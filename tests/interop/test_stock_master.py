@@ -55,7 +55,7 @@ class Master:
 
     def client(self, target: str) -> Client:
         """Return a client of ours; older masters have other names for their targets."""
-        client = Client(LOCAL, self.control, None, timeout=30)
+        client = Client(LOCAL, self.control, None, timeout=150)
         client.select_rpc_target(target if target in client.get_rpc_id()[0] else f"master_{target}")
         return client
 
@@ -86,7 +86,7 @@ class Copy:
 
     async def until(self, condition: Callable[[Any], bool]) -> None:
         """Wait until the structure fulfils a condition."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 150
         while self.struct is None or not condition(self.struct):
             assert time.monotonic() < until, self.struct
             await asyncio.sleep(0.02)
@@ -207,9 +207,9 @@ def test_our_client_tells_a_stock_controller_manager_to_try_again(python: str, t
         words = ["-s", LOCAL, "--port-notify", str(running.notify), "--port-control", str(own)]
         words += ["--port-logging", str(running.logging)]
         with program(python, "artiq_comtools.artiq_ctlmgr", *words, folder=tmp_path) as manager:
-            assert within(30.0, lambda: answers(own))
+            assert within(150.0, lambda: answers(own))
             manager.wait_for(lambda text: "Restarting in 600" in text)
-            with Client(LOCAL, own, "ctlmgr", timeout=30) as control:
+            with Client(LOCAL, own, "ctlmgr", timeout=150) as control:
                 assert control.get_rpc_id()[0] == ["ctlmgr"]
                 control.retry_now("lamp")
                 manager.wait_for(lambda text: text.count("no lamp found on the bus") == 2)
@@ -220,7 +220,7 @@ def test_our_client_tells_a_stock_controller_manager_to_try_again(python: str, t
 def answers(port: int) -> bool:
     """Whether a server of pc_rpc answers."""
     try:
-        Client(LOCAL, port, None, timeout=10).close_rpc()
+        Client(LOCAL, port, None, timeout=150).close_rpc()
     except ConnectionFailed:
         return False
     return True

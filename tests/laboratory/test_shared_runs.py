@@ -66,13 +66,13 @@ class Using:
         """Let it end; return what it said."""
         (self.lab.folder / f"{self.name}.end").touch()
         assert self.process.wait(150) == status, self.err
-        self._thread.join(20)
+        self._thread.join(150)
         return "".join(self.err)
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(20)
-        self._thread.join(20)
+        self.process.wait(150)
+        self._thread.join(150)
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()

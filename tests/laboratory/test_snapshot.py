@@ -115,17 +115,17 @@ def test_a_reader_that_stops_in_the_middle_delays_no_writer() -> None:
     class Blocking(dict[str, Any]):
         def __iter__(self) -> Any:
             stopped.set()
-            assert go.wait(60)
+            assert go.wait(150)
             return super().__iter__()
 
     reader = threading.Thread(target=lambda: laboratory.since(NOTHING, Blocking({"datasets": 1, "log": 1})))
     reader.start()
-    assert stopped.wait(60)
+    assert stopped.wait(150)
     for number in range(100):
         writer.put("datasets", "a", number)
     assert laboratory.snapshot()["datasets"]["a"] == 99
     go.set()
-    reader.join(60)
+    reader.join(150)
 
 
 def test_each_part_has_the_version_of_its_last_change() -> None:
@@ -239,7 +239,7 @@ def test_gatherers_share_the_writer() -> None:
     for each in threads:
         each.start()
     for each in threads:
-        each.join(60)
+        each.join(150)
     assert laboratory.snapshot()["datasets"]["sum"] == 600
     assert list(laboratory.snapshot()["log"]) == list(range(1, 601))
 
@@ -252,10 +252,10 @@ def test_a_face_that_blocks_misses_values_and_ends_with_its_program() -> None:
     def show(news: News) -> None:
         seen.append(news)
         if len(seen) == 1:
-            assert go.wait(60)
+            assert go.wait(150)
 
     with SnapshotReader(laboratory, show, 0.01):
-        assert within(60, lambda: len(seen) == 1)
+        assert within(150, lambda: len(seen) == 1)
         for number in range(50):
             writer.put("datasets", "a", number)
         assert len(seen) == 1

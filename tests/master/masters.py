@@ -55,7 +55,7 @@ class Served:
 
         self.thread.call(subscriber.connect, LOCAL, self.port("notify"))
         try:
-            assert arrived.wait(10.0)
+            assert arrived.wait(150.0)
             yield struct
         finally:
             self.thread.call(subscriber.close)
@@ -63,11 +63,11 @@ class Served:
     @contextlib.contextmanager
     def deaf(self, name: str) -> Iterator[socket.socket]:
         """Subscribe and read nothing."""
-        with socket.create_connection((LOCAL, self.port("notify")), 10.0) as sock:
+        with socket.create_connection((LOCAL, self.port("notify")), 150.0) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.sendall(b"ARTIQ sync_struct\n" + name.encode() + b"\n")
             assert within(
-                10.0, lambda: any(each["name"] == name for each in self.master.status()["followers"])
+                150.0, lambda: any(each["name"] == name for each in self.master.status()["followers"])
             )
             yield sock
 
@@ -96,7 +96,7 @@ def serving(
                 finally:
                     await master.stop()
 
-    thread = LoopThread(listening, name="master under test", timeout=30.0)
+    thread = LoopThread(listening, name="master under test", timeout=150.0)
     with thread as master:
         yield Served(master, thread)
     assert thread.wait(0.0), "the master has not ended"

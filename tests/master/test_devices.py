@@ -52,7 +52,7 @@ def test_a_bad_file_changes_nothing_and_its_line_is_told_and_logged(
             assert "scan of the device database failed" in caplog.text
             (tmp_path / "device_db.py").write_text(DEVICES.replace("alias", "other"))
             client.scan()
-            assert within(10.0, lambda: followed == {"core": {"type": "dummy"}, "other": "core"})
+            assert within(150.0, lambda: followed == {"core": {"type": "dummy"}, "other": "core"})
 
 
 def test_a_file_that_never_ends_is_ended(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_others_are_served_while_a_slow_file_is_read(tmp_path: Path) -> None:
             thread.start()
             assert other.get("core") == {"type": "dummy"}
             flag.touch()
-            thread.join(30.0)
+            thread.join(150.0)
             assert other.get_device_db() == {}
 
 
@@ -96,18 +96,18 @@ def test_a_reading_ends_with_the_last_client_that_waits_for_it(
         (tmp_path / "device_db.py").write_text(hangs)
         clients = [served.client("device_db") for _ in range(5)]
         pool.submit(clients[0].scan)
-        assert within(30, lambda: pid.exists() and pid.read_text().endswith(" "))
+        assert within(150, lambda: pid.exists() and pid.read_text().endswith(" "))
         loading = int(pid.read_text())
         others = [pool.submit(each.scan) for each in clients[1:]]
         devices = cast("DeviceFile", served.master.devices)
-        assert within(30, lambda: devices.askers == 4)
+        assert within(150, lambda: devices.askers == 4)
         for each in clients[1:]:
             each.close_rpc()
-        assert all(each.exception(30) is not None for each in others)
-        assert within(30, lambda: devices.askers == 0)
+        assert all(each.exception(150) is not None for each in others)
+        assert within(150, lambda: devices.askers == 0)
         assert alive(loading)
         clients[0].close_rpc()
-        assert within(30, lambda: not alive(loading))
+        assert within(150, lambda: not alive(loading))
         (tmp_path / "device_db.py").write_text("device_db = {}\n")
         with served.client("device_db") as client:
             client.scan()
@@ -155,4 +155,4 @@ def test_a_changed_file_is_read_again_when_it_is_watched(tmp_path: Path) -> None
         time.sleep(0.3)
         assert set(followed) == {"core", "alias"}
         (tmp_path / "device_db.py").write_text("device_db = {'new': {'type': 'dummy'}}\n")
-        assert within(10.0, lambda: set(followed) == {"new"})
+        assert within(150.0, lambda: set(followed) == {"new"})

@@ -141,7 +141,7 @@ def test_changes_of_another_thread_arrive() -> None:
         feed.notifier.publish = lambda mod: shown.set()
         thread = threading.Thread(target=db.set, args=("x", 1))
         thread.start()
-        await asyncio.wait_for(shown.wait(), 10)
+        await asyncio.wait_for(shown.wait(), 150)
         thread.join()
         feed.close()
         db.set("x", 2)

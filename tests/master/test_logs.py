@@ -86,14 +86,14 @@ def test_a_flood_is_dropped_and_counted_while_others_are_served(
                 with socket.create_connection((LOCAL, served.port("logging"))) as calm:
                     calm.sendall(b"ARTIQ logging\ncontroller(calm):ERROR:calm:hello\n")
                     client.set("x", 1)
-                    assert within(20.0, lambda: "calm" in seen)
+                    assert within(150.0, lambda: "calm" in seen)
                     assert client.get("x") == 1
 
                 def lost() -> int:
                     with Client(LOCAL, served.port("control"), "master_management") as master:
                         return int(master.status()["dropped_logs"].get("controller(loud) at 127.0.0.1", 0))
 
-                assert within(20.0, lambda: lost() + seen.count("loud") == sent)
+                assert within(150.0, lambda: lost() + seen.count("loud") == sent)
                 assert seen.count("loud") == 50
     finally:
         root.removeHandler(handler)

@@ -70,7 +70,7 @@ def test_followers_see_every_change_of_a_dataset(tmp_path: Path) -> None:
             client.set("gone", 1)
             client.set("kept", "text", True)
             client.delete("gone")
-        assert within(10.0, lambda: "kept" in followed and "gone" not in followed)
+        assert within(150.0, lambda: "kept" in followed and "gone" not in followed)
         assert followed["list"] == (False, [3], {"unit": "V", "scale": 1.0, "precision": 2})
         assert followed["image"][1].tolist() == [[5.0, 5.0, 5.0], [0.0, 0.0, 0.0]]
         assert followed["kept"] == (True, "text", {})
@@ -111,7 +111,7 @@ def test_a_persistent_dataset_is_on_the_disk_when_the_client_has_its_answer(tmp_
             client.update({"action": "append", "path": ["x", 1], "x": 2})
             client.set("y", 1)
             process.kill()
-        process.wait(10.0)
+        process.wait(150.0)
     with DatasetDB(tmp_path / "dataset_db.mdb") as db:
         assert db.snapshot() == {"x": (True, [1, 2], {})}
 
@@ -123,7 +123,7 @@ def test_drops_for_a_slow_follower_are_counted_in_the_status_and_logged(
         with served.client("dataset_db") as client, served.client("master_management") as management:
             for n in range(60):
                 client.set("image", np.full(1 << 15, n))
-            assert within(10.0, lambda: management.status()["followers"][0]["dropped"] > 10)
+            assert within(150.0, lambda: management.status()["followers"][0]["dropped"] > 10)
             (follower,) = management.status()["followers"]
             assert follower["waiting"] <= 2 << 20
 
@@ -141,15 +141,15 @@ def test_the_logs_of_controller_managers_and_its_own_are_broadcast(tmp_path: Pat
     with serving(tmp_path) as served:
         receiver = Receiver("log", got.append)
         served.thread.call(receiver.connect, LOCAL, served.port("broadcast"))
-        assert within(10.0, lambda: any(e["name"] == "log" for e in served.master.status()["followers"]))
+        assert within(150.0, lambda: any(e["name"] == "log" for e in served.master.status()["followers"]))
         import socket
 
         with socket.create_connection((LOCAL, served.port("logging"))) as sock:
             sock.sendall(b"ARTIQ logging\nmanager(pc):WARNING:a.b:one\nmanager(pc):ERROR<2>:a.b:two\nlines\n")
-            assert within(10.0, lambda: len(got) == 2)
+            assert within(150.0, lambda: len(got) == 2)
             sock.sendall(b"nonsense\n")
             assert sock.recv(1) == b""
-        assert within(10.0, lambda: len(got) == 3)
+        assert within(150.0, lambda: len(got) == 3)
         served.thread.call(receiver.close)
     assert [(level, source, text) for level, source, _, text in got[:2]] == [
         (logging.WARNING, "manager(pc)", "a.b:one"),
@@ -193,15 +193,15 @@ def test_many_threads_change_datasets_and_followers_end_up_with_what_is_there(tm
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30.0)
+            thread.join(150.0)
         numbers = list(range(200))
         expected: dict[Any, Any] = {f"list{number}": (False, numbers, {}) for number in range(4)}
-        assert within(10.0, lambda: followed == expected)
+        assert within(150.0, lambda: followed == expected)
 
 
 def test_a_client_can_end_it(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         with served.client("master_management") as management:
             management.terminate()
-        assert served.thread.wait(10.0)
+        assert served.thread.wait(150.0)
     assert os.listdir(tmp_path)

@@ -73,7 +73,7 @@ def session(remote: Remote) -> list[Any]:
     first, second = remote.function(exposes)(2.0), remote.function(exposes)(2.0)
     found = [first.tolist(), second.tolist(), remote.function(exposes)(2.0, frames=1).tolist()]
     started = remote.function(exposes).submit(3.0)
-    found += [started.result(20).tolist(), started.output, started.progress]
+    found += [started.result(150).tolist(), started.output, started.progress]
     found.append(list(remote.function(counts).stream(20)))
     with remote.function(counts).stream(1000) as items:
         found.append([next(items), next(items)])
@@ -146,7 +146,7 @@ def test_what_was_not_recorded_is_named_with_what_was(recorded: tuple[Path, list
             caught.value
         )
         unrecorded = remote.function(waits_not).submit(1)
-        assert unrecorded.result(20) == 1
+        assert unrecorded.result(150) == 1
         assert unrecorded.output[0].startswith(
             "waits_not(1) was not recorded: it runs on the replayed driver"
         )
@@ -194,4 +194,4 @@ def test_a_job_whose_arguments_came_in_pieces_replays(tmp_path: Path) -> None:
             reached = client(Client(endpoint.host, endpoint.port, "camera_rexec"))
             with rexec.remote.wrap(reached, "camera") as remote:
                 started = remote.function(sums).submit(array)
-                assert (started.result(30), started.output) == ((1 << 20) + 1, [])
+                assert (started.result(150), started.output) == ((1 << 20) + 1, [])

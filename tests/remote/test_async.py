@@ -39,7 +39,7 @@ def test_a_cancelled_task_cancels_the_remote_function() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             # The driver is free again.
-            assert await asyncio.wait_for(remote.function(code.scaled)(1), 10) == 3
+            assert await asyncio.wait_for(remote.function(code.scaled)(1), 150) == 3
 
     with controller("ours") as port:
         asyncio.run(use(port))
@@ -78,7 +78,7 @@ def test_a_cancelled_consumer_ends_the_generator() -> None:
                         await asyncio.sleep(30)
 
             task = asyncio.create_task(consume())
-            await asyncio.wait_for(seen.wait(), 10)
+            await asyncio.wait_for(seen.wait(), 150)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

@@ -69,7 +69,7 @@ def test_it_is_an_executor(fleet: Fleet) -> None:
     assert isinstance(fleet, concurrent.futures.Executor)
     assert list(fleet.map(code.scaled, range(7))) == [0, 3, 6, 9, 12, 15, 18]
     future = fleet.submit(code.scaled, 2)
-    assert concurrent.futures.wait([future], timeout=10).done == {future}
+    assert concurrent.futures.wait([future], timeout=150).done == {future}
 
 
 def test_asyncio_runs_functions_on_it(fleet: Fleet) -> None:
@@ -91,11 +91,11 @@ def test_adaptive_sampling_runs_on_it(fleet: Fleet) -> None:
 def test_work_goes_to_whoever_is_free(fleet: Fleet) -> None:
     # The first call keeps one of three busy; the others do the rest meanwhile.
     long = fleet.submit(code.slow, 30)
-    assert list(fleet.map(code.scaled, range(20), timeout=20)) == [3 * x for x in range(20)]
+    assert list(fleet.map(code.scaled, range(20), timeout=150)) == [3 * x for x in range(20)]
     assert not long.done()
     fleet.shutdown(cancel_futures=True)
     with pytest.raises(concurrent.futures.CancelledError):
-        long.result(10)
+        long.result(150)
     with pytest.raises(RuntimeError, match="takes no more work"):
         fleet.submit(code.scaled, 1)
 
@@ -106,7 +106,7 @@ def test_a_device_that_is_gone_does_not_fail_the_work_of_the_others(
     gone = fleet.devices["two"]
     gone.close_rpc()
     futures = [fleet.submit(code.scaled, x) for x in range(12)]
-    errors = [future.exception(20) for future in futures]
+    errors = [future.exception(150) for future in futures]
     assert len([error for error in errors if error is not None]) == 1
     assert "two is left out from now on" in caplog.text
     results = fleet.call(code.measure)

@@ -15,17 +15,17 @@ from tests.campaigns.one_client_remote import connected, own_controller, same
 def test_a_child_spreads_its_work_by_threads_of_its_own() -> None:
     with own_controller() as port, connected(port) as remote:
         workers = Workers({"camera": remote})
-        assert workers.submit(same, 1).result(20) == 1
+        assert workers.submit(same, 1).result(150) == 1
         child = os.fork()
         if child == 0:
             signal.alarm(30)
             status = 1
             try:
-                status = 0 if workers.submit(same, 2).result(20) == 2 else 1
+                status = 0 if workers.submit(same, 2).result(150) == 2 else 1
             finally:
                 os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert workers.submit(same, 3).result(20) == 3
+        assert workers.submit(same, 3).result(150) == 3
         workers.shutdown(wait=True, cancel=False)
 
 
@@ -44,7 +44,7 @@ def test_a_callback_of_a_call_that_is_cancelled_may_use_the_fleet() -> None:
         waiting = [workers.submit(same, number) for number in range(50)]
         waiting[-1].add_done_callback(again)
         workers.shutdown(wait=False, cancel=True)
-        busy.exception(20) if not busy.cancelled() else None
-        assert all(each.cancelled() or each.exception(20) is None for each in waiting[:-1])
+        busy.exception(150) if not busy.cancelled() else None
+        assert all(each.cancelled() or each.exception(150) is None for each in waiting[:-1])
         assert waiting[-1].done()
         assert told == ["the fleet was shut down: it takes no more work"]

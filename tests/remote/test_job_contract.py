@@ -83,8 +83,8 @@ def test_no_result_comes_after_a_cancel_that_was_accepted(
     remote: Remote, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = remote.function(returns_although_cancelled).submit()
-    assert within(20, remote.function(has_begun, parallel=True))
-    assert within(20, started.running)
+    assert within(150, remote.function(has_begun, parallel=True))
+    assert within(150, started.running)
     assert repr(started) == "<Job returns_although_cancelled on camera: running>"
     waiting = remote.function(at_once).submit(1)
     assert not waiting.running()
@@ -93,16 +93,16 @@ def test_no_result_comes_after_a_cancel_that_was_accepted(
     assert started.cancelled()
     assert repr(started) == "<Job returns_although_cancelled on camera: cancelled>"
     with pytest.raises(concurrent.futures.CancelledError):
-        started.result(10)
-    assert waiting.result(10) == 1
+        started.result(150)
+    assert waiting.result(150) == 1
     assert repr(waiting) == "<Job at_once on camera: returned>"
     assert not waiting.cancel()
     failing = remote.function(fails_although_cancelled).submit()
-    assert within(20, failing.running)
+    assert within(150, failing.running)
     with caplog.at_level(logging.WARNING, "rexec.remote"):
         assert failing.cancel()
         assert remote.function(at_once)(2) == 2
-        assert within(20, lambda: "failed while it ended: TooHot" in caplog.text)
+        assert within(150, lambda: "failed while it ended: TooHot" in caplog.text)
 
 
 def test_cancel_and_the_end_of_a_job_agree_whichever_comes_first(remote: Remote) -> None:
@@ -111,9 +111,9 @@ def test_cancel_and_the_end_of_a_job_agree_whichever_comes_first(remote: Remote)
         one = function.submit(number)
         if one.cancel():
             with pytest.raises(concurrent.futures.CancelledError):
-                one.result(10)
+                one.result(150)
         else:
-            assert one.result(10) == number
+            assert one.result(150) == number
 
 
 def test_a_controller_that_is_gone_cannot_be_asked_to_cancel(remote: Remote) -> None:
@@ -128,7 +128,7 @@ def test_one_frame_of_ours_is_between_the_call_and_the_remote_traceback(remote: 
     calls: tuple[Callable[[], Any], ...] = (
         lambda: function(900.0),
         lambda: function.captured(900.0),
-        lambda: function.submit(900.0).result(20),
+        lambda: function.submit(900.0).result(150),
         lambda: list(remote.function(burns_at_the_second).stream()),
         lambda: asyncio.run(AsyncRemote(remote).function(burns)(900.0)),
     )

@@ -63,7 +63,7 @@ class Measure(EnvExperiment):
         assert_type(there.captured(3), Captured[float])
         started = there.submit(3)
         assert_type(started, Job[float])
-        assert_type(started.result(10), float)
+        assert_type(started.result(150), float)
         with self.rexec.function(counts).stream(3) as stream:
             assert_type(stream, Stream[tuple[int, str]])
             for index, text in stream:
@@ -77,7 +77,7 @@ class Measure(EnvExperiment):
         assert_type(results, FleetResults[float])
         assert_type(results.all(), dict[str, float])
         assert_type(list(fleet.map(brightness, [1, 2])), list[float])
-        assert_type(fleet.submit(brightness, 3).result(10), float)
+        assert_type(fleet.submit(brightness, 3).result(150), float)
         fleet.shutdown()
 
 

@@ -89,7 +89,7 @@ def reference_process(python: str, program: str, port: int = 0) -> Iterator[int]
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(150)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(150)

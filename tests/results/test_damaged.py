@@ -209,7 +209,7 @@ def test_a_sample_of_journals_that_hold_anything_is_read(tmp_path: Path) -> None
     # In a process of its own, whose memory is bounded.
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.campaigns.journals", "--count", "12"],
-        capture_output=True, text=True, timeout=110, check=False,
+        capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert "0  failed, of 12 journals" in done.stdout

@@ -225,7 +225,7 @@ def test_a_large_dataset_is_not_read_whole(tmp_path: Path, command: list[str]) -
         f"sys.exit(main({words!r}))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "large" in done.stdout or "[0. 0. 0." in done.stdout

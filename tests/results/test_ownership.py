@@ -99,7 +99,7 @@ def test_a_forked_process_changes_nothing_of_the_run(tmp_path: Path, how: str, p
     path = tmp_path / "r.h5"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKED, path, how, process],
-        capture_output=True, text=True, timeout=55, check=False,
+        capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     before, said = json.loads(done.stdout)
@@ -353,5 +353,5 @@ def test_the_lock_of_the_journal_is_free_in_a_fork(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=change)
     thread.start()
-    thread.join(10)
+    thread.join(150)
     assert len(refused) == 1

@@ -277,12 +277,12 @@ def test_a_sample_of_many_runs_on_distributed_workers() -> None:
             out += line
             if line.startswith("workers"):
                 workers = psutil.Process(process.pid).children(recursive=True)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=150)
     assert process.returncode == 0, err
     assert "6 runs" in out
     assert "computed" in out
     assert workers
-    psutil.wait_procs(workers, timeout=20)
+    psutil.wait_procs(workers, timeout=150)
     assert not [worker for worker in workers if worker.is_running()]
 
 

@@ -41,7 +41,7 @@ def begun(path: Path, **options: Any) -> tuple[ResultsWriter, DatasetManager]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    assert within(30.0, condition)
+    assert within(150.0, condition)
 
 
 def is_running(process: int) -> bool:

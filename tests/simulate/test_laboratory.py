@@ -114,12 +114,12 @@ def test_ping_is_answered_while_a_call_runs() -> None:
         busy = threading.Thread(target=lambda: lab.get_device("camera").set_exposure(30.0))
         busy.start()
         try:
-            with Client(endpoint.host, endpoint.port, "camera", timeout=20.0) as other:
+            with Client(endpoint.host, endpoint.port, "camera", timeout=150.0) as other:
                 assert other.ping() is True
             assert busy.is_alive()
         finally:
             lab.driver("camera").release.set()
-            busy.join(20.0)
+            busy.join(150.0)
 
 
 def test_several_drivers_behind_one_server_are_its_targets(tmp_path: Path) -> None:
@@ -235,13 +235,13 @@ def test_a_silent_controller_accepts_and_says_nothing() -> None:
 
         asking = threading.Thread(target=ask)
         asking.start()
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 150.0
         while control.status()["camera"]["state"] != "silent":
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert asking.is_alive()
         control.revive("camera")
-        asking.join(20.0)
+        asking.join(150.0)
         assert isinstance(caught[0], ConnectionBroken)
         assert client.get_frame()[0, 0] == 1
 

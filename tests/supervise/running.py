@@ -43,7 +43,7 @@ class Up:
         for line in self.process.stdout:
             self._lines.put(json.loads(line))
 
-    def next(self, name: str, state: str, seconds: float = 20.0) -> dict[str, Any]:
+    def next(self, name: str, state: str, seconds: float = 150.0) -> dict[str, Any]:
         """Wait for a controller to get into a state."""
         deadline = time.monotonic() + seconds
         while True:
@@ -68,11 +68,11 @@ class Up:
             else:
                 interrupt(self.process, number)
         try:
-            self.process.wait(30)
+            self.process.wait(150)
         finally:
             self.process.kill()
-            self.process.wait(5)
-            self._thread.join(5)
+            self.process.wait(150)
+            self._thread.join(150)
             assert self.process.stdout is not None
             self.process.stdout.close()
         return self.process.returncode

@@ -58,7 +58,7 @@ def test_systemd_accepts_the_unit(specs: dict[str, Spec], tmp_path: Path) -> Non
     for name, text in export("systemd", specs, OWN).items():
         (tmp_path / name).write_text(text)
         done = subprocess.run(
-            ["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, timeout=30
+            ["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, timeout=150
         )
         assert done.returncode == 0, done.stderr
 

@@ -172,7 +172,7 @@ def test_the_names_of_units_are_those_of_systemd_escape() -> None:
     """All but its cut: systemd-escape has no limit."""
     names = [name for name in (*CLASHES, *NAMES) if name and len(name) < 40 and _is_text(name)]
     # It prints the names on one line, with spaces between them, which it escapes within them.
-    done = subprocess.run(["systemd-escape", "--", *names], capture_output=True, check=True, timeout=30)
+    done = subprocess.run(["systemd-escape", "--", *names], capture_output=True, check=True, timeout=150)
     expected = done.stdout.decode().rstrip("\n").split(" ")
     assert [systemd_name(name) for name in names] == [f"controller-{each}" for each in expected]
 

@@ -36,7 +36,7 @@ class Served:
         self, path: str = "/", method: str = "GET", body: str | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """Make a request; a header is given as `accept="text/html"`."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=150)
         with contextlib.closing(connection):
             connection.request(
                 method, path, body, {key.replace("_", "-"): value for key, value in headers.items()}

@@ -166,10 +166,10 @@ def test_a_run_is_ended_in_order(tmp_path: Path) -> None:
     try:
         with served(with_master=False, results=tmp_path / "results", audit=tmp_path / "audit") as lab:
             folder = tmp_path / "results"
-            assert within(100, lambda: list(folder.glob("*/*/*.journal")))
+            assert within(150, lambda: list(folder.glob("*/*/*.journal")))
             name = next(folder.glob("*/*/*.journal")).relative_to(folder).as_posix().removesuffix(".journal")
-            assert within(60, lambda: act(lab, {"do": "end", "file": name})[0] == 200)
-            process.wait(100)
+            assert within(150, lambda: act(lab, {"do": "end", "file": name})[0] == 200)
+            process.wait(150)
             assert lines(tmp_path / "audit")[-1]["action"] == "end"
     finally:
         process.kill()

@@ -64,7 +64,7 @@ def address(process: "subprocess.Popen[str]") -> str:
 
 def status(url: str) -> int:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=150)
     try:
         connection.request("GET", f"{parts.path}?{parts.query}")
         return connection.getresponse().status
@@ -92,7 +92,7 @@ def test_one_address_is_printed_and_a_signal_ends_it(folder: Path) -> None:
         url = address(process)
         assert status(url) == 303
         process.send_signal(signal.SIGTERM)
-        output = process.communicate(timeout=100)[0]
+        output = process.communicate(timeout=150)[0]
         assert process.returncode == (0 if os.name == "posix" else process.returncode)
         assert "Traceback" not in output
     assert is_gone(url)
@@ -107,7 +107,7 @@ def test_the_token_of_a_file_stays(folder: Path) -> None:
     if os.name == "posix":
         (folder / "token").chmod(0o644)
         with rexec(folder, "web", "--no-master", "--port", "0", "--token-file", "token") as process:
-            assert "chmod 600" in process.communicate(timeout=100)[0]
+            assert "chmod 600" in process.communicate(timeout=150)[0]
             assert process.returncode == 2
 
 
@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_one_line(folder: Path) -> None:
     with rexec(folder, "web", "--no-master", "--port", "0") as first:
         port = urlsplit(address(first)).port
         with rexec(folder, "web", "--no-master", "--port", str(port)) as second:
-            output = second.communicate(timeout=100)[0]
+            output = second.communicate(timeout=150)[0]
             assert second.returncode == 2
             assert output.count("\n") == 1
             assert "choose another with --port" in output
@@ -142,8 +142,8 @@ def test_a_run_has_a_page_that_ends_with_it(folder: Path) -> None:
         url = address(process)
         assert status(url) == 303
         process.kill()
-        process.wait(100)
-        assert within(100, lambda: is_gone(url))
+        process.wait(150)
+        assert within(150, lambda: is_gone(url))
 
 
 def test_a_run_shows_its_datasets(folder: Path, tab: object) -> None:

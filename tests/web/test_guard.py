@@ -199,7 +199,7 @@ def test_a_silent_connection_is_closed_and_a_page_is_not(
                 additional_headers={"Cookie": lab.cookie()},
                 origin=Origin(lab.address.rstrip("/")),
             ) as page,
-            socket.create_connection(("127.0.0.1", lab.port), 100) as silent,
+            socket.create_connection(("127.0.0.1", lab.port), 150) as silent,
         ):
             silent.sendall(sent.replace(b"%s", host))
             assert silent.recv(1000) == b""

@@ -17,7 +17,7 @@ def test_a_process_that_is_being_started_when_the_page_ends_is_ended(monkeypatch
     class SlowChild(Child):
         def __init__(self, *args: Any, **keywords: Any) -> None:
             starting.set()
-            assert go.wait(60)
+            assert go.wait(150)
             super().__init__(*args, **keywords)
             started.append(self)
 

@@ -264,7 +264,7 @@ def test_both_loopback_addresses_are_served() -> None:
         pytest.skip(f"this machine has no IPv6: {error}")
     with served(with_master=False, hosts=["127.0.0.1", "::1"]) as lab:
         assert lab.ask("/")[0] == 401
-        connection = http.client.HTTPConnection("::1", lab.port, timeout=60)
+        connection = http.client.HTTPConnection("::1", lab.port, timeout=150)
         connection.request("GET", "/")
         assert connection.getresponse().status == 401
         connection.close()

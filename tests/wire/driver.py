@@ -97,4 +97,4 @@ class Drv:
     def hold(self) -> bool:
         """Return once the test opens the gate."""
         self.holding.set()
-        return self.gate.wait(20)
+        return self.gate.wait(150)

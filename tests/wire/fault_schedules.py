@@ -82,7 +82,7 @@ class Pulse:
     def end(self) -> None:
         """End the thread."""
         self._ended.set()
-        self._thread.join(10)
+        self._thread.join(150)
 
 
 def _check(token: int, answer: object, begin: float, outcome: Outcome, pulse: Pulse) -> None:

@@ -115,7 +115,7 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize("how", ["plain", "waiting", "at_once", "value"])
 def test_the_client_gets_an_exception_and_the_server_goes_on(port: int, how: str) -> None:
-    with Client(LOCAL, port, timeout=10, reconnect_timeout=0) as client:
+    with Client(LOCAL, port, timeout=150, reconnect_timeout=0) as client:
         for name, kind in KINDS.items():
             with pytest.raises(Exception) as caught:  # noqa: PT011 - anything
                 getattr(client, how)(name)
@@ -133,8 +133,8 @@ def test_a_factory_may_raise_anything_too() -> None:
     with serving({"bad": factory, "marked": while_busy(lambda: factory()), "good": Drv()}) as port:
         for target in ("bad", "marked"):
             with pytest.raises(ConnectionError):
-                Client(LOCAL, port, target, timeout=10)
-        with Client(LOCAL, port, "good", timeout=10) as client:
+                Client(LOCAL, port, target, timeout=150)
+        with Client(LOCAL, port, "good", timeout=150) as client:
             assert client.ping() is True
 
 
@@ -149,22 +149,22 @@ def test_a_task_of_the_driver_does_not_end_the_loop(name: str, tmp_path: Path) -
     process = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
     try:
         wait_for(port)
-        with Client(LOCAL, port, timeout=10, reconnect_timeout=0) as client:
+        with Client(LOCAL, port, timeout=150, reconnect_timeout=0) as client:
             with pytest.raises(GenericRemoteException, match=name):
                 client.in_a_task(name)
             assert client.ping() is True
             client.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(150) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(150)
 
 
 def test_targets_may_be_added_while_the_server_runs() -> None:
     targets: dict[str, Any] = {"first": Drv()}
     with serving(targets) as port:
         targets["second"] = Drv()
-        with Client(LOCAL, port, "second", timeout=10) as client:
+        with Client(LOCAL, port, "second", timeout=150) as client:
             assert client.ping() is True
             assert client.get_rpc_id()[0] == ["first", "second"]
 

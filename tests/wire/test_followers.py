@@ -132,7 +132,7 @@ def test_a_set_costs_the_same_whatever_waits_for_a_follower_that_does_not_read()
         notifier = Notifier({})
         publisher = Publisher({"x": notifier}, backlog=names * 1000)
         await publisher.start(LOCAL, 0)
-        with socket.create_connection((LOCAL, publisher.port), 10) as slow:
+        with socket.create_connection((LOCAL, publisher.port), 150) as slow:
             slow.sendall(b"ARTIQ sync_struct\nx\n")
             await until(lambda: publisher.subscriptions("x"))
             (subscription,) = publisher.subscriptions("x")

@@ -72,7 +72,7 @@ def test_pop_of_a_dict_reaches_subscribers_by_its_key() -> None:
         mods: list[Any] = []
         subscriber = Subscriber("n", lambda struct: copies.append(struct) or struct, mods.append)  # type: ignore[func-returns-value]
         await subscriber.connect(LOCAL, publisher.port)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(150):
             while not copies:  # noqa: ASYNC110 - what is awaited has no event
                 await asyncio.sleep(0.005)
             assert notifier.pop("a") == 1
@@ -113,7 +113,7 @@ def test_the_end_of_a_subscription_can_be_awaited(how: str) -> None:
             await subscriber.close()
         else:
             writer.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(150):
             await asyncio.wait([task])
         assert lost == ([1] if how in ("server", "writer") else [])
         await subscriber.close()
@@ -138,7 +138,7 @@ def test_a_receiver_has_the_same() -> None:
         receiver = Receiver("x", print)
         await receiver.connect(LOCAL, broadcaster.server.sockets[0].getsockname()[1])
         await broadcaster.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(150):
             assert receiver.receive_task is not None
             await receiver.receive_task
         await receiver.close()
@@ -198,7 +198,7 @@ def test_tools_of_asyncio_programs() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         condition.notify()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(150):
             while len(woken) < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             for each in waits:
@@ -261,9 +261,9 @@ def test_a_publisher_stops_in_whatever_state_a_connection_is(
                 peer.sendall(publisher.banner + b"n\n")
             for _ in range(turns):
                 await asyncio.sleep(0)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(150):
                 await publisher.stop()
-            peer.settimeout(10)
+            peer.settimeout(150)
             try:
                 while peer.recv(4096):
                     pass

@@ -75,7 +75,7 @@ def test_structures_are_followed_over_tls(tmp_path: Path) -> None:
         )
         assert subscriber.writer is not None
         assert subscriber.writer.get_extra_info("ssl_object") is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(150):
             assert await came.get() == "init"
             assert copy["a"] == 1
             assert np.array_equal(copy["image"], np.arange(1000))

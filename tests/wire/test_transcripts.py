@@ -90,7 +90,7 @@ def test_our_server_answers_a_recorded_client_as_the_real_one_did(name: str) -> 
     description = "a description" if name == "rpc_calls" else None
     v2 = name != "rpc_v1_client"
     with running({"drv": Drv()}, description=description) as server:
-        with socket.create_connection(("127.0.0.1", server.port), 10) as sock, sock.makefile("rb") as lines:
+        with socket.create_connection(("127.0.0.1", server.port), 150) as sock, sock.makefile("rb") as lines:
             for side, text in events(name):
                 if side == "client" and text != "<closed>":
                     sock.sendall(text.encode("ascii"))
@@ -107,13 +107,13 @@ def test_our_server_answers_a_recorded_client_as_the_real_one_did(name: str) -> 
 def playing(recorded: Events) -> Iterator[tuple[int, list[str]]]:
     """A server that says what was recorded, and notes what our client says."""
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(10)
+    listener.settimeout(150)
     heard: list[str] = []
 
     def play() -> None:
         connection, _ = listener.accept()
         with connection, connection.makefile("rb") as lines:
-            connection.settimeout(10)
+            connection.settimeout(150)
             for side, text in recorded:
                 if text == "<closed>":
                     continue
@@ -127,7 +127,7 @@ def playing(recorded: Events) -> Iterator[tuple[int, list[str]]]:
     try:
         yield listener.getsockname()[1], heard
     finally:
-        thread.join(20)
+        thread.join(150)
         listener.close()
 
 
@@ -136,7 +136,7 @@ def test_our_client_says_what_a_real_one_says_and_understands_the_answers(
     sessions: dict[str, Any], codec: Any
 ) -> None:
     recorded = events("rpc_calls", sessions)
-    with playing(recorded) as (port, heard), Client("127.0.0.1", port, "drv", timeout=10) as client:
+    with playing(recorded) as (port, heard), Client("127.0.0.1", port, "drv", timeout=150) as client:
         assert client.get_rpc_id() == (["drv"], "a description")
         assert client.ping() is True
         assert client.add(1, b=3, scale=2.0) == 8.0
@@ -166,7 +166,7 @@ def test_our_client_says_what_a_real_one_says_and_understands_the_answers(
 
 def test_a_client_without_a_target_chooses_later() -> None:
     recorded = events("rpc_none_then_select_terminate")
-    with playing(recorded) as (port, heard), Client("127.0.0.1", port, None, timeout=10) as client:
+    with playing(recorded) as (port, heard), Client("127.0.0.1", port, None, timeout=150) as client:
         assert client.get_selected_target() is None
         client.select_rpc_target("drv")
         assert client.get_selected_target() == "drv"

@@ -44,8 +44,8 @@ def test_the_selector_tells_what_can_be_read_and_written() -> None:
 def test_a_server_serves_over_512_connections() -> None:
     with contextlib.ExitStack() as stack, serving({"drv": Driver()}) as port:
         for _ in range(600):
-            stack.enter_context(socket.create_connection((LOCAL, port), 20))
-        with Client(LOCAL, port, "drv", timeout=20) as client:
+            stack.enter_context(socket.create_connection((LOCAL, port), 150))
+        with Client(LOCAL, port, "drv", timeout=150) as client:
             assert client.ping() is True
 
 

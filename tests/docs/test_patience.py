@@ -1,0 +1,95 @@
+"""No test is in a hurry: what must come is waited for long enough, and no test asserts how long something took.
+
+A machine with a load of 12 needs 10 s for what takes 0.5 s on an idle one. Only a test that fails ever waits out its
+patience, so that patience costs nothing.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+TESTS: Final = Path(__file__).resolve().parents[1]
+FILES: Final = sorted(each for each in TESTS.rglob("*.py") if "campaigns" not in each.parts)
+ENOUGH: Final = 150
+"""Seconds; pytest ends a test after 180."""
+
+WAITS: Final = frozenset({
+    "join", "wait", "result", "communicate", "exception", "within", "wait_for", "wait_procs", "receive", "ends",
+    "create_connection", "settimeout", "Client", "HTTPConnection", "run", "get", "LoopThread",
+})  # fmt: skip
+CLOCKS: Final = frozenset({"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"})
+
+
+def hurried(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines of waits between 1 s (a wait that is to be in vain) and what is enough."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and name_of(node.func) in WAITS:
+            timeouts = [each.value for each in node.keywords if each.arg == "timeout"]
+            if name_of(node.func) in ("join", "wait", "result", "exception", "within", "wait_for", "receive"):
+                timeouts += node.args
+        elif isinstance(node, ast.BinOp) and is_clock(node.left):
+            timeouts = [node.right]
+        else:
+            continue
+        for each in timeouts:
+            if isinstance(each, ast.Constant) and isinstance(each.value, int | float):
+                if 1 < each.value < ENOUGH:
+                    yield each.lineno
+
+
+def timed(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines of assertions that a clock has not gone on too far."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assert):
+            continue
+        for compare in ast.walk(node.test):
+            if isinstance(compare, ast.Compare) and isinstance(compare.comparators[-1], ast.Constant):
+                if isinstance(compare.ops[-1], ast.Lt | ast.LtE) and any(
+                    map(is_time, ast.walk(compare.left))
+                ):
+                    yield node.lineno
+
+
+def is_clock(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and name_of(node.func) in CLOCKS
+
+
+def is_time(node: ast.AST) -> bool:
+    return is_clock(node) or (
+        isinstance(node, ast.Name) and node.id in ("elapsed", "took", "seconds", "duration")
+    )
+
+
+def name_of(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def test_whatever_must_come_is_waited_for_long_enough_and_no_duration_is_asserted() -> None:
+    found = []
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        place = path.relative_to(TESTS)
+        found += [f"{place}:{line}: waits less than {ENOUGH} s for what must come" for line in hurried(tree)]
+        found += [f"{place}:{line}: asserts how long something took" for line in timed(tree)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "thread.join(20)",
+        "process.wait(timeout=5)",
+        "within(10.0, lambda: seen)",
+        "until = time.monotonic() + 20",
+    ],
+)
+def test_a_hurried_wait_is_found(line: str) -> None:
+    assert list(hurried(ast.parse(line))) == [1]
+
+
+@pytest.mark.parametrize("line", ["assert time.monotonic() - began < 2", "assert took <= 0.5"])
+def test_a_timed_assertion_is_found(line: str) -> None:
+    assert list(timed(ast.parse(line))) == [1]
