@@ -14,7 +14,7 @@ import pytest
 TESTS: Final = Path(__file__).resolve().parents[1]
 FILES: Final = sorted(each for each in TESTS.rglob("*.py") if "campaigns" not in each.parts)
 ENOUGH: Final = 150
-"""Seconds; pytest ends a test after 180."""
+"""Seconds; pytest ends a test that hangs after 600."""
 
 WAITS: Final = frozenset({
     "join", "wait", "result", "communicate", "exception", "within", "wait_for", "wait_procs", "receive", "ends",

@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 
-from rexec.wire.pc_rpc import while_busy
+from rexec.wire.errors import CallTimeout
+from rexec.wire.pc_rpc import Client, while_busy
 
 
 class Drv:
@@ -98,3 +100,11 @@ class Drv:
         """Return once the test opens the gate."""
         self.holding.set()
         return self.gate.wait(150)
+
+
+def give_up_a_call(client: Client, drv: Drv) -> None:
+    """Have a call of a client time out; the driver stays in it until then, however slow the machine is."""
+    drv.gate.clear()
+    with pytest.raises(CallTimeout):
+        client.rpc_call("hold", (), timeout=0.05)
+    drv.gate.set()

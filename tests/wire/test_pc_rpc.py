@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,9 @@ from rexec.wire.pc_rpc import (
     while_busy,
 )
 from tests.ending import interrupt
-from tests.serving import running
-from tests.waiting import within
-from tests.wire.driver import Drv
+from tests.serving import free_port, running
+from tests.waiting import wait_for, within
+from tests.wire.driver import Drv, give_up_a_call
 
 LOCAL = "127.0.0.1"
 
@@ -148,10 +147,10 @@ def test_coroutines_overlap_only_where_parallel_calls_are_allowed() -> None:
 
 
 def test_a_timed_out_call_never_answers_the_next_one() -> None:
-    with running({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+    drv = Drv()
+    with running({"drv": drv}) as server, Client(LOCAL, server.port) as client:
         for _ in range(3):
-            with pytest.raises(errors.CallTimeout):
-                client.rpc_call("sleep", (0.3,), timeout=0.1)
+            give_up_a_call(client, drv)
             assert client.echo("mine") == "mine"
         assert client.rpc_connections == 4
 
@@ -219,16 +218,18 @@ def test_the_next_call_reconnects_and_tells() -> None:
     assert told == []
     with running({"drv": drv}) as server:
         with Client(LOCAL, server.port, on_connect=told.append) as client:
-            with pytest.raises(errors.CallTimeout):
-                client.rpc_call("sleep", (0.2,), timeout=0.05)
+            give_up_a_call(client, drv)
             assert client.add(1, 1) == 2
             assert told == [client]
 
 
 def test_a_client_has_the_methods_of_the_target_it_is_connected_to() -> None:
+    closed = threading.Event()
+
     class First:
-        def acquire(self, seconds: float) -> str:
-            time.sleep(seconds)
+        def acquire(self, shutter: bool) -> str:
+            if shutter:
+                closed.wait(150)
             return "a frame"
 
         def rpc_call(self) -> str:
@@ -242,18 +243,19 @@ def test_a_client_has_the_methods_of_the_target_it_is_connected_to() -> None:
     with running({"drv": lambda: next(targets)}) as server, Client(LOCAL, server.port) as client:
         assert isinstance(client, Client)
         assert "acquire" in dir(client)
-        assert client.acquire(0) == "a frame"
+        assert client.acquire(False) == "a frame"
         assert client.rpc_call("rpc_call") == "the client has one of its own"
         with pytest.raises(AttributeError, match=r"no method 'acquir'. Did you mean 'acquire'\?"):
             client.acquir()
         with pytest.raises(errors.CallTimeout):
-            client.rpc_call("acquire", (0.3,), timeout=0.05)  # whose connection is given up
+            client.rpc_call("acquire", (True,), timeout=0.05)  # whose connection is given up
+        closed.set()
         with pytest.raises(AttributeError, match="'Then' object has no attribute 'acquire'"):
-            client.acquire(0)
+            client.acquire(False)
         assert client.new(number=3) == 3
         assert "acquire" not in dir(client)
         with pytest.raises(AttributeError, match="no method 'acquire'"):
-            client.acquire(0)
+            client.acquire(False)
 
 
 def test_a_thread_that_closes_the_client_ends_the_call_of_another() -> None:
@@ -277,7 +279,7 @@ def test_a_thread_that_closes_the_client_ends_the_call_of_another() -> None:
         assert isinstance(caught[0], errors.ConnectionBroken)
 
 
-async def asyncio_client_body(port: int) -> None:
+async def asyncio_client_body(port: int, drv: Drv) -> None:
     client = AsyncioClient()
     with pytest.raises(AttributeError, match="not connected"):
         client.ping  # noqa: B018
@@ -288,14 +290,17 @@ async def asyncio_client_body(port: int) -> None:
     assert client.get_local_host() == LOCAL
     with pytest.raises(ValueError, match="bad value"):
         await client.fail()
-    call = asyncio.create_task(client.sleep(0.3))
-    await asyncio.sleep(0.05)
+    call = asyncio.create_task(client.hold())
+    assert await asyncio.to_thread(drv.holding.wait, 150)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
+    drv.gate.set()
     assert await client.echo("mine") == "mine"
+    drv.gate.clear()
     with pytest.raises(errors.CallTimeout):
-        await client.rpc_call("sleep", (0.3,), timeout=0.05)
+        await client.rpc_call("hold", (), timeout=0.05)
+    drv.gate.set()
     assert await asyncio.gather(*(client.echo(n) for n in range(10))) == list(range(10))
     assert "add" in (await client.get_rpc_method_list())["methods"]
     await client.close_rpc()
@@ -304,8 +309,9 @@ async def asyncio_client_body(port: int) -> None:
 
 
 def test_the_asyncio_client_gives_up_a_call_with_its_connection() -> None:
-    with running({"drv": Drv()}) as server:
-        asyncio.run(asyncio_client_body(server.port))
+    drv = Drv()
+    with running({"drv": drv}) as server:
+        asyncio.run(asyncio_client_body(server.port, drv))
 
 
 def test_a_best_effort_client_returns_none_and_comes_back() -> None:
@@ -358,18 +364,26 @@ def test_the_method_list_evaluates_no_property() -> None:
     assert not Driver.touched
 
 
-def test_unfinished_handshakes_are_bounded() -> None:
-    limits = Limits(handshake_line=1024, handshake_timeout=0.3, connections=5)
-    with running({"drv": Drv()}, limits=limits) as server:
+def test_a_long_line_in_a_handshake_ends_the_connection() -> None:
+    with running({"drv": Drv()}, limits=Limits(handshake_line=1024)) as server:
         with socket.create_connection((LOCAL, server.port), 150) as long:
             long.sendall(b"x" * 2000)
             assert long.recv(1) == b""
+
+
+def test_a_handshake_that_does_not_go_on_is_ended() -> None:
+    with running({"drv": Drv()}, limits=Limits(handshake_timeout=0.1)) as server:
+        with socket.create_connection((LOCAL, server.port), 150) as idle:
+            assert idle.recv(1) == b""
+
+
+def test_the_oldest_unfinished_handshakes_make_room_for_others() -> None:
+    with running({"drv": Drv()}, limits=Limits(connections=5)) as server:
         idle = [socket.create_connection((LOCAL, server.port), 150) for _ in range(8)]
         assert idle[0].recv(1) == b""
         with Client(LOCAL, server.port) as client:
             assert client.ping()
             for one in idle:
-                assert one.recv(1) == b""
                 one.close()
             assert client.ping()
 
@@ -409,20 +423,12 @@ print("left:", left)
 
 
 def start_program(tmp_path: Path) -> tuple["subprocess.Popen[str]", int]:
-    with socket.create_server((LOCAL, 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     path = tmp_path / "controller.py"
     path.write_text(PROGRAM, encoding="utf-8")
     program = subprocess.Popen([sys.executable, str(path), str(port)], stdout=subprocess.PIPE, text=True)
-    until = time.monotonic() + 150
-    while True:
-        try:
-            socket.create_connection((LOCAL, port), 1).close()
-        except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        else:
-            return program, port
+    wait_for(port)
+    return program, port
 
 
 @pytest.mark.parametrize(
