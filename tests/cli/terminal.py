@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 150.0
 """Seconds until something that was expected is missed."""
 _ESCAPES: Final = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[()][A-Z0-9]|[=>])")
 _OWN_TERMINAL: Final = """

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SECONDS = 50.0
+SECONDS = 150.0
 
 
 class LanguageClient:

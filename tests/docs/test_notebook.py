@@ -26,7 +26,7 @@ def test_the_page_runs_in_a_notebook_and_shows_what_it_says(tmp_path: Path) -> N
         if block.language == "python" and "result file" not in block.note_text
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=150, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [_shown(cell) for cell in notebook.cells]
     (tmp_path / "shown.html").write_text("\n<hr>\n".join(shown), encoding="utf-8")
     connected, source, called, started, awaited, interrupted, _ = shown

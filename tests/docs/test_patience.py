@@ -32,6 +32,11 @@ def hurried(tree: ast.AST) -> Iterator[int]:
                 timeouts += node.args
         elif isinstance(node, ast.BinOp) and is_clock(node.left):
             timeouts = [node.right]
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            timeouts = (
+                [node.value] if any(name_of(each) in ("PATIENCE", "SECONDS") for each in targets) else []
+            )
         else:
             continue
         for each in timeouts:
@@ -84,6 +89,7 @@ def test_whatever_must_come_is_waited_for_long_enough_and_no_duration_is_asserte
         "process.wait(timeout=5)",
         "within(10.0, lambda: seen)",
         "until = time.monotonic() + 20",
+        "PATIENCE: Final = 20.0",
     ],
 )
 def test_a_hurried_wait_is_found(line: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Any
 
-LIMIT = 60.0
+LIMIT = 150.0
 """Seconds for a step; a thread that waits for another one never finishes it."""
 
 

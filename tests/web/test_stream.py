@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from rexec.web.limits import MOST_BROWSERS
 from tests.web.served import Served, served
 
-LIMIT = 100.0
+LIMIT = 150.0
 
 
 class Follower:

@@ -1,0 +1,33 @@
+"""The campaign that runs the suite under load tells what failed, how often, and starts it as a background job is."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="the campaign is for users and signals of POSIX"
+)
+
+SUITE = """
+import signal, pytest
+def test_signals_are_ignored():
+    assert {signal.getsignal(each) for each in (signal.SIGINT, signal.SIGHUP)} == {signal.SIG_IGN}
+def test_two_are_three():
+    assert 2 == 3, "two are not three"
+@pytest.mark.skip(reason="never")
+def test_never(): ...
+"""
+
+
+def test_each_failure_is_told_with_its_first_line(tmp_path: Path) -> None:
+    from tests.campaigns.under_load import busy, run_once, table
+
+    (tmp_path / "test_it.py").write_text(SUITE)
+    further = {"env": {**os.environ, "TMPDIR": str(tmp_path)}}
+    with busy(1):
+        run = run_once(tmp_path, sys.executable, further, ["-n", "0"])
+    assert run.counts == {"passed": 1, "failed": 1, "skipped": 1}
+    *_, told = table([run, run])
+    assert told == "failed in 2 of 2: test_it.py::test_two_are_three: AssertionError: two are not three"
