@@ -60,9 +60,11 @@ def program(folder: Path, *words: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
-def laboratory(folder: Path, stack: contextlib.ExitStack) -> tuple[int, str, psutil.Process]:
-    """Start a master and a page; return the master's control port, the address, and the page's process."""
-    (folder / "device_db.py").write_text("device_db = {}\n", encoding="utf-8")
+def laboratory(
+    folder: Path, stack: contextlib.ExitStack, devices: dict[str, Any] | None = None
+) -> tuple[dict[str, int], str, psutil.Process]:
+    """Start a master and a page; return the master's ports, the address, and the page's process."""
+    (folder / "device_db.py").write_text(f"device_db = {devices or {}!r}\n", encoding="utf-8")
     ports = [f"--port-{name}=0" for name in ("notify", "control", "broadcast", "logging")]
     words = ["--no-localhost-bind", "--bind", "127.0.0.1", *ports]
     master = stack.enter_context(program(folder, "master", *words))
@@ -76,7 +78,7 @@ def laboratory(folder: Path, stack: contextlib.ExitStack) -> tuple[int, str, psu
     options = [f"--master-port-notify={found['notify']}", f"--master-port-broadcast={found['broadcast']}"]
     page = stack.enter_context(program(folder, "web", "--port", "0", "--master", "127.0.0.1", *options))
     assert page.stdout is not None
-    return found["control"], page.stdout.readline().strip(), psutil.Process(page.pid)
+    return found, page.stdout.readline().strip(), psutil.Process(page.pid)
 
 
 def feed(port: int, rate: float, seconds: float) -> int:
@@ -161,7 +163,8 @@ def main() -> None:
 
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port, url, server = laboratory(folder, stack)
+        ports, url, server = laboratory(folder, stack)
+        port = ports["control"]
         with Client("127.0.0.1", port, "dataset_db") as client:
             client.set("scan.y", [time.time()])
         playwright = stack.enter_context(sync_playwright())

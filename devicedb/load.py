@@ -82,18 +82,21 @@ def checked_dict(raw: object, origin: str) -> dict[str, Any]:
 def siblings_importable(folder: Path) -> Iterator[None]:
     """Put `folder` first on `sys.path`; afterwards `sys.path` and `sys.modules` are as they were.
 
+    Another thread may be importing meanwhile, which iterates over the list `sys.path`: an entry taken out of that list
+    would make it skip the next one, and not find an installed package. So `sys.path` is another list meanwhile.
+
     Modules of the folder that bear the name of a loaded one (but not of the standard library, of which parts
     are always loaded) are importable meanwhile. Packages that were installed, not siblings, stay loaded:
     extension modules cannot be loaded twice.
     """
     before = dict(sys.modules)
-    path_before = list(sys.path)
+    path_before = sys.path
     write_bytecode = sys.dont_write_bytecode
     names = _names_in(folder) - sys.stdlib_module_names
     stashed = [name for name in before if name.partition(".")[0] in names]
     for name in stashed:
         del sys.modules[name]
-    sys.path.insert(0, str(folder))
+    sys.path = [str(folder), *path_before]
     # No cache: siblings may change twice within the resolution of a time stamp.
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
@@ -108,7 +111,7 @@ def siblings_importable(folder: Path) -> Iterator[None]:
                 sys.modules.pop(name, None)
         for name in stashed:
             sys.modules[name] = before[name]
-        sys.path[:] = path_before
+        sys.path = path_before
         sys.dont_write_bytecode = write_bytecode
 
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tests.campaigns.hostile_peers import send_logs
+from tests.campaigns.hostile_peers import send_logs, visit
 from tests.campaigns.hostile_terminal import FORGED, Laboratory, Row, Use, run
 from tests.campaigns.odd_file_system import KINDS, missing
 
@@ -71,6 +71,9 @@ PROGRAMS: Final = ("devicedb", "rexec")
 SERVES: Final = "Ctrl-C|ready|waiting|elsewhere|not run here|http://"
 """Pattern of commands that serve, once they do."""
 REPORTS: Final = ("junit", "github", "gitlab", "json", "sarif")
+FOLLOWED: Final = (
+    "--master HOST --master-port-notify NOTIFY --master-port CONTROL --master-port-broadcast BROADCAST"
+)
 MASTER: Final = "--port-notify 0 --port-control 0 --port-logging 0 --port-broadcast 0"
 
 
@@ -141,8 +144,21 @@ COMMANDS: Final[dict[str, tuple[Row, ...]]] = {
     "rexec targets": (_row("HOST PEER"), _row("HOST RAW")),
     "rexec methods": (_row("HOST PEER -t x", lines=True), _row("HOST PEER")),
     "rexec port": (_row("source.py"),),
-    "rexec web": (_row("--port 0 --results .", "http://"), _row("--port 0 --device-db raises.py", SERVES)),
-    "rexec audit show": (_row("said.txt"), _row("run.h5")),
+    "rexec web": (
+        _row(
+            f"--port 0 --results . --control {FOLLOWED} --name TEXT -v", "token=", told=visit, when="token="
+        ),
+        _row("--port 0 --results .", "http://"),
+        _row("--port 0 --device-db raises.py", SERVES),
+    ),
+    "rexec audit show": (
+        _row("audit.jsonl"),
+        _row("audit.jsonl --who TEXT"),
+        _row("said.txt"),
+        _row("run.h5"),
+    ),
+    "rexec audit verify": (_row("audit.jsonl"), _row("changed.jsonl"), _row("run.h5")),
+    "rexec certs": (_row("new --client TEXT --server TEXT"), _row("new --add TEXT"), _row(". --list")),
 }
 """Further uses, by command; each command is also tried with hostile text, files and peers for all its arguments."""
 

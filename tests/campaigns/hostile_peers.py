@@ -4,7 +4,10 @@ As a program, it serves until its standard input ends: `python -m tests.campaign
 """
 
 import asyncio
+import contextlib
+import http.client
 import json
+import re
 import shutil
 import socket
 import sys
@@ -12,11 +15,15 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import h5py
 import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from rexec import results
+from rexec.access.audit_log import AuditLog
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.wire.broadcast import Broadcaster
 from rexec.wire.logs import BANNER
@@ -25,6 +32,10 @@ from rexec.wire.sync_struct import Notifier, Publisher
 from schemas import RunIdentity
 
 LOCAL: Final = "127.0.0.1"
+_AUDITED: Final = (
+    "device", "person", "known_by", "host", "program", "run", "target", "method", "sha256", "source", "outcome",
+    "error", "action", "of", "needs", "entry", "value", "text", "what",
+)  # fmt: skip
 Entry = dict[str, Any]
 
 
@@ -99,6 +110,13 @@ class Odd(EnvExperiment):
         f"        raise ValueError({text!r})\n"
     )
     _write_results(folder, text, plain)
+    with contextlib.closing(AuditLog(folder / "audit.jsonl")) as audit:
+        for kind in ("connect", "code", "call", "refused", "act", "failed", text):
+            audit.append(kind, dict.fromkeys(_AUDITED, text))
+    whole = (folder / "audit.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "changed.jsonl").write_bytes(
+        b"".join([*whole[:2], *whole[3:], b"{}\n", text.encode("utf-8", "replace")])
+    )
     (folder / plain.strip(".")[:80]).write_bytes(b"no file of ours\n")
 
 
@@ -145,11 +163,74 @@ def send_logs(text: str, told: str) -> None:
             peer.recv(1)  # the master has read all of it
 
 
+def visit(text: str, told: str) -> None:
+    """Open a page of `rexec web`, ask for all it has, and act with hostile texts; no answer may be an error of ours.
+
+    Args:
+        text: The hostile text.
+        told: What `rexec web` printed; the address is in it.
+
+    """
+    address = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=([\w-]+)", told)
+    assert address is not None, told
+    port, token = int(address[1]), address[2]
+
+    def ask(path: str, body: dict[str, Any] | None = None, cookie: str = "") -> tuple[int, str, bytes]:
+        with contextlib.closing(http.client.HTTPConnection(LOCAL, port, timeout=60)) as connection:
+            headers = {
+                "cookie": cookie,
+                "origin": f"http://{LOCAL}:{port}",
+                "content-type": "application/json",
+            }
+            connection.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, (answer.getheader("set-cookie") or "").partition(";")[0], answer.read()
+
+    cookie = ask(f"/?token={token}")[1]
+    word = quote(text.encode("utf-8", "surrogatepass"), safe="")
+    files = ("run.h5", "foreign.h5", "said.txt", f"{word}.h5", word)
+    found = {"/live": 200, "/devices/" + word: 0, f"/api/runs?query={word}": 200, "/api/runs": 200}
+    found |= {f"/api/run?file={each}": 0 for each in files}
+    found |= {f"/api/plot?file={each}&dataset={word}&axis={word}&kind={word}": 0 for each in files}
+    found |= {f"/api/methods?place={place}": 0 for place in (*range(8), word)}
+    found |= {
+        f"/api/zoom?dataset={word}&from={word}&to=1&most=1": 400,
+        f"/static/{word}": 404,
+        f"/{word}": 404,
+    }
+    for path, expected in found.items():
+        status = ask(path, cookie=cookie)[0]
+        assert status == expected or (not expected and status < 500), f"{path}: status {status}"
+    for order in ("restart", "set", "comment", "tag", text):
+        order_of = {
+            "do": order,
+            "device": text,
+            "dataset": text,
+            "value": text,
+            "file": "run.h5",
+            "text": text,
+        }
+        status = ask("/api/act", order_of, cookie)[0]
+        assert status in (200, 400, 404, 409), f"{order}: status {status}"
+    opened = {"Cookie": cookie, "Origin": f"http://{LOCAL}:{port}"}
+    with connect(f"ws://{LOCAL}:{port}/stream", additional_headers=opened, max_size=None) as socket:
+        plots = {f"{number}": {"dataset": number} for number in range(1, 4)}
+        socket.send(
+            json.dumps({"type": "want", "parts": ["datasets", "log", "sources", "devices"], "views": plots})
+        )
+        socket.recv(60)
+        socket.send(json.dumps({"type": text}))
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                socket.recv(60)
+
+
 def _raw(text: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(text.encode("utf-8", "surrogatepass") + b"\n")
         writer.write_eof()
-        await asyncio.wait_for(reader.read(), 60)
+        with contextlib.suppress(OSError):  # a client may leave without reading
+            await asyncio.wait_for(reader.read(), 60)
         writer.close()
 
     return serve
@@ -181,7 +262,8 @@ async def _serve(folder: Path, text: str, end: threading.Event) -> None:
     }
     write_files(folder, text, port)
     print(json.dumps(ports), flush=True)
-    await asyncio.to_thread(end.wait)
+    while not await asyncio.to_thread(end.wait, 0.5):
+        broadcaster.broadcast("log", [30, text, 1.0, f"{text}:{text}"])
     raw.close()
     await server.stop()
     await master.stop()

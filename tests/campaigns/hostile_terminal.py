@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ CRASHED: Final = 70
 """Exit status of a command that raised what it should have reported."""
 PATIENCE: Final = 60.0
 """Seconds that a command may take."""
+_TELLERS: Final = ThreadPoolExecutor(4)
 _OWN: Final = re.compile(
     r"\x1b\[[0-9;]*m|\x1b\[\?(25|1|7|12|2004)[lh]|\x1b\[[0-9]*[ACDKn]|\x1b\[J|\r(?=\x1b\[2K)|\r(?=\r*\n)|\r(?=\x1b\[)"
 )
@@ -42,7 +44,8 @@ class Row:
     typed: bytes = b""
     """Standard input, as a pipe; empty: the terminal."""
     told: Callable[[str, str], None] | None = None
-    """Called once with the hostile text and the output when that has `ready` in it; what follows meets `stop`."""
+    """Called once with the hostile text and the output when that has `when` in it; what follows meets `stop`."""
+    when: str = "ready"
     lines: bool = False
     """Whether its output is a stranger's text of several lines, shown as it is: only control characters count then."""
 
@@ -116,7 +119,7 @@ class Process:
         self.outcome = ""
         self._deadline = time.monotonic() + PATIENCE
         self._is_stopped = False
-        self._is_told = False
+        self._telling: Future[None] | None = None
         self._hostile = laboratory.text
         self._folder = Path(tempfile.mkdtemp(prefix="hostile-use-", dir=laboratory.uses_in))
         self._file_system = laboratory.file_system if laboratory.file_system not in KINDS else ""
@@ -150,21 +153,26 @@ class Process:
         if not data or time.monotonic() > self._deadline:
             self._end(is_late=bool(data))
             return False
-        told = self.use.row.told
-        if told is not None and not self._is_told and "ready" in self._text():
-            self._is_told = True
-            told(self._hostile, _OWN.sub("", self._text()))
-        stop = self.use.row.stop
-        if stop is not None and not self._is_stopped and re.search(stop, _OWN.sub("", self._text())):
+        self._look()
+        return True
+
+    def _look(self) -> None:
+        """Tell the command what it shall be told once it is ready, and end it once it has said what was waited for."""
+        text, row = _OWN.sub("", self._text()), self.use.row
+        if row.told is not None and self._telling is None and row.when in text:
+            # In a thread: a command that waits for its terminal to be read would never answer.
+            self._telling = _TELLERS.submit(row.told, self._hostile, text)
+        is_told = row.told is None or (self._telling is not None and self._telling.done())
+        if row.stop is not None and is_told and not self._is_stopped and re.search(row.stop, text):
             self._is_stopped = True
             os.kill(self.pid, signal.SIGTERM)
-        return True
 
     def late(self) -> bool:
         """End the command if its time is over; return whether it was."""
         if time.monotonic() > self._deadline:
             self._end(is_late=True)
             return True
+        self._look()
         return False
 
     def _end(self, *, is_late: bool) -> None:
@@ -197,6 +205,8 @@ class Process:
             found.append(f"crashed: {text[-400:]!r}")
         if self.outcome.startswith("status -") and not self._is_stopped:
             found.append(f"ended by a signal: {self.outcome}")
+        if self._telling is not None and (error := self._telling.exception(PATIENCE)) is not None:
+            found.append(f"what was told failed: {type(error).__name__}: {error}")
         if self.outcome == "late":
             found.append(f"no end within {PATIENCE:g} s: {text[-200:]!r}")
         return found

@@ -53,6 +53,9 @@ from .persistent_kills import round_persistent
 BYTES: Final = 2000
 """Bytes of a journal that are cut off or changed, one after another."""
 
+OPEN_AND_DELETED: Final = (".fuse_hidden", ".nfs")
+"""File systems without deletion of open files rename them so, until the kernel has told them that they are closed."""
+
 _REPORT: Final = struct.Struct("<cI")
 _H5DUMP: Final = shutil.which("h5dump")
 
@@ -212,7 +215,7 @@ def reports(read_end: int) -> tuple[int, bytes]:
 
 def check(folder: Path, seed: int, acknowledged: int, marks: bytes) -> str:
     """Return what is wrong with what is left, or ''."""
-    left = sorted(os.listdir(folder))
+    left = sorted(each for each in os.listdir(folder) if not each.startswith(OPEN_AND_DELETED))
     path = folder / f"{seed:09}-Campaign.h5"
     if not left:
         return "" if acknowledged == 0 else f"nothing is left of {acknowledged} acknowledged changes"
@@ -266,7 +269,12 @@ def round_kill(folder: Path, seed: int) -> tuple[str, str]:
         in_child(recover_all, folder, kill_after=chance.uniform(0.0, 0.03))
         what = "killed in the run and in recovery"
     what += "" if folded_by == "thread" else f", folded by a {folded_by}"
+    # A run that was killed between fork and exec of the process that folds is locked until that exec.
     outcomes = recover_all(folder)
+    deadline = time.monotonic() + 30
+    while "running" in outcomes and time.monotonic() < deadline:
+        time.sleep(0.01)
+        outcomes = recover_all(folder)
     if again := recover_all(folder):
         return what, f"a second recovery found something to do after {outcomes}: {again}"
     return what, check(folder, seed, acknowledged, marks)

@@ -7,6 +7,7 @@ import pytest
 
 import schemas  # noqa: F401  # loaded, as in a process that has resolved a name
 from devicedb import DatabaseLoadError, from_dict, load_file
+from devicedb.load import siblings_importable
 
 
 def write(folder: Path, text: str, name: str = "device_db.py") -> Path:
@@ -140,3 +141,12 @@ def test_every_public_name_is_there_on_first_use() -> None:
 
     assert set(devicedb.__all__) <= set(dir(devicedb))
     assert all(getattr(devicedb, name) is not None for name in devicedb.__all__)
+
+
+def test_a_thread_that_imports_meanwhile_skips_no_entry_of_the_path(tmp_path: Path) -> None:
+    path = list(sys.path)
+    importing = iter(sys.path)  # as the import system goes through it
+    with siblings_importable(tmp_path):
+        assert sys.path[0] == str(tmp_path)
+        seen = [next(importing)]
+    assert [*seen, *importing] == path
