@@ -182,7 +182,9 @@ def visit(text: str, told: str) -> None:
                 "origin": f"http://{LOCAL}:{port}",
                 "content-type": "application/json",
             }
-            connection.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
+            connection.request(
+                "GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers
+            )
             answer = connection.getresponse()
             return answer.status, (answer.getheader("set-cookie") or "").partition(";")[0], answer.read()
 

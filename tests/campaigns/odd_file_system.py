@@ -59,7 +59,7 @@ def odd_folder(kind: str) -> Iterator[Path]:
         command = [sys.executable, "-m", "tests.campaigns.odd_file_system", kind, SERVE, str(real), str(odd)]
         with subprocess.Popen(command) as server:
             try:
-                assert within(30, odd.is_mount)
+                assert within(300, odd.is_mount)
                 yield odd
             finally:
                 subprocess.run(["umount", "-l", str(odd)], check=False)
