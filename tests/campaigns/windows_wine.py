@@ -78,7 +78,7 @@ class Wine:
             "WINEARCH": "win64",
             "WINEDEBUG": "-all",
             "WINEDLLOVERRIDES": "ucrtbase=n,b",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": f"Z:{folder / 'bytecode'}",  # not beside that of the Python that is here
         }
 
     def start(self, *words: str, cwd: Path | None = None, **environment: str) -> "subprocess.Popen[bytes]":
@@ -138,7 +138,7 @@ def make(folder: Path) -> Wine:
     if not wine.python.is_file():
         _unpack(wine.python.parent)
     site = wine.python.parent / "Lib" / "site-packages"
-    _pip("install", "--upgrade", "--target", str(site), *_for_windows(), *PACKAGES)
+    _pip("install", "--no-compile", "--upgrade", "--target", str(site), *_for_windows(), *PACKAGES)
     (site / "sitecustomize.py").write_text(_SITE, encoding="utf-8")
     wine.run("reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f")
     status, said = wine.run_python("-c", "import h5py, lmdb, numpy, pydantic")
@@ -151,7 +151,7 @@ def make(folder: Path) -> Wine:
 
 def _write_program(wine: Wine) -> None:
     """Write `wpy` into the folder, a program of this system that runs python.exe."""
-    names = ("WINEPREFIX", "WINEARCH", "WINEDEBUG", "WINEDLLOVERRIDES", "PYTHONDONTWRITEBYTECODE")
+    names = ("WINEPREFIX", "WINEARCH", "WINEDEBUG", "WINEDLLOVERRIDES", "PYTHONPYCACHEPREFIX")
     settings = " ".join(f"{name}={shlex.quote(wine.environment[name])}" for name in names)
     noise = "|".join(each.decode() for each in _NOISE)
     # Through pipes, because Wine cannot write to all files.
