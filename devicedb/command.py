@@ -1,7 +1,9 @@
 """The command line of a controller, made as the controller manager makes it."""
 
+import os
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from string import Formatter
 from typing import Any, Final
@@ -11,6 +13,29 @@ from devicedb.suggest import did_you_mean
 
 GIVEN: Final = ("name", "bind", "ARTIQ_SSL_DIR")
 """Placeholders that the manager fills in, in addition to the entry's keys."""
+
+
+_SAFE: Final = re.compile(r"[\w.:/\\=+-]+")
+"""Words that no shell of Windows takes apart."""
+
+
+def as_typed(words: Iterable[str], *, windows: bool = os.name == "nt") -> str:
+    """Return a command as a person types it: for a shell of POSIX, or for cmd and (except a word with `"`) PowerShell.
+
+    Args:
+        words: The command and its arguments.
+        windows: Whether for Windows, where single quotes are characters like any other.
+
+    """
+    return " ".join(map(_for_windows if windows else shlex.quote, words))
+
+
+def _for_windows(word: str) -> str:
+    if _SAFE.fullmatch(word):
+        return word
+    # Backslashes are doubled before a double quote, the last one of the word included, and nowhere else.
+    escaped = re.sub(r'(\\*)(")', r"\1\1\\\2", word)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
 
 
 @lru_cache(4096)

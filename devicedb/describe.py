@@ -2,9 +2,8 @@
 
 import os
 import pprint
-import shlex
 
-from devicedb.command import command_line
+from devicedb.command import as_typed, command_line
 from devicedb.database import DeviceDatabase
 from devicedb.errors import DeviceDBError
 from devicedb.resolve import Endpoint, Resolution, arrows
@@ -60,4 +59,4 @@ def _command(database: DeviceDatabase, endpoint: Endpoint) -> str:
         )
     except DeviceDBError as error:
         return f"cannot be formatted: {error}"
-    return shlex.join(words)
+    return as_typed(words)

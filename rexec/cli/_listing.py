@@ -1,6 +1,5 @@
 """`rexec run --list`: the experiments of a file with their arguments, found without any device."""
 
-import shlex
 import shutil
 import sys
 import textwrap
@@ -9,6 +8,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from devicedb import command
 from devicedb.cli.terminal import say
 from devicedb.printable import printable
 from rexec.datasets import DatasetDB, DatasetManager
@@ -115,5 +115,7 @@ def describe(
     if "choices" in description:
         parts.append("one of " + ", ".join(map(str, description["choices"])))
     parts += [f"group {group}"] if group else []
-    default = shlex.quote(f"{key}={as_typed(description)}") if "default" in description else f"{key} (needed)"
+    default = f"{key} (needed)"
+    if "default" in description:
+        default = command.as_typed([f"{key}={as_typed(description)}"])
     return default, f"({', '.join(parts)})" + (f"  {tooltip}" if tooltip else "")

@@ -3,6 +3,8 @@
 import ast
 import math
 import operator
+import os
+import re
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,8 @@ _NAMES: Final[Mapping[str, object]] = {
 _NAMED: Final = ("True", "False", "None", *_NAMES)
 _SIGNS: Final[Mapping[type, Callable[[Any], Any]]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
 _COMPLEX: Final[Mapping[type, Callable[[Any, Any], Any]]] = {ast.Add: operator.add, ast.Sub: operator.sub}
+_EXPANDED: Final = re.compile(r'["%$`!]')
+"""What cmd or PowerShell would expand within double quotes, or that would end them."""
 _ARRAY_KINDS: Final = "biufcSU"
 
 
@@ -74,9 +78,19 @@ def split_values(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
     return positional, keywords
 
 
-def typed(text: str) -> str:
-    """Return how to type a text as a value on a command line, for any shell if possible."""
+def typed(text: str, *, windows: bool = os.name == "nt") -> str:
+    """Return how to type a text as a value on a command line, for any shell if possible.
+
+    Args:
+        text: The text.
+        windows: Whether cmd and PowerShell must take it, also where no shell of POSIX does.
+
+    """
     literal = repr(text)
+    if windows:
+        # A double quote before it has `repr` put single quotes around; what a shell would expand is escaped.
+        literal = "'" + repr(f'"{text}')[2:]
+        return '"' + _EXPANDED.sub(lambda found: f"\\x{ord(found[0]):02x}", literal) + '"'
     if literal.startswith("'") and not set(literal) & set('"$`\\!%'):
         return f'"{literal}"'
     return shlex.quote(literal)

@@ -1,8 +1,7 @@
 """Errors of devices. The text names the device, its address, the cause and the remedy."""
 
-import shlex
-
 from devicedb import CommandTemplateError, Endpoint, command_line
+from devicedb.command import as_typed
 from devicedb.errors import ExpectedError
 
 
@@ -73,4 +72,4 @@ def start_advice(
         words = command_line(endpoint.controller, entry, bind=endpoint.host, ssl_dir=ssl_dir)
     except CommandTemplateError as error:
         return f"Start the controller there (its command cannot be used: {error})"
-    return f"Start it with: {shlex.join(words)}   (or {otherwise})"
+    return f"Start it with: {as_typed(words)}   (or {otherwise})"

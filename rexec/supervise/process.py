@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from devicedb import Endpoint
+from devicedb.command import as_typed
 from devicedb.process_tree import HAS_GUARD, ProcessTree
 from rexec.devices.connect import ssl_config
 from rexec.supervise.errors import ControllerStartError
@@ -95,7 +95,7 @@ class ControllerProcess:
     ) -> None:
         self.name: Final = endpoint.controller
         self._endpoint = endpoint
-        self._command: Final = shlex.join(words)
+        self._command: Final = as_typed(words)
         self._guardian = guardian
         try:
             self._process = ProcessTree(
@@ -219,7 +219,7 @@ def _on_path(words: list[str], env: Mapping[str, str]) -> list[str]:
 
 
 def _not_started(error: Exception, words: list[str], env: Mapping[str, str], folder: Path) -> str:
-    where = f"\n  command: {shlex.join(words)}\n  folder: {folder}"
+    where = f"\n  command: {as_typed(words)}\n  folder: {folder}"
     if not folder.is_dir():
         return f"cannot be started: folder {folder} does not exist{where}"
     if isinstance(error, FileNotFoundError):

@@ -80,7 +80,7 @@ def test_what_a_killed_bridge_had_received_is_recovered_to_the_last_change(lab: 
         with bridge(lab, served, "record", "-o", "history") as process:
             try:
                 assert within(150.0, lambda: len(list((lab.folder / "history").rglob("*.h5"))) == 2)
-                process.terminate()
+                interrupt(process, ORDERLY[-1])
                 process.communicate(timeout=150)
             finally:
                 process.kill()
@@ -106,9 +106,9 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
         with process:
             try:
                 assert process.stdout is not None
-                assert "recovered bridge/datasets.h5" in process.stdout.readline()
+                assert f"recovered {Path('bridge', 'datasets.h5')}" in process.stdout.readline()
                 assert "connected" in process.stdout.readline()
-                process.terminate()
+                interrupt(process, ORDERLY[-1])
                 assert process.wait(150) == 0
             finally:
                 process.kill()

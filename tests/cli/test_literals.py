@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devicedb.command import as_typed
 from rexec.cli.literals import LiteralError, parse, typed
 
 VALUES = st.recursive(
@@ -109,7 +110,24 @@ def test_a_slip_of_a_name_is_not_taken_for_text(text: str, meant: str) -> None:
 
 @given(st.text())
 def test_what_is_shown_for_a_text_is_read_back_as_it(text: str) -> None:
-    assert [parse(word) for word in shlex.split(typed(text))] == [text]
+    assert [parse(word) for word in shlex.split(typed(text, windows=False))] == [text]
+
+
+@given(st.text())
+def test_what_is_shown_on_windows_is_nothing_that_cmd_or_powershell_would_expand(text: str) -> None:
+    shown = typed(text, windows=True)
+    assert (shown[0], shown[-1], parse(shown[1:-1])) == ('"', '"', text)
+    assert not set(shown[1:-1]) & set('"%$`')
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="needs cmd")
+def test_cmd_passes_on_what_is_shown_for_a_text() -> None:
+    texts = ["fast", "two words", "it's", 'say "hi"', "50 %", "%PATH%", "a^b & c | d > e", "C:\\lab\\", "`x`", ""]
+    command = [sys.executable, "-c", "import sys; print(sys.argv[1:])"]
+    line = f"{as_typed(command)} {' '.join(map(typed, texts))}"
+    # `/s`: cmd takes the outer quotes away, and nothing else.
+    said = subprocess.run(f'cmd /s /c "{line}"', capture_output=True, text=True, timeout=150, check=True)
+    assert [parse(word) for word in parse(said.stdout)] == texts
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "tcsh"])

@@ -68,6 +68,7 @@ def test_a_signal_ends_it_cleanly_and_frees_the_database(lab: Lab, number: int) 
         assert db.get("x") == 3
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 def test_a_hangup_reads_the_device_database_again_and_a_bad_one_changes_nothing(lab: Lab) -> None:
     with master(lab, "-v") as running, running.client("device_db") as client:
         lab.devices({"lamp": {"type": "dummy"}})
@@ -253,7 +254,7 @@ def test_rexec_up_follows_its_devices(lab: Lab, tmp_path: Path) -> None:
                 lab.devices({"other": {"type": "dummy"}})
                 assert within(150.0, lambda: not answers(port))
             finally:
-                process.terminate()
+                interrupt(process, ORDERLY[-1])
                 process.communicate(timeout=150)
 
 

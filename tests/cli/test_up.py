@@ -269,7 +269,7 @@ def test_a_reader_that_goes_away_stops_nothing(folder: Path) -> None:
         pid = call(port, "pid")
         os.kill(pid, 9)
         assert within(150, lambda: answers(port) and call(port, "pid") != pid)
-        running.terminate()
+        interrupt(running, signal.SIGTERM)
         assert running.wait(150) == 0
         assert running.stderr is not None
         assert "changes are no longer printed: Broken pipe" in running.stderr.read()

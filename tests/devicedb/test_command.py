@@ -1,10 +1,28 @@
 """The command of a controller is formatted and split as the controller manager does it."""
 
+import shlex
+import subprocess
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from devicedb import CommandTemplateError, command_line
+from devicedb.command import as_typed
+
+
+@given(st.lists(st.text()))
+def test_a_command_that_is_shown_is_typed_as_it_stands(words: list[str]) -> None:
+    assert shlex.split(as_typed(words, windows=False)) == words
+    # Python quotes only words with spaces; cmd and PowerShell take more apart.
+    spaced = [f"{word} " for word in words] + [f" {word}" for word in words]
+    assert as_typed(spaced, windows=True) == subprocess.list2cmdline(spaced)
+
+
+def test_a_command_that_is_shown_on_windows_has_no_single_quotes_of_a_shell() -> None:
+    words = [r"C:\lab\python.exe", "-p", "3300", "points=[1, 2]", "mode='fast'", "a&b"]
+    shown = r'''C:\lab\python.exe -p 3300 "points=[1, 2]" "mode='fast'" "a&b"'''
+    assert as_typed(words, windows=True) == shown
 
 
 def test_keys_of_the_entry_and_of_the_manager_are_filled_in() -> None:
