@@ -135,7 +135,9 @@ def main() -> int:
             if problem:
                 bad += 1
                 print(f"kill {number}, in {os.fspath(folder)}: {problem}", flush=True)
-    print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) + f", {bad} wrong")
+            if number % 10 == 9 or number + 1 == options.kills:
+                tally = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+                print(f"{number + 1} runs: {tally}, {bad} wrong", flush=True)
     return 1 if bad else 0
 
 
