@@ -13,6 +13,7 @@ from rexec.wire import pyon
 def main(lines: "queue.SimpleQueue[bytes]", say: Callable[[bytes], None], path: str) -> None:
     """Load a device database and say what came of it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what it prints is for nobody
+    say(b"started")
     try:
         outcome: dict[str, Any] = {"database": _encoded(load_file(path))}
     except DatabaseLoadError as error:

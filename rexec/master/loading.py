@@ -13,6 +13,9 @@ from rexec.wire import pyon
 TIME_LIMIT: Final = 20.0
 """Seconds that a device database may take to run."""
 
+START_LIMIT: Final = 120.0
+"""Seconds that an interpreter may take to start: on a busy machine, or where a scanner reads each module first."""
+
 
 async def load_apart(path: Path, time_limit: float = TIME_LIMIT) -> DeviceDatabase:
     """Return the device database in a file, executed by a process of its own.
@@ -28,6 +31,7 @@ async def load_apart(path: Path, time_limit: float = TIME_LIMIT) -> DeviceDataba
     try:
         child = Child("rexec.master._child", [os.fspath(path)], purpose="its process")
         try:
+            await asyncio.to_thread(child.receive, START_LIMIT)
             line = await asyncio.to_thread(child.receive, time_limit)
         finally:
             child.close(patience=0.0)

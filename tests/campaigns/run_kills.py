@@ -43,7 +43,8 @@ class Points(EnvExperiment):
             if n % 100 == 99:
                 self.mutate_dataset("image", n, -1)
 """
-_KILLED: Final = 1 if sys.platform == "win32" else -9
+_KILLED: Final = (0, 1) if sys.platform == "win32" else (0, -9)
+"""Statuses after a kill, or an end just before it; Wine's `taskkill` gives 0."""
 
 LONGEST: Final = 150.0
 """Seconds for a start or an end, which never matter."""
@@ -58,6 +59,8 @@ class AcknowledgedRun:
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=errors)
         self.last = -1
+        self.has_ended = False
+        """Whether it has said where its file is."""
         self.began = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -68,10 +71,11 @@ class AcknowledgedRun:
             if line.strip().isdigit() and line.endswith(b"\n"):
                 self.last = int(line)
                 self.began.set()
+            self.has_ended = self.has_ended or line.startswith(b"run ")
         self.began.set()
 
     def kill(self) -> bool:
-        """End it at once; return whether it still ran."""
+        """End it at once; return whether it still went on."""
         if sys.platform == "win32":
             command = ["taskkill", "/F", "/PID", str(self.process.pid)]
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -79,9 +83,9 @@ class AcknowledgedRun:
             self.process.kill()
         status = self.process.wait(LONGEST)
         self._thread.join(LONGEST)
-        if status not in (0, _KILLED):
+        if status not in _KILLED:
             raise RuntimeError(f"the run ended by itself, with status {status}:\n{self.errors.read_text()}")
-        return status != 0
+        return not self.has_ended
 
 
 def wrong(folder: Path, run: AcknowledgedRun) -> str:

@@ -58,9 +58,23 @@ def test_a_bad_file_changes_nothing_and_its_line_is_told_and_logged(
 def test_a_file_that_never_ends_is_ended(tmp_path: Path) -> None:
     file = tmp_path / "device_db.py"
     # The limit is said, not waited out with the file: 1,000 s would be over the test's own.
-    file.write_text("import time, subprocess\nsubprocess.Popen(['sleep', '1000'])\ntime.sleep(1000)\n")
+    file.write_text(
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)'])\n"
+        "time.sleep(1000)\n"
+    )
     with pytest.raises(DatabaseLoadError, match=r"has not finished after 1 s"):
         asyncio.run(load_apart(file, 1.0))
+
+
+def test_an_interpreter_that_starts_slowly_costs_a_file_none_of_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(6)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    file = tmp_path / "device_db.py"
+    file.write_text("device_db = {}\n")
+    assert asyncio.run(load_apart(file, 5.0)).raw == {}
 
 
 def test_what_a_file_prints_harms_nobody(tmp_path: Path) -> None:
