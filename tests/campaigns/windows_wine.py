@@ -157,7 +157,9 @@ def _write_program(wine: Wine) -> None:
     # Through pipes, because Wine cannot write to all files.
     streams = f"</dev/null > >(cat) 2> >(grep -avE '{noise}' >&2)"
     program = wine.folder / "wpy"
-    command = f'exec env -u PYTHONDONTWRITEBYTECODE {settings} wine {shlex.quote(str(wine.python))} "$@" {streams}'
+    command = (
+        f'exec env -u PYTHONDONTWRITEBYTECODE {settings} wine {shlex.quote(str(wine.python))} "$@" {streams}'
+    )
     program.write_text(f"#!/usr/bin/env bash\n{command}\n", encoding="utf-8")
     program.chmod(0o755)
 

@@ -122,7 +122,18 @@ def test_what_is_shown_on_windows_is_nothing_that_cmd_or_powershell_would_expand
 
 @pytest.mark.skipif(sys.platform != "win32", reason="needs cmd")
 def test_cmd_passes_on_what_is_shown_for_a_text() -> None:
-    texts = ["fast", "two words", "it's", 'say "hi"', "50 %", "%PATH%", "a^b & c | d > e", "C:\\lab\\", "`x`", ""]
+    texts = [
+        "fast",
+        "two words",
+        "it's",
+        'say "hi"',
+        "50 %",
+        "%PATH%",
+        "a^b & c | d > e",
+        "C:\\lab\\",
+        "`x`",
+        "",
+    ]
     command = [sys.executable, "-c", "import sys; print(sys.argv[1:])"]
     line = f"{as_typed(command)} {' '.join(map(typed, texts))}"
     # `/s`: cmd takes the outer quotes away, and nothing else.
