@@ -1,4 +1,4 @@
-"""Ports of the system's choice in the place of those that documents and examples print for their readers."""
+"""Examples as documents show them: with ports of the system's choice, and as if no machine were slow."""
 
 import re
 import shutil
@@ -12,6 +12,7 @@ EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
 PRINTED: Final = (
     "3290", "3291", "3292", "3293", "3294", "6280", "6290", "3250", "3251", "1066", "1067",
 )  # fmt: skip
+_STATUS: Final = re.compile(r"^rexec run: run [0-9].* · [0-9]+ s · .*\n", re.MULTILINE)
 _WORD: Final = re.compile(rf"\b({'|'.join(PRINTED)})\b")
 
 
@@ -23,6 +24,11 @@ def free_ports() -> dict[str, str]:
 def substituted(text: str, ports: Mapping[str, str]) -> str:
     """Return a text with other ports in it."""
     return _WORD.sub(lambda found: ports.get(found[0], found[0]), text)
+
+
+def without_status(text: str) -> str:
+    """Return what `rexec run` printed, without the lines about a run that has gone on for 30 s: no document has them."""
+    return _STATUS.sub("", text)
 
 
 def copy_examples(folder: Path, ports: Mapping[str, str]) -> Path:

@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.ports import copy_examples, free_ports  # noqa: E402  found by the line above
+from tests.ports import copy_examples, free_ports, without_status  # noqa: E402  found by the line above
 
 FAULTY = """\
 device_db = {
@@ -63,12 +63,12 @@ def shown(folder: Path, command: str, *, is_coloured: bool = False, status: int 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     if done.returncode != status:
         raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return (done.stderr + done.stdout).replace(str(folder), "~/lab")
+    return without_status(done.stderr + done.stdout).replace(str(folder), "~/lab")
 
 
 def run(folder: Path, target: Path) -> None:

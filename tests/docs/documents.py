@@ -26,7 +26,7 @@ from types import MappingProxyType
 import psutil
 from markdown_it import MarkdownIt
 
-from tests.ports import substituted
+from tests.ports import substituted, without_status
 
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^`]*)$")
 NOTE = re.compile(r"^<!-- (?P<kind>file|not run): (?P<text>.+) -->$")
@@ -183,6 +183,6 @@ def run_command(where: str, command: str, expected: list[str], status: int, fold
         else re.escape(line.rstrip()).replace(r"\.\.\.", ".*") + r"[ \t]*\n"
         for line in expected
     )
-    assert not expected or re.fullmatch(pattern, done.stdout), (
+    assert not expected or re.fullmatch(pattern, without_status(done.stdout)), (
         f"{where}: `{command}` printed\n{done.stdout}\nwhere the document says\n" + "\n".join(expected)
     )

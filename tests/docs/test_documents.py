@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.documents import blocks, indented_code, run, transcript
-from tests.ports import copy_examples, free_ports
+from tests.ports import copy_examples, free_ports, without_status
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -26,7 +26,6 @@ def test_every_block_is_run_or_excused(document: Path) -> None:
     assert not left, [f"{document.relative_to(ROOT)}:{line} ({what})" for line, what in left]
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_document_runs_as_printed(document: Path, tmp_path: Path) -> None:
     ports = free_ports()
@@ -77,3 +76,8 @@ def test_a_command_that_fails_unannounced_fails_the_document(tmp_path: Path) -> 
     document.write_text("```console\n$ exit 3\n```\n")
     with pytest.raises(AssertionError, match="ended with 3, not 0"):
         run(document, tmp_path)
+
+
+def test_the_line_about_a_run_on_a_slow_machine_is_not_part_of_a_document() -> None:
+    status = "rexec run: run 0 · Fit the spot on a camera's frames. · run · 30 s · 6 datasets · rexec: spots_there\n"
+    assert without_status(f"one\n{status}two\n") == "one\ntwo\n"

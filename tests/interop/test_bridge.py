@@ -78,7 +78,6 @@ def is_done(path: Path) -> bool:
         return "done" in run
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("python", EACH)
 def test_datasets_of_a_real_master_are_recorded_across_its_death(python: str, tmp_path: Path) -> None:
     ports = {name: free_port() for name in ("notify", "control", "logging", "broadcast")}

@@ -30,7 +30,6 @@ from tests.waiting import within
 PEERS: Final = [each for each in os.environ.get("REXEC_PEER_PYTHON", "").split(os.pathsep) if each] or PYTHONS
 
 each_artiq = pytest.mark.parametrize("python", EACH)
-pytestmark = pytest.mark.timeout(150)
 
 CONTROLLER: Final = """
 import logging, os, sys, time

@@ -203,7 +203,7 @@ def test_no_two_processes_that_compete_and_are_killed_have_a_device_at_once() ->
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=500,
     )
     assert done.returncode == 0, done
     assert done.stdout.count(" 0 overlaps") == 2, done.stdout

@@ -13,14 +13,13 @@ from rexec.results.journal.writer import Journal
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.timeout(180)
 def test_every_module_is_imported_without_what_only_posix_has() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.packaging.elsewhere"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

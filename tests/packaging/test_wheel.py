@@ -23,7 +23,6 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 pytest.importorskip("build", reason="needs the extra dev")
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

@@ -265,7 +265,6 @@ def test_xarray_opens_files_by_the_engines_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_a_sample_of_many_runs_on_distributed_workers() -> None:
     pytest.importorskip("distributed", reason="needs the extra xarray")
     command = [sys.executable, "-W", "error", "-m", "benchmarks.runs", "--count", "6", "--workers", "1"]

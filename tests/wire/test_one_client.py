@@ -9,7 +9,6 @@ import pytest
 from tests.campaigns.one_client import KINDS
 
 
-@pytest.mark.timeout(160)  # a dozen parts
 @pytest.mark.skipif(os.name == "nt", reason="forks and POSIX signals")
 def test_a_client_answers_rightly_or_refuses_wherever_it_is_called() -> None:
     command = [sys.executable, "-m", "tests.campaigns.one_client", "--calls", "20"]
