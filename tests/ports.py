@@ -12,7 +12,7 @@ EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
 PRINTED: Final = (
     "3290", "3291", "3292", "3293", "3294", "6280", "6290", "3250", "3251", "1066", "1067",
 )  # fmt: skip
-_STATUS: Final = re.compile(r"^rexec run: run [0-9].* · [0-9]+ s · .*\n", re.MULTILINE)
+_STATUS: Final = re.compile(r"^.*rexec run:.* run [0-9].* · [0-9]+ s · .*\n", re.MULTILINE)
 _WORD: Final = re.compile(rf"\b({'|'.join(PRINTED)})\b")
 
 
@@ -27,7 +27,7 @@ def substituted(text: str, ports: Mapping[str, str]) -> str:
 
 
 def without_status(text: str) -> str:
-    """Return what `rexec run` printed, without the lines about a run that has gone on for 30 s: no document has them."""
+    """Return what `rexec run` printed, without the lines about a run that has gone on for 30 s."""
     return _STATUS.sub("", text)
 
 
