@@ -16,6 +16,7 @@ from devicedb.drivers.signatures import Drivers, installed_release
 from devicedb.drivers.sources import SourceFinder
 from devicedb.drivers.usage import DeviceUse, MethodCall, Usage, scan
 from devicedb.errors import DatabaseLoadError
+from devicedb.load import read_source
 from devicedb.model.database import CheckedDatabase
 from devicedb.model.facts import FileFacts
 from devicedb.model.fix import Repair
@@ -116,6 +117,7 @@ def examine(subject: Subject, settings: Settings, stop: Stop | None = None) -> E
     if not source.is_file():
         what = "it is no regular file" if source.exists() else "there is no such file"
         raise DatabaseLoadError(subject.shown, None, what)
+    read_source(source)  # a failure of the disk or of rights is no fault of the file
     absolute = str(subject.path.absolute())
     notes = []
     if settings.static:

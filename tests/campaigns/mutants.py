@@ -3,8 +3,8 @@
 In a copy of the tree, one fault at a time is put into a module (mutants_made.py). Only tests that execute its line run,
 the quickest first, until one fails: those of the module's own folder and, with --suite, those of the other folders for
 what survived. Which test executes which line is recorded once a folder, children included. A test that fails without
-the fault, too, kills nothing. A mutant that hangs is killed. mutants_excused.toml lists what nobody can notice, and why.
-Exit status 1 if the own folders kill fewer than 95 % of what is not excused. POSIX only: it forks.
+the fault, too, kills nothing. A mutant that hangs is killed. mutants_excused.toml lists what nobody can notice, and
+why. Exit status 1 if the own folders kill fewer than 95 % of what is not excused. POSIX only: it forks.
 """
 
 import argparse
@@ -127,7 +127,10 @@ def in_child(
     out.unlink(missing_ok=True)
     pid = os.fork()
     if not pid:
-        os._exit(_pytest(root, words, out, settings))
+        try:
+            os._exit(_pytest(root, words, out, settings))
+        finally:
+            os._exit(1)  # nothing of this process is the child's to clean up
     deadline = time.monotonic() + seconds
     done = 0
     while not done and time.monotonic() < deadline:
@@ -164,7 +167,7 @@ def _pytest(root: Path, words: list[str], out: Path, settings: Path | None) -> i
         os.environ["COVERAGE_PROCESS_START"] = str(settings)
         cover = coverage.Coverage(str(settings.with_name("data")), config_file=str(settings))
         cover.start()
-    usual = ["-q", "-p", "no:cacheprovider", "-p", "no:cov", "--hypothesis-seed=0"]
+    usual = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:cov", "--hypothesis-seed=0"]
     status = pytest.main([*usual, *words], plugins=[_Watcher(out, cover)])
     if cover:
         cover.stop()

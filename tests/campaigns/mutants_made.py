@@ -1,9 +1,9 @@
 """Mutants of a module: small faults, one at a time, each in one expression or statement of its text.
 
-Operators: a comparison, `and`/`or`, arithmetic, an integer or a boolean is replaced; a condition is negated; a statement
-is deleted; None is returned; a keyword argument is dropped; what `with` enters is not entered (a lock, a suppression);
-a shield around an awaitable is taken off. Left alone: texts (people read them), fractions (nearly all are seconds of
-patience), annotations, what only a type checker sees, f-strings, messages for debugging.
+Operators: a comparison, `and`/`or`, arithmetic, an integer or a boolean is replaced; a condition is negated; a
+statement is deleted; None is returned; a keyword argument is dropped; what `with` enters is not entered (a lock, a
+suppression); a shield around an awaitable is taken off. Left alone: texts (people read them), fractions (nearly all are
+seconds of patience), annotations, what only a type checker sees, f-strings, messages for debugging.
 """
 
 import ast

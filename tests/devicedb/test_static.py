@@ -13,6 +13,7 @@ from devicedb.rules.examples import write
 from tests.devicedb.mutants import CORPUS
 
 LEFT_OUT = "DDB011"
+UNREADABLE = Path("/proc/self/mem")
 
 
 def static(text: str, folder: Path) -> Report:
@@ -116,3 +117,35 @@ def test_what_was_not_checked_is_said_unasked(tmp_path: Path) -> None:
     assert any("parts of it were not checked" in note for note in looped.notes)
     plain = static('device_db = {"a": {"type": "dummy"}}\n', tmp_path)
     assert not plain.notes
+
+
+DEEP = "- " * 5000 + "1"
+
+
+def test_a_file_nested_too_deeply_is_said_to_be_unread(tmp_path: Path) -> None:
+    report = static(f'device_db = {{"a": {DEEP}}}\n', tmp_path)
+    assert found(report) == [(LEFT_OUT, 1)]
+    assert "the whole file, which is nested too deeply" in report.findings[0].message
+    assert any("not run, so parts of it were not checked" in note for note in report.notes)
+
+
+@pytest.mark.skipif(not UNREADABLE.is_file(), reason="only Linux has a file that root cannot read either")
+@pytest.mark.parametrize("options", [[], ["--static"]])
+def test_a_file_that_cannot_be_read_is_one_line_with_the_reason(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(UNREADABLE), "--no-config", *options]) == 2
+    said = capsys.readouterr()
+    assert f"{UNREADABLE}: cannot be read: Input/output error" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_finding_in_a_file_that_is_gone_keeps_its_line(tmp_path: Path) -> None:
+    (tmp_path / "part.py").write_text('\nENTRY = {"type": "controler"}\n', encoding="utf-8")
+    path = tmp_path / "device_db.py"
+    path.write_text(
+        'import os, part\nos.remove(part.__file__)\ndevice_db = {"a": part.ENTRY}\n', encoding="utf-8"
+    )
+    report = check_file(Subject(path, "device_db.py"), Settings(artiq_release="9"))
+    errors = [each for each in report.findings if each.severity is Severity.ERROR]
+    assert [(Path(each.file).name, each.line) for each in errors] == [("part.py", 2)]

@@ -1,13 +1,22 @@
 """How a run ended, by what ended it."""
 
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
-from rexec.experiment import TerminationRequested
-from rexec.experiment.lifecycle import RunOutcome
+from rexec.experiment import EnvExperiment, NumberValue, TerminationRequested
+from rexec.experiment.argument_manager import ArgumentManager
+from rexec.experiment.errors import ArgumentError
+from rexec.experiment.interrupts import Interrupts
+from rexec.experiment.lifecycle import Hooks, RunOutcome, live
 from rexec.experiment.loading import import_file
+from rexec.experiment.stand_ins import Scheduler, Termination
 from rexec.experiment.tracebacks import argument_at
 
 
@@ -87,3 +96,155 @@ def test_a_processor_that_cannot_be_made_names_its_argument(
     finally:
         sys.modules.pop("artiq_run_wrong_processor", None)
     assert argument_at(caught.value) == name
+
+
+PHASES = ("build", "prepare", "run", "analyze")
+
+
+class Life:
+    """One run, and what happened in it, in order: phases, statuses, and what the devices were told."""
+
+    def __init__(self, given: dict[str, Any] | None = None) -> None:
+        self.events: list[str] = []
+        self.scheduler = Scheduler(1, {}, Termination())
+        self.interrupts = Interrupts(Termination())
+        self.arguments = ArgumentManager(given or {}, None)
+        self.run_times: list[float] = []
+        self.closing: Callable[[], None] = lambda: None
+
+    def notify_run_end(self) -> None:
+        self.events.append("run has ended")
+
+    def close_devices(self) -> None:
+        self.closing()
+        self.events.append("closed")
+
+    def began_to_run(self, moment: float) -> None:
+        self.run_times.append(moment)
+        self.events.append("run_time")
+
+    def live(self, experiment: type[EnvExperiment]) -> RunOutcome:
+        hooks = Hooks(
+            phase=lambda name: self.events.append(f"{name} ({self.scheduler.status})"),
+            built=lambda: self.events.append("built"),
+            running=self.began_to_run,
+            ending=lambda: self.events.append("ending"),
+        )
+        devices: Any = self
+        return live(experiment, devices, None, self.arguments, self.scheduler, self.interrupts, hooks)
+
+
+class Steps(EnvExperiment):
+    """Notes each of its methods; one of them may do something else."""
+
+    life: ClassVar[Life]
+    act: ClassVar[tuple[str, Callable[[], None]]] = ("", lambda: None)
+
+    def step(self, name: str) -> None:
+        self.life.events.append(f"{name}()")
+        if self.act[0] == name:
+            self.act[1]()
+
+    def build(self) -> None:
+        self.step("build")
+
+    def prepare(self) -> None:
+        self.step("prepare")
+
+    def run(self) -> None:
+        self.step("run")
+
+    def analyze(self) -> None:
+        self.step("analyze")
+
+
+@contextmanager
+def steps(in_phase: str = "", act: Callable[[], None] = lambda: None) -> Iterator[Life]:
+    """Give a life to `Steps`, one of whose methods does something."""
+    Steps.life, Steps.act = Life(), (in_phase, act)
+    yield Steps.life
+
+
+ALL = [
+    ["build (preparing)", "build()", "built"],
+    ["prepare (preparing)", "prepare()"],
+    ["run (running)", "run_time", "run()", "run has ended"],
+    ["analyze (analyzing)", "analyze()"],
+]
+
+
+def test_phases_statuses_and_what_is_told_come_in_their_order() -> None:
+    with steps() as life:
+        outcome = life.live(Steps)
+    assert life.events == [*chain(*ALL), "ending", "closed"]
+    assert (outcome.phase, outcome.error, outcome.status) == ("analyze", None, "completed")
+    assert not outcome.asked_to_end
+    assert [outcome.run_time] == life.run_times
+    assert list(outcome.seconds) == list(PHASES)
+
+
+@pytest.mark.parametrize("number", range(4), ids=PHASES)
+@pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt(), SystemExit(1)], ids=repr)
+def test_an_error_in_any_phase_ends_the_run_there_and_closes_its_devices(
+    number: int, error: BaseException
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with steps(PHASES[number], fail) as life:
+        outcome = life.live(Steps)
+    begun = list(chain(*ALL[: number + 1]))
+    if number == 0:  # nothing was built that could have data
+        assert life.events == [*begun[:-1], "closed"]
+    else:
+        assert life.events == [*begun, "ending", "closed"]
+    assert (outcome.phase, outcome.error, outcome.built) == (PHASES[number], error, number > 0)
+    assert (outcome.run_time is None) == (number < 2)
+    assert list(outcome.seconds) == list(PHASES[: number + 1])
+
+
+def test_each_phase_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("rexec.experiment.lifecycle.time.perf_counter", lambda: now[0])
+
+    class Timed(Steps):
+        def step(self, name: str) -> None:
+            now[0] += {"build": 1.0, "prepare": 2.0, "run": 4.0, "analyze": 8.0}[name]
+
+    with steps() as life:
+        outcome = life.live(Timed)
+    assert outcome.seconds == {"build": 1.0, "prepare": 2.0, "run": 4.0, "analyze": 8.0}
+
+
+def test_arguments_that_the_experiment_does_not_have_end_it_before_it_is_built() -> None:
+    Steps.life = life = Life({"misspelt": 1})
+    outcome = life.live(Steps)
+    assert isinstance(outcome.error, ArgumentError)
+    assert "misspelt" in str(outcome.error)
+    assert life.events == ["build (preparing)", "build()", "closed"]
+
+
+def test_an_error_in_a_processor_says_of_which_argument() -> None:
+    class Wrong(EnvExperiment):
+        def build(self) -> None:
+            self.setattr_argument("gain", NumberValue("five"))  # type: ignore[arg-type]
+
+    outcome = Life().live(Wrong)
+    assert isinstance(outcome.error, Exception)
+    assert outcome.error.__notes__ == ["in the processor of argument 'gain'"]
+
+
+def test_ctrl_c_while_devices_are_closed_leaves_none_open() -> None:
+    with steps() as life, life.interrupts.installed():
+        life.closing = lambda: signal.raise_signal(signal.SIGINT)
+        outcome = life.live(Steps)
+    assert life.events[-1] == "closed"
+    assert outcome.status == "completed"
+    assert life.interrupts.received
+
+
+def test_a_run_that_was_asked_to_end_says_so() -> None:
+    with steps("run", lambda: signal.raise_signal(signal.SIGINT)) as life, life.interrupts.installed():
+        outcome = life.live(Steps)
+    assert (outcome.asked_to_end, outcome.status, outcome.phase) == (True, "interrupted", "run")
+    assert life.events[-2:] == ["ending", "closed"]

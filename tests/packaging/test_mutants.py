@@ -2,97 +2,150 @@
 
 import argparse
 import os
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.campaigns.mutants import campaign
+from tests.campaigns.mutants import EXCUSES, ROOT, campaign, in_child, report
+from tests.campaigns.mutants_made import mutants, sample
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the campaign forks")
-
-MODULE = '''
-import contextlib
+MODULE = """
 import subprocess
 import sys
 
-LIMIT = 3
-
-
 def is_over(number: int) -> bool:
-    """Whether a number is beyond the limit."""
-    return number > LIMIT
-
+    return number > 3
 
 def in_a_child(number: int) -> int:
-    return int(subprocess.run([sys.executable, "-c", f"import rexec.planted.thing as t; print(t.twice({number}))"],
-        check=True, capture_output=True).stdout)
-
+    code = f"import rexec.planted as t; print(t.twice({number}))"
+    return int(subprocess.check_output([sys.executable, "-c", code]))
 
 def twice(number: int) -> int:
     return number * 2
 
-
-def turns() -> int:
-    done = 0
-    while done < 2:
-        done += 1
-    return done
-
-
 def nobody_calls_this() -> bool:
-    return not LIMIT
-'''
-TESTS = """
-import rexec.planted.thing as thing
+    return not sys
+"""
+OWN = """
+from rexec import planted
 
 def test_over():
-    assert thing.is_over(5) and not thing.is_over(1)
+    assert planted.is_over(5) and not planted.is_over(1)
 
 def test_child():
-    assert thing.in_a_child(4) == 8
-
-def test_turns():
-    assert thing.turns() == 2
+    assert planted.in_a_child(4) == 8
 
 def test_that_fails_anyway():
-    assert thing.twice(1) == 3
+    assert planted.twice(1) == 3
 """
 BEYOND = """
-import rexec.planted.thing as thing
+from rexec import planted
 
 def test_at_the_limit():
-    assert not thing.is_over(3)
+    assert not planted.is_over(3)
+"""
+HANGS = """
+import time
+
+def test_that_hangs():
+    time.sleep(3600)
 """
 
 
-def plant(root: Path) -> None:
-    for name, text in {
-        "pyproject.toml": "[tool.pytest.ini_options]\naddopts = ['--import-mode=importlib']\n",
+def plant(root: Path, **tests: str) -> Path:
+    files = {
+        "pyproject.toml": "",
         "rexec/__init__.py": "",
-        "rexec/planted/__init__.py": "",
-        "rexec/planted/thing.py": MODULE,
+        "rexec/planted.py": MODULE,
         "tests/__init__.py": "",
-        "tests/planted/__init__.py": "",
-        "tests/planted/test_thing.py": TESTS,
-        "tests/other/__init__.py": "",
-        "tests/other/test_limit.py": BEYOND,
-    }.items():
+    }
+    for name, text in tests.items():
+        files |= {f"tests/{name}/__init__.py": "", f"tests/{name}/test_it.py": text}
+    for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    return root
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the campaign forks")
 def test_each_mutant_is_killed_by_whom_it_must(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plant(tmp_path / "tree")
+    root = plant(tmp_path / "tree", planted=OWN, other=BEYOND)
     options = argparse.Namespace(
-        sample=None, seed="1", jobs=1, suite=True, budget=60.0, patience=1.0, records=tmp_path / "records"
+        sample=None, seed="1", jobs=1, suite=True, budget=600.0, patience=60.0, records=tmp_path / "records"
     )
-    verdicts = list(campaign(tmp_path / "tree", ["rexec.planted"], options))
-    found = {
+    verdicts = list(campaign(root, ["rexec.planted"], options))
+    ends = {
         (each.mutant.operator, each.mutant.was): (each.by, each.test.rpartition("::")[2]) for each in verdicts
     }
-    print(found)
-    assert found["compare", "return number > LIMIT"] == ("suite", "test_at_the_limit")
-    assert found["arithmetic", "return number * 2"] == ("own", "test_child")
-    assert found["delete", "done += 1"] == ("own", "(hung)")
-    assert found["negate", "return not LIMIT"][0] == "survived"
+    over, child = "return number > 3", 'return int(subprocess.check_output([sys.executable, "-c", code]))'
+    assert ends == {
+        ("compare", over): ("suite", "test_at_the_limit"),
+        ("constant", over): ("survived", "2 tests run"),
+        ("return", over): ("own", "test_over"),
+        ("return", child): ("own", "test_child"),
+        ("arithmetic", "return number * 2"): ("own", "test_child"),
+        ("constant", "return number * 2"): ("own", "test_child"),
+        ("return", "return number * 2"): ("own", "test_child"),
+        ("negate", "return not sys"): ("survived", "3 tests run"),
+        ("return", "return not sys"): ("survived", "3 tests run"),
+    }
+    capsys.readouterr()
+    assert report(verdicts) == 5 / 9
+    said = capsys.readouterr().out
+    assert "  - return not sys\n  + return (sys)\n" in said
+    assert (root / "rexec" / "planted.py").read_text() == MODULE
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the campaign forks")
+def test_a_test_that_hangs_is_ended(tmp_path: Path) -> None:
+    assert in_child(plant(tmp_path / "tree", planted=HANGS), ["tests/planted"], 3) == ({}, ["(hung)"])
+
+
+def test_every_operator_makes_its_faults_and_no_other() -> None:
+    text = """
+async def f(a, lock, *, key=0):
+    with lock:
+        a.x = key
+    for each in a:
+        break
+    await asyncio.shield(a)
+    del a[0]
+    g(a, key=True)
+    if a and not key < 5:
+        log.debug("text")
+        raise ValueError(f"{a + 1}")
+"""
+    assert [(each.operator, each.became) for each in mutants(text)] == [
+        ("constant", "async def f(a, lock, *, key=(1)):"),
+        ("with", "with __import__('contextlib').nullcontext():"),
+        ("delete", "pass"),
+        ("loop", "continue"),
+        ("delete", "pass"),
+        ("unshield", "await (a)"),
+        ("constant", "del a[(1)]"),
+        ("delete", "pass"),
+        ("constant", "g(a, key=(False))"),
+        ("delete", "pass"),
+        ("drop key", "(g(a))"),
+        ("boolean", "if (a or not key < 5):"),
+        ("compare", "if a and not (key <= 5):"),
+        ("constant", "if a and not key < (6):"),
+        ("negate", "if (not (a and (not key < 5))):"),
+        ("negate", "if a and (key < 5):"),
+        ("delete", "pass"),
+    ]
+
+
+def test_a_larger_sample_has_those_of_a_smaller_one() -> None:
+    text = "\n".join(f"x = y == {number}" for number in range(20))
+    assert sample(text, 30, "1:m")[:10] == sample(text, 10, "1:m") != sample(text, 10, "2:m")
+
+
+def test_every_excuse_is_of_a_mutant_that_there_is() -> None:
+    for each in tomllib.loads(EXCUSES.read_text(encoding="utf-8"))["excuse"]:
+        made = mutants((ROOT / each["module"]).read_text(encoding="utf-8"))
+        assert (each["was"], each["became"]) in {(mutant.was, mutant.became) for mutant in made}
+        assert each["why"]

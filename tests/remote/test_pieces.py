@@ -173,6 +173,8 @@ def test_a_client_that_knows_no_limits_sends_pieces() -> None:
         foreign = Foreign(Client("127.0.0.1", port, "camera_rexec"))
         with rexec.remote.wrap(foreign, "camera") as remote:
             assert same(remote.function(code.unchanged)(NESTED), NESTED)
+            just_over = np.zeros(27 << 17, np.uint8)  # 4.5 MiB in base64
+            assert same(remote.function(code.unchanged)(just_over), just_over)
             large = np.zeros(2 << 20)
             held = remote.function(code.adder(0), parallel=True)  # nothing large before
             assert held(1) == 1

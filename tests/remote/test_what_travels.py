@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import enum
 import functools
+import json
 import linecache
 import pickle
 import sys
@@ -230,6 +231,13 @@ def test_a_function_without_source_is_named(remote: Remote) -> None:
     exec("def typed_in(): return 1", space)
     with pytest.raises(CannotTravel, match=r"typed_in: its source cannot be found.*in a file or a notebook"):
         remote.function(space["typed_in"])
+
+
+def test_a_module_without_source_is_named(remote: Remote) -> None:
+    with pytest.raises(CannotTravel, match=r"the source of made_up cannot be found"):
+        remote.add_module(types.ModuleType("made_up"))
+    with pytest.raises(CannotTravel, match=r"json is a package: install it on the controller"):
+        remote.add_module(json)
 
 
 def test_a_function_of_a_notebook_travels_and_so_does_its_next_version(remote: Remote) -> None:

@@ -18,7 +18,7 @@ from rexec.results import recover
 from rexec.results.errors import JournalDamaged, ResultsError, ResultsNotWritable
 from rexec.results.fold import RunState
 from rexec.results.journal._encode import Buffer
-from rexec.results.journal._record_file import RecordFile
+from rexec.results.journal._record_file import _LARGE, RecordFile
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import HEADER, SHORT_SIZE, Kind, Record, header
 from rexec.results.journal.salvage import SalvageReader
@@ -224,8 +224,9 @@ def test_a_large_record_that_does_not_fit_is_refused_whole(
     assert [record.value for record in read(tmp_path / "j")] == [1, 3]
 
 
+@pytest.mark.parametrize("value", [2, "a text", np.zeros(_LARGE, np.uint8)], ids=["short", "any", "large"])
 def test_after_a_failed_sync_nothing_more_is_acknowledged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(tmp_path / "j", sync_interval=0)
     journal.append("x", 1)
@@ -237,9 +238,15 @@ def test_after_a_failed_sync_nothing_more_is_acknowledged(
         patch.setattr(os, "fdatasync" if hasattr(os, "fdatasync") else "fsync", broken)
         with pytest.raises(ResultsError, match="the disk failed to keep"):
             journal.sync()
-    with pytest.raises(ResultsError, match="the disk failed to keep"):
-        journal.append("x", 2)
+    size = journal.size
+    for _ in range(2):
+        with pytest.raises(ResultsError, match="the disk failed to keep"):
+            journal.append("x", value)
+        with pytest.raises(ResultsError, match="the disk failed to keep"):
+            journal.sync()
+    assert journal.size == size
     journal.close()
+    assert [record.value for record in read(tmp_path / "j")] == [1]
 
 
 def test_a_journal_that_exists_is_never_written_over(tmp_path: Path) -> None:

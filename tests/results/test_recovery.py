@@ -148,6 +148,19 @@ def test_a_file_that_is_another_runs_is_never_replaced(tmp_path: Path) -> None:
         assert file["rid"][()] == 9
 
 
+def test_an_empty_run_beside_anothers_file_leaves_that_alone_and_makes_none(tmp_path: Path) -> None:
+    journal = killed(tmp_path / "r.h5")
+    (tmp_path / "r.h5").unlink()
+    ResultsWriter.create(
+        tmp_path / "kept.h5", RunIdentity(rid=9, class_name="Kept", start_time=1.0), refresh_interval=0
+    ).close()
+    (tmp_path / "kept.h5").rename(tmp_path / "r.h5")
+    before = (tmp_path / "r.h5").read_bytes()
+    assert recover(journal).outcome == "empty"
+    assert os.listdir(tmp_path) == ["r.h5"]
+    assert (tmp_path / "r.h5").read_bytes() == before
+
+
 def test_a_recovery_without_space_leaves_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = killed(tmp_path / "r.h5", x=1)
 
@@ -213,6 +226,8 @@ def test_the_final_verification_keeps_the_journal_of_a_file_that_lies(
         patch.setattr("rexec.results.keeper.publish", corrupt)
         with pytest.raises(ResultsError, match="datasets/x has other content"):
             writer.close()
+        recovery = recover(journal_path(tmp_path / "r.h5"))
+        assert (recovery.outcome, "datasets/x has other content" in recovery.detail) == ("failed", True)
     assert recover(journal_path(tmp_path / "r.h5")).outcome == "recovered"
     with h5py.File(tmp_path / "r.h5") as file:
         assert file["datasets/x"][()].tolist() == list(range(10))

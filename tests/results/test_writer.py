@@ -292,6 +292,30 @@ def test_verification_looks_at_what_is_beside_a_dataset(tmp_path: Path) -> None:
         verify_against(writer.path, state)
 
 
+SLICES = [slice(2, 5), slice(7, 2, -2), slice(None, None, 3), slice(-3, None), slice(4, 4), -1, 0]
+
+
+@pytest.mark.parametrize("value", [[0.0] * 10, np.zeros((10, 3))], ids=["list", "array"])
+@pytest.mark.parametrize("index", SLICES, ids=str)
+def test_rows_of_a_slice_changed_after_a_refresh_are_in_the_next(
+    index: Any, value: Any, tmp_path: Path
+) -> None:
+    writer = begun(tmp_path / "r.h5")
+    expected = np.array(value)
+    writer.set("x", value, {})
+    writer.snapshot()
+    for number in range(1, 4):
+        rows = expected[index]
+        rows = np.full(rows.shape, float(number))
+        writer.mutate("x", index, rows.tolist() if isinstance(value, list) else rows)
+        expected[index] = rows
+        writer.snapshot()
+        with h5py.File(writer.path) as file:
+            assert file["datasets/x"][()].tolist() == expected.tolist()
+    writer.close()
+    assert verify(writer.path) == []
+
+
 def test_a_declared_plot_is_what_nexus_viewers_show(tmp_path: Path) -> None:
     writer = begun(tmp_path / "r.h5")
     writer.set("scan/t", [1.0, 2.0], {})

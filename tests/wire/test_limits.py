@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from rexec.wire import certs, errors, pyon, pyon_v1
+from rexec.wire._conversation import Conversation, Greeting
 from rexec.wire._framing import FrameReader
+from rexec.wire._protocol import CALL_IDS
 from rexec.wire.broadcast import Broadcaster
 from rexec.wire.pc_rpc import Client, Limits
 from rexec.wire.sync_struct import Notifier, Publisher
@@ -352,3 +354,16 @@ def test_the_limit_of_connections_holds_while_others_are_served() -> None:
         assert closed == 20
         for each in strangers:
             each.close()
+
+
+def test_a_request_that_a_stock_server_cannot_read_is_refused_before_it_is_sent() -> None:
+    stock = Conversation("camera:3283")
+    around = sum(map(len, stock.encode_call("store", ("",), {})))
+    longest = "x" * ((4 << 20) - around)  # a reference server reads lines of 4 MiB
+    assert sum(map(len, stock.encode_call("store", (longest,), {}))) == 4 << 20
+    with pytest.raises(
+        errors.MessageTooLong, match=r"store\(\) of camera:3283: the request has 4194305 bytes, .* in pieces"
+    ):
+        stock.encode_call("store", (longest + "x",), {})
+    stock.greeting = Greeting(features=frozenset({CALL_IDS}))
+    assert stock.encode_call("store", (longest + "x",), {})
