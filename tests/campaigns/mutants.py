@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -96,7 +96,7 @@ class _Watcher:
 
     def __init__(self, path: Path, cover: coverage.Coverage | None = None) -> None:
         self._path, self._cover = path, cover
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._failed: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
@@ -151,8 +151,8 @@ def in_child(
 def _pytest(root: Path, words: list[str], out: Path, settings: Path | None) -> int:
     os.setsid()
     os.chdir(root)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if not settings:
         resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
     null = os.open(os.devnull, os.O_RDWR)

@@ -9,9 +9,9 @@ seconds of patience), annotations, what only a type checker sees, f-strings, mes
 import ast
 import random
 from collections.abc import Iterator
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-_SWAPPED: Final[dict[type[ast.AST], type[ast.AST]]] = {
+_SWAPPED: Final[dict[type[Any], type[Any]]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
     ast.Lt: ast.LtE,
@@ -62,7 +62,7 @@ class Mutant(NamedTuple):
 
 def mutants(text: str) -> list[Mutant]:
     """Return all mutants of a module that compile, in the order of its lines."""
-    made = {}
+    made: dict[str, Mutant] = {}
     for operator, first, last, new in _changes(ast.parse(text)):
         mutant = _mutant(text, operator, first, last, new)
         if mutant and mutant.text != text:

@@ -227,7 +227,7 @@ def test_arguments_that_the_experiment_does_not_have_end_it_before_it_is_built()
 def test_an_error_in_a_processor_says_of_which_argument() -> None:
     class Wrong(EnvExperiment):
         def build(self) -> None:
-            self.setattr_argument("gain", NumberValue("five"))  # type: ignore[arg-type]
+            self.setattr_argument("gain", NumberValue("five"))
 
     outcome = Life().live(Wrong)
     assert isinstance(outcome.error, Exception)
