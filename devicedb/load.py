@@ -15,6 +15,7 @@ from devicedb.suggest import did_you_mean
 from devicedb.whole_file import read_whole
 
 _LOCK: Final = threading.RLock()
+_ATTEMPTS: Final = 100
 """Loads one database at a time, because `sys.path` and `sys.modules` belong to the process."""
 
 
@@ -99,13 +100,13 @@ def siblings_importable(folder: Path) -> Iterator[None]:
     sys.path = [str(folder), *path_before]
     # No cache: siblings may change twice within the resolution of a time stamp.
     sys.dont_write_bytecode = True
-    importlib.invalidate_caches()
+    look_again()
     try:
         yield
     finally:
         roots = {os.path.realpath(each) for each in {str(folder), *sys.path} - set(path_before)}
         roots.add(os.path.realpath(folder))
-        for name in [each for each in sys.modules if each not in before or each in stashed]:
+        for name in [each for each in list(sys.modules) if each not in before or each in stashed]:
             top = sys.modules.get(name.partition(".")[0])
             if top is None or _root_of(top) in roots:
                 sys.modules.pop(name, None)
@@ -113,6 +114,20 @@ def siblings_importable(folder: Path) -> Iterator[None]:
             sys.modules[name] = before[name]
         sys.path = path_before
         sys.dont_write_bytecode = write_bytecode
+
+
+def look_again() -> None:
+    """Have imports look again at what folders hold (`importlib.invalidate_caches`).
+
+    That function goes through a table to which another thread adds when it imports; it is then called once more.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            importlib.invalidate_caches()
+        except RuntimeError:  # "dictionary changed size during iteration"
+            continue
+        return
+    importlib.invalidate_caches()
 
 
 def _names_in(folder: Path) -> set[str]:

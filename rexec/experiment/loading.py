@@ -1,6 +1,5 @@
 """Imports the file of an experiment as ARTIQ does, and finds the experiment class in it."""
 
-import importlib
 import inspect
 import linecache
 import sys
@@ -13,6 +12,7 @@ from typing import Any, Final
 import devicedb
 import rexec
 import schemas
+from devicedb.load import look_again
 from devicedb.suggest import did_you_mean
 from devicedb.whole_file import read_whole
 from rexec.experiment.environment import EnvExperiment, Experiment
@@ -44,7 +44,7 @@ def importable(folders: Sequence[Path]) -> Iterator[None]:
     """Put the experiment's folder first on `sys.path` while it runs, and further ones last; in its children, too."""
     before = list(sys.path)
     sys.path[:] = [str(folders[0]), *before, *map(str, folders[1:])]
-    importlib.invalidate_caches()
+    look_again()
     try:
         with found_by_children():
             yield

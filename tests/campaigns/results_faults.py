@@ -271,7 +271,7 @@ def round_kill(folder: Path, seed: int) -> tuple[str, str]:
     what += "" if folded_by == "thread" else f", folded by a {folded_by}"
     # A run that was killed between fork and exec of the process that folds is locked until that exec.
     outcomes = recover_all(folder)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while "running" in outcomes and time.monotonic() < deadline:
         time.sleep(0.01)
         outcomes = recover_all(folder)

@@ -150,3 +150,29 @@ def test_a_thread_that_imports_meanwhile_skips_no_entry_of_the_path(tmp_path: Pa
         assert sys.path[0] == str(tmp_path)
         seen = [next(importing)]
     assert [*seen, *importing] == path
+
+
+def test_a_thread_that_imports_while_the_finders_are_gone_through_stops_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Finder:
+        """A finder whose table grows while it is gone through, as the system's does when another thread imports."""
+
+        asked = 0
+
+        def find_spec(self, *_: object) -> None:
+            return None
+
+        def invalidate_caches(self) -> None:
+            self.asked += 1
+            if self.asked < 3:
+                table = {"one": 1}
+                for each in table:
+                    table[each + each] = 2
+
+    finder = Finder()
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    assert load_file(write(tmp_path, "device_db = {'a': {'type': 'dummy'}}\n")).raw == {
+        "a": {"type": "dummy"}
+    }
+    assert finder.asked == 3
