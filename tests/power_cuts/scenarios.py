@@ -12,12 +12,10 @@ import logging
 import os
 import sys
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -37,34 +35,12 @@ from rexec.results import ResultsWriter, recover_folder, verify
 from rexec.results.layout import next_rid, results_path
 from rexec.results.reading.replay import changes
 from schemas import RunIdentity
+from tests.power_cuts.catalogue_scenario import CatalogueScenario
+from tests.power_cuts.master_scenario import MasterScenario
 from tests.power_cuts.recording import MARKS
+from tests.power_cuts.scenario import Promise, Scenario
 
-Promise: TypeAlias = Callable[[Any], None]
 _WHEN: Final = datetime(2026, 11, 1, 12)
-
-
-class Scenario(ABC):
-    """A program whose files must survive.
-
-    Attributes:
-        name: Name of the scenario.
-        nothing: What has been promised before the first promise.
-
-    """
-
-    name: str
-    nothing: Any = 0
-
-    def prepare(self, folder: Path) -> None:  # noqa: B027 - most need nothing
-        """Make what is there before; it counts as synced."""
-
-    @abstractmethod
-    def run(self, folder: Path, promise: Promise) -> None:
-        """Be the program."""
-
-    @abstractmethod
-    def check(self, folder: Path, promised: Any) -> str:
-        """Return what is wrong with what a cut has left; "": nothing."""
 
 
 def _points(path: Path) -> tuple[list[float], int]:
@@ -402,11 +378,13 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         RunOverAFile(),
         Recovery(),
         Persistent(),
+        MasterScenario(),
         Bridge(),
         WholeFile(),
         SessionRecording(),
         FirstRecording(),
         Notes(),
+        CatalogueScenario(),
         Audit(),
     )
 }
