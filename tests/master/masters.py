@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devicedb import from_dict
 from rexec.datasets import DatasetDB
 from rexec.ground.loop_thread import LoopThread
-from rexec.master import DeviceFile, Master, Ports
+from rexec.master import DeviceFile, Devices, Master, Ports
 from rexec.wire.pc_rpc import Client
 from rexec.wire.sync_struct import Subscriber
 from rexec.wire.tls import SimpleSSLConfig
@@ -75,20 +76,25 @@ class Served:
 @contextlib.contextmanager
 def serving(
     folder: Path,
-    devices: str = DEVICES,
+    devices: str | None = DEVICES,
     *,
     notify: int = 0,
     ssl_config: SimpleSSLConfig | None = None,
     **options: Any,
 ) -> Iterator[Served]:
-    """Serve `dataset_db.mdb` and `device_db.py` of a folder while the context lasts, or until it is ended."""
+    """Serve `dataset_db.mdb` and `device_db.py` of a folder while the context lasts, or until it is ended.
+
+    Without a text for the latter, nothing is loaded, and no device served.
+    """
     file = folder / "device_db.py"
-    file.write_text(devices)
+    if devices is not None:
+        file.write_text(devices)
 
     @contextlib.asynccontextmanager
     async def listening() -> AsyncIterator[Master]:
         with DatasetDB(folder / "dataset_db.mdb") as datasets:
-            master = Master(datasets, await DeviceFile.open(file), Ports(notify, 0, 0, 0), **options)
+            known = Devices(from_dict({}, "none")) if devices is None else await DeviceFile.open(file)
+            master = Master(datasets, known, Ports(notify, 0, 0, 0), **options)
             async with ending(thread, master.wait_terminate()):
                 try:
                     await master.start([LOCAL], ssl_config)

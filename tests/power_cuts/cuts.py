@@ -1,7 +1,6 @@
 """Cuts the power of a recorded program at each of its calls, and checks what is left."""
 
 import contextlib
-import hashlib
 import os
 import random
 import shutil
@@ -78,19 +77,17 @@ def cut(
     """
     chance = random.Random(seed)
     scenario = SCENARIOS[program.name]
-    states: dict[bytes, tuple[Tree, Any, str]] = {}
+    states: dict[tuple[Any, ...], tuple[Tree, Any, str]] = {}
     disk, promised = Disk(program.folder, program.before), scenario.nothing
     for number, op in enumerate(program.ops):
         if op.kind == "mark":
             promised = op.mark
         elif is_kept(op):
             disk.do(op)
-        else:
+        if op.kind == "seek" or not is_kept(op):  # nothing that a cut could undo
             continue
         for tree in disk.after_cuts(chance):
-            key = hashlib.sha256(
-                repr((sorted(tree.items(), key=lambda item: item[0]), promised)).encode()
-            ).digest()
+            key = repr(promised), *sorted(tree.items(), key=lambda item: item[0])
             states.setdefault(key, (tree, promised, f"call {number}: {op.kind} {os.path.basename(op.path)}"))
     chosen = list(states.values())
     if most is not None and most < len(chosen):

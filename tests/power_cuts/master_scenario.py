@@ -25,7 +25,7 @@ class MasterScenario(Scenario):
     nothing: Any = (0, -1, 0, False)
 
     def run(self, folder: Path, promise: Promise) -> None:
-        with serving(folder) as served:
+        with serving(folder, None) as served:
             with served.client("dataset_db") as client, served.client("master_dataset_db") as other:
                 client.set("list", [0.5] * _BEGIN, True)
                 promise((_BEGIN, -1, _BEGIN, False))

@@ -39,6 +39,12 @@ def test_a_sync_that_is_left_out_is_noticed() -> None:
         assert outcome.faults, site
 
 
+def test_an_index_that_sqlite_has_not_synced_is_noticed() -> None:
+    program = record("index of the catalogue")
+    outcome = cut(program, is_kept=lambda op: op.site != "a library", stop_at_fault=True)
+    assert outcome.faults
+
+
 def test_the_disk_forgets_what_was_not_synced() -> None:
     disk = Disk("/f", {"a": b"old"})
     disk.do(Op("truncate", "/f/a", size=0))
