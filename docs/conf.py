@@ -1,6 +1,7 @@
 """Sphinx configuration: MyST pages by purpose (tutorial, how-to, explanation, reference)."""
 
 import itertools
+import re
 import sys
 from pathlib import Path
 from types import UnionType
@@ -105,11 +106,20 @@ def describe_fields(app: Sphinx, what: str, name: str, thing: Any, options: Any,
         lines.append(f":type {field.alias or key}: {annotation_text(field.annotation)}")
 
 
-def hide_fields(
+def plain_signature(signature: str | None) -> str | None:
+    """Return a signature with the names that people write, not the `repr` of defaults and type variables."""
+    if signature is None:
+        return None
+    text = re.sub(r"<(?:class '|function )(?:[\w<>]+\.)*(\w+)'?(?: at 0x\w+)?>", r"\1", signature)
+    text = re.sub(r"~typing\.~(\w+)|~(\w+)(?![\w.])", lambda found: found[1] or found[2], text)
+    return text.replace("<factory>", "...")
+
+
+def write_signature(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Leave out the signature of a model: it is its fields, and those are written below."""
-    return ("", None) if is_model(thing) else (signature, returned)
+    """Write a signature plainly, and none for a model: it is its fields, and those are written below."""
+    return ("", None) if is_model(thing) else (plain_signature(signature), plain_signature(returned))
 
 
 def set_dashes(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -158,4 +168,4 @@ def setup(app: Sphinx) -> None:
     app.connect("html-collect-pages", forget_modules_without_source, priority=400)
     app.connect("doctree-resolved", set_dashes)
     app.connect("autodoc-process-docstring", describe_fields)
-    app.connect("autodoc-process-signature", hide_fields)
+    app.connect("autodoc-process-signature", write_signature)

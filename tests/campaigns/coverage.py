@@ -57,7 +57,7 @@ def measured(tests: list[str]) -> tuple[int, Lines]:
             "REXEC_LINES_OF": os.pathsep.join([*wanted, SELF_FILE]),
             "PYTHONPATH": str(Path(__file__).with_name("lines_run")),
         }
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=600", *tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "lines_run_again", "--timeout=600", *tests]
         status = subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
         return status, by_file(notes.read_text(encoding="utf-8"))
 

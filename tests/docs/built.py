@@ -1,19 +1,26 @@
-"""Built pages: links that lead nowhere, ids that two elements of a page share. `docs/conf.py` looks at each build."""
+"""Built pages: lost links, double ids, signatures that show internals. `docs/conf.py` looks at each build."""
 
 import collections
 import posixpath
+import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote
+
+INTERNAL: Final = re.compile(r"~\w|<[a-z]|\bat 0x|_\w+\._?\w+ object")
+"""What a default or a type variable shows of itself, where its name is meant."""
 
 
 class Page(HTMLParser):
-    """The ids and links of a page."""
+    """The ids, links and signatures of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.ids: list[str] = []
         self.links: list[str] = []
+        self.signatures: list[str] = []
+        self._is_signature = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -23,6 +30,18 @@ class Page(HTMLParser):
             self.ids.append(found)
         if tag == "a" and (link := known.get("href")):
             self.links.append(link)
+        if tag == "dt" and "sig-object" in (known.get("class") or ""):
+            self._is_signature = True
+            self.signatures.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of a signature."""
+        self._is_signature = self._is_signature and tag != "dt"
+
+    def handle_data(self, data: str) -> None:
+        """Take the text of a signature."""
+        if self._is_signature:
+            self.signatures[-1] += data
 
 
 def problems(folder: Path) -> list[str]:
@@ -38,6 +57,11 @@ def problems(folder: Path) -> list[str]:
             f"{name}: two elements have the id {each!r}"
             for each, number in collections.Counter(page.ids).items()
             if number > 1
+        ]
+        found += [
+            f"{name}: the signature {' '.join(each.split())[:80]!r} shows internals"
+            for each in page.signatures
+            if INTERNAL.search(each)
         ]
         for link in dict.fromkeys(page.links):
             path, _, anchor = link.partition("#")

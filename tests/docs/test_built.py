@@ -19,3 +19,14 @@ def test_lost_links_and_double_ids_are_found(tmp_path: Path) -> None:
         "sub/b.html: two elements have the id 'y'",
         "sub/b.html: the link '#n' leads nowhere",
     ]
+
+
+def test_signatures_that_show_internals_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        "<dl><dt class=\"sig sig-object py\">f(<em>a</em> = &lt;class 'x.Y'&gt;)</dt><dd>x = &lt;class</dd>"
+        '<dt class="sig sig-object py">g(<em>*args</em>: ~P)</dt><dt class="sig sig-object py">h(a=...)</dt></dl>'
+    )
+    assert problems(tmp_path) == [
+        "a.html: the signature \"f(a = <class 'x.Y'>)\" shows internals",
+        "a.html: the signature 'g(*args: ~P)' shows internals",
+    ]

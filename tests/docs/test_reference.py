@@ -45,7 +45,7 @@ def test_the_fields_of_a_model_are_in_the_reference(conf: Any, model: Any) -> No
         (said,) = [each for each in lines if each.startswith(f":param {field.alias or key}: ")]
         assert key == "type" or field.description in said
     assert not [each for each in lines if "Annotated" in each or "FieldInfo" in each]
-    assert conf.hide_fields(None, "class", "", model, None, "(*, type: ...)", None) == ("", None)
+    assert conf.write_signature(None, "class", "", model, None, "(*, type: ...)", None) == ("", None)
 
 
 def test_types_are_written_as_they_are_read(conf: Any) -> None:
@@ -53,3 +53,20 @@ def test_types_are_written_as_they_are_read(conf: Any) -> None:
     assert conf.annotation_text(fields["target_name"].annotation) == "str | None"
     assert conf.annotation_text(fields["environment"].annotation) == "dict[str, str]"
     assert conf.annotation_text(fields["type"].annotation) == "'controller'"
+
+
+@pytest.mark.parametrize(
+    ("signature", "shown"),
+    [
+        ("(a: str = <class 'rexec.experiment.errors.NoDefault'>)", "(a: str = NoDefault)"),
+        ("(a: dict[str, ~typing.Any]=<factory>)", "(a: dict[str, ~typing.Any]=...)"),
+        ("(*args: ~P, **kwargs: ~P)", "(*args: P, **kwargs: P)"),
+        ("(*args: ~typing.~P)", "(*args: P)"),
+        (
+            "(d: ~typing.Any = <function _decorator.<locals>.decorator at 0x7f>)",
+            "(d: ~typing.Any = decorator)",
+        ),
+    ],
+)
+def test_a_signature_shows_no_internals(conf: Any, signature: str, shown: str) -> None:
+    assert conf.write_signature(None, "function", "", print, None, signature, None) == (shown, None)

@@ -36,5 +36,10 @@ def _traced(frame: FrameType, event: str, argument: Any) -> Any:
     return _traced if left else None
 
 
-threading.settrace(_called)
-sys.settrace(_called)
+def arm() -> None:
+    """Note the lines of this thread, and of those that start from now on."""
+    threading.settrace(_called)
+    sys.settrace(_called)
+
+
+arm()
