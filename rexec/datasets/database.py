@@ -179,7 +179,11 @@ class DatasetDB:
         )
 
     def update(self, mod: Mod, *, origin: Origin = "run") -> Mod:
-        """Apply a modification as sync_struct writes it: `{"action": "append", "path": [key, 1], "x": 3}`.
+        """Apply a modification.
+
+        Args:
+            mod: As sync_struct writes it: `{"action": "append", "path": [key, 1], "x": 3}`.
+            origin: Who makes it, for the listeners.
 
         Returns:
             The modification with its index and value in the form that everybody understands.
@@ -229,7 +233,12 @@ class DatasetDB:
         self._change(key, nothing, lambda _: {"action": "delitem", "path": [], "key": key}, origin)
 
     def in_memory(self, forgets: str) -> "DatasetDB":
-        """Return a copy that keeps nothing, for a reason; what cannot be read raises there, too."""
+        """Return a copy that keeps nothing; what cannot be read raises there, too.
+
+        Args:
+            forgets: Why it keeps nothing.
+
+        """
         with self.lock:
             copy = DatasetDB(None, forgets=forgets)
             copy._entries.present.update(self.snapshot())  # of this class

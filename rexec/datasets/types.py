@@ -46,7 +46,7 @@ class DatasetStore(Protocol):
         """Set a dataset, or raise and change nothing."""
 
     def update(self, mod: Mod) -> object:
-        """Apply a modification inside a dataset, or raise and change nothing."""
+        """Apply a modification, `mod`, inside a dataset, or raise and change nothing."""
 
     def delete(self, key: str) -> None:
         """Remove a dataset, or raise KeyError."""

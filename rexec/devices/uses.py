@@ -37,7 +37,7 @@ class DeviceUser:
 
     @classmethod
     def of_lease(cls, said: Mapping[str, Any]) -> "DeviceUser":
-        """Return the holder of a lease from the plain values of a `LeaseTable`; invalid values are left out."""
+        """Return the holder of a lease from what a `LeaseTable` has `said`; invalid values are left out."""
         what, person, machine, known = (
             text[:_LONGEST].encode("utf-8", "replace").decode()
             if isinstance(text := said.get(name), str)

@@ -119,7 +119,7 @@ class NumberValue(_Processor):
         scale: Factor from what is shown to what the experiment gets; default: what the symbol says, 1 without one.
         step: Of the buttons up and down; default a tenth of `scale`.
         min, max: Bounds of a user interface, in the experiment's unit. The runner warns of a given value outside.
-        precision: Digits after the point that a user interface shows.
+        precision, ndecimals: Digits after the point that a user interface shows; the second is the older name.
         type: "int", "float", or "auto": an int where `precision` is 0, `scale` 1 and `step` an integer.
 
     """

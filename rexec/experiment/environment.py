@@ -68,7 +68,15 @@ class HasEnvironment:
     def setattr_argument(
         self, key: str, processor: Any = None, group: str | None = None, tooltip: str | None = None
     ) -> None:
-        """Set an attribute to the argument of that name; only in `build`."""
+        """Set an attribute to the argument of that name; only in `build`.
+
+        Args:
+            key: Name of attribute and argument.
+            processor: What kind of value it is, and its default, such as `NumberValue(1)`; None: a text without one.
+            group: Heading of a user interface under which it is.
+            tooltip: Help that a user interface shows.
+
+        """
         if processor is None:
             from rexec.experiment.arguments import PYONValue
 
@@ -201,7 +209,14 @@ class HasEnvironment:
     def set_default_scheduling(
         self, priority: int | None = None, pipeline_name: str | None = None, flush: bool | None = None
     ) -> None:
-        """Set the defaults of a master's schedule for the experiment; only in `build`."""
+        """Set the defaults of a master's schedule for the experiment; only in `build`. None leaves one as it is.
+
+        Args:
+            priority: Runs of a higher one come first.
+            pipeline_name: Runs of one pipeline follow each other.
+            flush: Whether to wait until the pipeline is empty.
+
+        """
         if not self.__in_build:
             raise TypeError("set_default_scheduling() belongs in build()")
         given = (("priority", priority), ("pipeline_name", pipeline_name), ("flush", flush))

@@ -32,13 +32,13 @@ _manager: Any = _NoTimeline()
 
 
 def set_time_manager(time_manager: Any) -> None:
-    """Set the object that delay(), now_mu(), parallel and their kin call."""
+    """Set the object, `time_manager`, that delay(), now_mu(), parallel and their kin call."""
     global _manager
     _manager = time_manager
 
 
 def set_watchdog_factory(factory: Any) -> None:
-    """Do nothing: there are no watchdogs here."""
+    """Do nothing with the factory: there are no watchdogs here."""
 
 
 class _TimelineBlock:

@@ -42,7 +42,15 @@ class News:
 
 
 class SnapshotPart(Mapping[Any, Any]):
-    """The facts of one part, by key."""
+    """The facts of one part, by key.
+
+    Args:
+        kept: Version of the last change, and the fact, by key.
+        version: Version of the last change of all.
+        removed: Version and key of what was removed.
+        forgotten: Version up to which removals are not remembered.
+
+    """
 
     __slots__ = ("_forgotten", "_kept", "_removed", "version")
 
@@ -116,7 +124,13 @@ class Snapshot:
         return self.parts[part]
 
     def since(self, version: int, parts: Iterable[str] | None = None) -> News:
-        """Return what is new since a version of this snapshot; see the package."""
+        """Return what is new since a version of this snapshot; see the package.
+
+        Args:
+            version: The version; one of another epoch gives everything.
+            parts: Names of the parts that are wanted; None: all.
+
+        """
         if version > self.version:
             version = NOTHING  # of another snapshot
         names = self.parts if parts is None else parts
@@ -125,7 +139,7 @@ class Snapshot:
 
 
 def applied(state: Mapping[str, Mapping[Any, Any]], news: News) -> dict[str, dict[Any, Any]]:
-    """Return a reader's facts, by part and key, after news."""
+    """Return a reader's facts, by part and key, after news; `state` has those before, and stays as it is."""
     made = {name: dict(facts) for name, facts in state.items()}
     for name, part in news.parts.items():
         facts = made.setdefault(name, {})

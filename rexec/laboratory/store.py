@@ -70,21 +70,21 @@ class SnapshotWriter:
         self._logged = 0
 
     def put(self, part: str, key: Any, fact: Any) -> None:
-        """Set a fact."""
+        """Set a fact of a part, under a key."""
         self.write({part: {key: fact}})
 
     def remove(self, part: str, key: Any) -> None:
-        """Remove a fact, if it is there."""
+        """Remove a fact of a part, if it is there."""
         self.write({part: {key: None}})
 
     def become(self, part: str, facts: Mapping[Any, Any]) -> None:
-        """Make a part equal to a mapping."""
+        """Make a part equal to a mapping, the facts by key."""
         with self._lock:
             gone = dict.fromkeys(key for key in self._present(part) if key not in facts)
             self.write({part: {**gone, **facts}})
 
     def amend(self, part: str, key: Any, change: Callable[[Any | None], Any | None]) -> None:
-        """Replace a fact by what `change` makes of it; None stands for no fact, before and after.
+        """Replace a fact of a part by what `change` makes of it; None stands for no fact, before and after.
 
         `change` must not wait for anything: other gatherers wait for it.
         """
@@ -92,7 +92,7 @@ class SnapshotWriter:
             self.write({part: {key: change(self._fact(part, key))}})
 
     def log(self, fact: LogFact) -> None:
-        """Add a line to the log, under the next number."""
+        """Add a fact, a line, to the log, under the next number."""
         with self._lock:
             self._logged += 1
             self.write({"log": {self._logged: replace(fact, number=self._logged)}})

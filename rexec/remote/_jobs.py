@@ -35,7 +35,12 @@ class Captured(Generic[R]):
 
 
 class Job(concurrent.futures.Future[R]):
-    """A remote function that runs on a thread of its controller.
+    """A remote function that runs on a thread of its controller; `RemoteFunction.submit` and `Remote.job` make these.
+
+    Args:
+        channel: To the controller's agent.
+        job_id: The job's id there.
+        name: The function's name.
 
     Attributes:
         id: Finds the job again: `Remote.job(id)`.
@@ -229,7 +234,7 @@ class Job(concurrent.futures.Future[R]):
             self.output.append(f"({missed} lines were dropped)")
 
     def finish(self, outcome: News) -> None:
-        """Take how the job ended."""
+        """Take how the job ended, its outcome."""
         where = self._channel.where
         if failure := outcome.get("failure"):
             self._channel.log.warning(

@@ -52,7 +52,13 @@ class CurrentJob(Protocol):
         """End the job here if it is to end."""
 
     def progress(self, fraction: float, message: str = "") -> None:
-        """Tell the caller how far the job is, from 0 to 1; ends the job here if it is to end."""
+        """Tell the caller how far the job is; ends the job here if it is to end.
+
+        Args:
+            fraction: From 0 to 1.
+            message: What it does now.
+
+        """
 
     def sleep(self, seconds: float) -> None:
         """Wait, and end the job if it is to end meanwhile."""

@@ -123,7 +123,10 @@ class Remote:
             return self._channel.call(function, args, kwargs)
 
     def job(self, job_id: str) -> Job[Any]:
-        """Return a job again, after a reconnect or from another process, by its id.
+        """Return a job again, after a reconnect or from another process.
+
+        Args:
+            job_id: Its `id`.
 
         Raises:
             LookupError: The controller knows none of that id.
@@ -152,7 +155,12 @@ class Remote:
         return self._channel.silence
 
     def clock_offset(self, samples: int = 8) -> float:
-        """Return the seconds by which the controller's clock is ahead of this one's, from the fastest exchange."""
+        """Return the seconds by which the controller's clock is ahead of this one's.
+
+        Args:
+            samples: Number of exchanges, of which the fastest one counts.
+
+        """
         best = (float("inf"), 0.0)
         for _ in range(samples):
             before = wall_clock()

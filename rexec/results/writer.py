@@ -161,7 +161,13 @@ class ResultsWriter:
         self._journal.put(Record(Kind.ARCHIVE, key, 0.0, value, dict(metadata)))
 
     def add_degraded(self, text: str, *, unkept: bool = False) -> None:
-        """Keep that something is not as it was asked for: see `DegradedStates.add`."""
+        """Keep that something is not as it was asked for.
+
+        Args:
+            text: What, and why, in one line.
+            unkept: Whether something that was to be kept was not.
+
+        """
         self.degraded.add(text, unkept=unkept)
 
     def remove_degraded(self, text: str) -> None:

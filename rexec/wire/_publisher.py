@@ -67,7 +67,7 @@ class Publisher(StreamServer):
         self._snapshots.clear()
 
     def subscribed(self, subscription: Subscription) -> None:
-        """Let a new subscriber begin once there is a snapshot of the structure."""
+        """Let a new subscriber (`subscription`) begin once there is a snapshot of the structure."""
 
         def ready(lines: list[Line] | None) -> None:
             if lines is None:
@@ -103,7 +103,14 @@ class Publisher(StreamServer):
         self.send(name, line, part)
 
     def enqueue(self, subscription: Subscription, line: bytes, part: Any) -> None:
-        """Add a modification to those that wait; if these are too many, send a value anew later."""
+        """Add a modification to those that wait; if these are too many, send a value anew later.
+
+        Args:
+            subscription: The subscriber.
+            line: The modification, encoded.
+            part: The part of the structure that it changes, which is what is sent anew.
+
+        """
         if part in subscription.stale or WHOLE in subscription.stale:
             subscription.dropped += 1
         elif subscription.lines and subscription.lines.size + len(line) > self.backlog:
@@ -134,7 +141,7 @@ class Publisher(StreamServer):
             subscription.stale = {WHOLE: None}
 
     def refill(self, subscription: Subscription) -> None:
-        """Bring a subscriber that fell behind up to date, one key at a time."""
+        """Bring a subscriber (`subscription`) that fell behind up to date, one key at a time."""
         if not subscription.stale or subscription.awaits_snapshot:
             return
         self.flush(subscription.name)  # the values below have it

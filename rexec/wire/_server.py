@@ -154,11 +154,11 @@ class Server(ListeningServer):
     # In the I/O thread.
 
     def handshake(self, reader: FrameReader) -> ServerHandshake:
-        """Return the handshake of a new connection."""
+        """Return the handshake of a new connection, whose messages `reader` splits."""
         return ServerHandshake(reader, self.targets, self.description)
 
     def frame_received(self, connection: ServerConnection, frame: Frame) -> bool:
-        """Handle a message; return whether the connection may go on reading."""
+        """Handle a message, one `frame`; return whether the connection may go on reading."""
         if connection.handshake is not None:
             return self._shake_hands(connection, connection.handshake.take(frame))
         request: Any = frame
@@ -197,6 +197,10 @@ class Server(ListeningServer):
 
     def open(self, connection: ServerConnection, choice: Choice) -> None:
         """Make the target that a client has chosen, and answer with its methods.
+
+        Args:
+            connection: To the client.
+            choice: Target and features that it has asked for.
 
         Raises:
             RuntimeError: The factory raised something that is no Exception.
@@ -239,7 +243,7 @@ class Server(ListeningServer):
     # In the loop's thread.
 
     def perform(self, connection: ServerConnection, request: Any) -> Answer:
-        """Carry out a request; return the answer, or a coroutine that returns it."""
+        """Carry out a request of a connection; return the answer, or a coroutine that returns it."""
         if self._guard is None:
             return self._carry_out(connection, request)
         return recorded(self._guard, connection, request, self._carry_out)

@@ -64,7 +64,14 @@ class Broadcaster(StreamServer):
             self.send(name, line)
 
     def enqueue(self, subscription: Subscription, line: bytes, part: Any) -> None:
-        """Add a message to those that wait; drop the oldest of too many."""
+        """Add a message to those that wait; drop the oldest of too many.
+
+        Args:
+            subscription: The receiver.
+            line: The message, encoded.
+            part: Not used: a message is whole.
+
+        """
         lines = subscription.lines
         while lines and (len(lines) >= self._queue_limit or lines.size + len(line) > self._backlog):
             lines.take()

@@ -112,6 +112,10 @@ def register(
 def deregister(types: Iterable[type], name: str) -> None:
     """Undo `register`.
 
+    Args:
+        types: The classes.
+        name: Name that they were registered under.
+
     Raises:
         KeyError: They were not registered.
 
@@ -120,7 +124,7 @@ def deregister(types: Iterable[type], name: str) -> None:
 
 
 def is_registered(kind: type) -> bool:
-    """Return whether a class was registered."""
+    """Return whether a class, `kind`, was registered."""
     return kind in BY_TYPE
 
 

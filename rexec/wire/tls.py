@@ -52,7 +52,12 @@ class PinnedContext(ssl.SSLContext):
         return self.current.wrap_bio(*arguments, **keywords)
 
     def still_trusts(self, presented: bytes | None) -> bool:
-        """Return whether a peer's certificate is still pinned; the files are looked at once a second."""
+        """Return whether a peer's certificate is still pinned; the files are looked at once a second.
+
+        Args:
+            presented: The certificate in DER form; None: the peer has none.
+
+        """
         if self.first is not None:
             return self.first.still_trusts(presented)
         now = time.monotonic()
@@ -82,6 +87,9 @@ class PinnedContext(ssl.SSLContext):
 
     def check_peer(self, presented: bytes | None) -> None:
         """Refuse a certificate that is not pinned.
+
+        Args:
+            presented: The certificate in DER form; None: the peer has none.
 
         Raises:
             ssl.SSLCertVerificationError: It is not.

@@ -89,7 +89,7 @@ def value_at(run: Run, key: str, time: float) -> Any:
 
 
 def apply(holder: dict[str, Any], key: str, change: Change) -> None:
-    """Carry out a change in a dict of values."""
+    """Carry out a change of a dataset in `holder`, a dict of values by name."""
     if change.what == "set":
         holder[key] = change.value
     elif change.what == "delete":
