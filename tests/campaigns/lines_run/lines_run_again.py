@@ -1,8 +1,8 @@
 """A plugin of pytest: tests that trace for themselves leave no tracer behind, so each test begins with ours."""
 
-import sitecustomize
+import sys
 
 
 def pytest_runtest_setup() -> None:
     """Note lines again."""
-    sitecustomize.arm()
+    sys.modules["sitecustomize"].arm()
