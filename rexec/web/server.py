@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rexec.access.identity import certificate_name
 from rexec.web.errors import WebError
-from rexec.wire.errors import shown_address
+from rexec.wire.errors import reason_of, shown_address
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,9 @@ def listening(hosts: Sequence[str] | None, port: int) -> list[socket.socket]:
             ):
                 opened = socket.socket(family, kind, protocol)
                 sockets.append(opened)
-                if sys.platform != "win32":  # there it would let two servers have one port
+                if sys.platform == "win32":  # otherwise any program that asks for it shares the port
+                    opened.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+                else:
                     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -96,7 +98,7 @@ def listening(hosts: Sequence[str] | None, port: int) -> list[socket.socket]:
             each.close()
         is_port = failure is not None and failure.errno in (errno.EADDRINUSE, errno.EACCES)
         raise WebError(
-            f"cannot serve on {shown_address(host, port)}: {failure.strerror or failure if failure else 'no address'}; "
+            f"cannot serve on {shown_address(host, port)}: {reason_of(failure) if failure else 'no address'}; "
             f"choose another with {'--port' if is_port else '--bind'}"
         )
     for each in sockets:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rexec.ground.keepalive import set_keepalive
-from rexec.wire.errors import checked_host
+from rexec.wire.errors import checked_host, reason_of
 from rexec.wire.tls import PinnedContext, SimpleSSLConfig
 
 _log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _listen_on(host: str | None, port: int) -> list[socket.socket]:
     if failure is not None and (failure.errno not in _SKIPPED or not opened):
         for one in opened:
             one.close()
-        raise OSError(failure.errno, f"cannot listen on {host or 'any address'}:{port}: {failure.strerror}")
+        raise OSError(failure.errno, f"cannot listen on {host or 'any address'}:{port}: {reason_of(failure)}")
     return opened
 
 

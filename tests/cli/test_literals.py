@@ -70,9 +70,9 @@ def test_a_file_that_holds_no_array_is_refused(tmp_path: Path) -> None:
         ("several.npz", "it holds several"),
         ("text.npy", "not a .npy file of numbers"),
         ("absent.npy", "No such file"),
-        (".", "Is a directory"),
+        (".", "Is a directory|Permission denied"),  # Windows opens no folder
     ):
-        with pytest.raises(LiteralError, match=f"cannot read an array from .*: .*{why}"):
+        with pytest.raises(LiteralError, match=f"cannot read an array from .*: .*({why})"):
             parse(f"@{tmp_path / name}")
 
 

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,6 +131,17 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(
     with pytest.raises(CommandError) as found:
         main(["--no-master", "--port", "0"])
     assert str(found.value) == f"the page needs {name}: pip install 'artiq-rexec[web]'"
+
+
+@pytest.mark.skipif(
+    sys.platform != "win32", reason="elsewhere SO_REUSEADDR shares no port that is listened on"
+)
+def test_nobody_takes_over_the_port_of_a_page() -> None:
+    (listener,) = listening(["127.0.0.1"], 0)
+    with listener, socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError):  # noqa: PT011  # which one depends on the version
+            thief.bind(listener.getsockname())
 
 
 def test_an_address_that_is_not_ours_is_named() -> None:
