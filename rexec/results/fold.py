@@ -32,8 +32,8 @@ class RunState:
         problems: Changes that could not be carried out, as text.
         degraded: What of the run is not as it was asked for, a line each; the values are None.
         unreadable: How many records are whole but could not be read.
-        outdated: Datasets of which a value was superseded and is not there any more, until the next one is read: as
-            they were before, and not changed further.
+        outdated: Datasets of which a value was superseded or lost and is not there any more, until the next one is
+            read: as they were before, and not changed further.
         epoch: How often a file was brought up to date; changes in place are dated by it.
 
     """
@@ -192,9 +192,18 @@ class RunState:
         else:
             self.add_problem(f"the end of the run cannot be {_shown(record.value)}")
 
-    def _unreadable(self, record: Record) -> None:
+    def _lost(self, record: Record) -> None:
+        # Of what a sync has promised, the value before is there still: it stays.
+        self._note_unreadable(record)
+        if record.index is Kind.SET:
+            self.outdated.add(record.key)
+
+    def _note_unreadable(self, record: Record) -> None:
         self.unreadable += 1
         self.add_problem(f"{record.key}: {record.value}" if record.key else str(record.value))
+
+    def _unreadable(self, record: Record) -> None:
+        self._note_unreadable(record)
         if record.index is not None and record.index in {Kind.SET, Kind.ARCHIVE}:
             # What was set before must not be taken for what was set then.
             lost = Unreadable(str(record.value), "rexec.results.lost")
@@ -203,6 +212,7 @@ class RunState:
     _ACTIONS: ClassVar[dict[Kind, Callable[..., None]]] = {
         Kind.UNREADABLE: _unreadable,
         Kind.SUPERSEDED: _superseded,
+        Kind.LOST: _lost,
         Kind.IDENTITY: _identity,
         Kind.SET: _set,
         Kind.APPEND: _append,

@@ -348,7 +348,7 @@ def make(seed: int) -> tuple[bytes, dict[str, Any]]:
                 number, [number * 0.5], f"text {number}", np.arange(number + 1)
             )
             maker.set(f"sure {number}", value)
-    if odd.chance.random() < 0.2:  # the last record: one that has lost its content ends the reading
+    if odd.chance.random() < 0.2:
         maker.placed(Kind.SET, "scalar", encode({}) + encode(1), odd.chance, lost=True)
     return maker.journal(), sure
 

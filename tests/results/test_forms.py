@@ -219,7 +219,17 @@ def test_metadata_of_any_sort_never_cost_their_dataset() -> None:
     }
     with written({"x": 1}, **odd) as file:
         assert file["datasets/x"][()] == 1
-        assert metadata_of(Attributes(file["datasets/x"]))["unit"] == "\\udcb0C"
+        found = metadata_of(Attributes(file["datasets/x"]))
+        assert found["unit"] == "\\udcb0C"
+        assert (
+            found["comment"] == odd["comment"]
+        )  # a text may be longer than 64 KiB, whatever a number may be
+
+
+def test_a_metadatum_with_a_long_name_and_a_long_number_never_costs_its_dataset() -> None:
+    with written({"x": 1}, **{"n" * 70_000: 10**5000}) as file:
+        assert file["datasets/x"][()] == 1
+        assert metadata_of(Attributes(file["datasets/x"])) == {"n" * 70_000: hex(10**5000)}
 
 
 def test_an_object_of_a_class_that_is_registered_for_pyon_comes_back_where_it_is_registered() -> None:

@@ -26,9 +26,6 @@ from rexec.wire import pyon
 _MARKS: Final = frozenset(
     {"rexec_crc32", "rexec_time", "rexec_origin", "unit", "units", "scale", "precision"}
 )
-_LONGEST_ATTRIBUTE: Final = 60_000
-"""HDF5 has attributes of 64 KiB."""
-
 _NO_SETTINGS: Final[Mapping[str, Any]] = {}
 
 
@@ -266,10 +263,7 @@ def _write_metadata(dataset: h5py.Dataset, metadata: Mapping[str, Any]) -> None:
         else:
             dataset.attrs[name] = stored_as
     if rest:
-        text = pyon_text(rest)
-        if len(text) > _LONGEST_ATTRIBUTE:
-            text = pyon_text({name: f"{value!r:.200}" for name, value in list(rest.items())[:100]})
-        dataset.attrs["rexec_metadata"] = text
+        dataset.attrs["rexec_metadata"] = pyon_text(rest)
 
 
 def _attribute(name: str, value: Any) -> Any:

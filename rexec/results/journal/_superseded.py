@@ -83,29 +83,25 @@ def pieces_of(body: memoryview) -> tuple[int, list[Piece]]:
     return crc, list(_PIECE.iter_unpack(body[1 + CHANGE.size + _CRC.size :]))
 
 
-def superseded(head: memoryview, keys: Mapping[int, str], number: int) -> Record:
-    """Return what is left of a superseded record: which kind of change it was, of which dataset, when.
+def without_value(kind: Kind, head: memoryview, keys: Mapping[int, str], number: int) -> Record:
+    """Return what is left of a record without its value: which kind of change it was, of which dataset, when.
 
     Args:
-        head: Its kind, and what follows up to the flags.
+        kind: SUPERSEDED or LOST.
+        head: Its kind, and what follows up to the flags, or further.
         keys: Names by their numbers.
         number: Place of the record in the journal.
 
     """
-    name, time, flags = CHANGE.unpack_from(head, 1)
-    time = time if is_time(time) else 0.0
-    kind = flags >> 4 if head[0] == Kind.PLACED else head[0]
+    time = 0.0
     try:
-        return Record(
-            Kind.SUPERSEDED,
-            keys[name],
-            time,
-            "superseded",
-            None,
-            Kind(kind),
-            archive=bool(flags & 8),
-            number=number,
+        name, time, flags = CHANGE.unpack_from(head, 1)
+        time = time if is_time(time) else 0.0
+        of = Kind(flags >> 4 if head[0] == Kind.PLACED else head[0])
+        value = (
+            "superseded" if kind is Kind.SUPERSEDED else f"record {number} ({of.name}) has lost its content"
         )
-    except (KeyError, ValueError):
-        reason = f"record {number} (superseded) is of no known dataset or kind"
+        return Record(kind, keys[name], time, value, None, of, archive=bool(flags & 8), number=number)
+    except (KeyError, ValueError, struct.error):
+        reason = f"record {number} ({kind.name.lower()}) is of no known dataset or kind"
         return Record(Kind.UNREADABLE, "", time, reason, archive=False, number=number)

@@ -12,7 +12,7 @@ from rexec.ground.kept import KeptArray
 from rexec.results._files import pread
 from rexec.results.errors import JournalDamaged
 from rexec.results.journal._contents import appended_at, content_of, is_worth_keeping, superseded_at
-from rexec.results.journal._superseded import MARKED_FROM, superseded
+from rexec.results.journal._superseded import MARKED_FROM, without_value
 from rexec.results.journal.records import (
     HEADER,
     MAGIC,
@@ -29,7 +29,7 @@ from rexec.results.journal.records import (
 )
 
 _BLOCK: Final = 4 * 2**20
-_SHORT, _LONG, _SUPERSEDED = range(3)
+_SHORT, _LONG, _SUPERSEDED, _LOST = range(4)
 """Forms of records."""
 
 _SKIP_FROM: Final = 2**16
@@ -73,6 +73,8 @@ class JournalReader:
         self._keys: MutableMapping[int, str] = {}
         self._since = 0.0
         self._count = 0
+        self._seen = self._allowed = 0
+        """Bytes of the file when it was looked at last, and those of contents that may be read until it grows."""
         self._start = 0
         """Offset of the record that was read last."""
         self.keeps_from: int | None = None
@@ -109,8 +111,9 @@ class JournalReader:
         for form, body in self._bodies(until):
             if form is _SHORT:
                 record = parse_short(body, self._keys, self._since, self._count + 1)
-            elif form is _SUPERSEDED:
-                record = superseded(body, self._keys, self._count + 1)
+            elif form is not _LONG:
+                kind = Kind.SUPERSEDED if form is _SUPERSEDED else Kind.LOST
+                record = without_value(kind, body, self._keys, self._count + 1)
                 self._since = record.time
             else:
                 record = parse(body, self._keys, self._count + 1)
@@ -156,21 +159,33 @@ class JournalReader:
             view = memoryview(block)
             form = _SHORT if self._skip and block[at] else _LONG
             found = view[at + (self._skip + 8 if form is _LONG else 0) : end - 4]
-            body: memoryview | None = found
-            why = "has a wrong checksum"
-            if zlib.crc32(view[at : end - 4]) != crc:
-                body = None
-            elif form is _LONG and block[at + self._skip + 8] == Kind.PLACED:
-                body, why = content_of(self._pread, self._size(), found), "has lost its content"
+            is_sound = zlib.crc32(view[at : end - 4]) == crc
+            body: memoryview | None = found if is_sound else None
+            if is_sound and form is _LONG and found[0] == Kind.PLACED:
+                body = self._content(found)
             if body is None:
                 # It may have been superseded since this block was read.
                 gap = self._superseded(self.offset, MARKED_FROM)
-                if gap is None:
-                    self._stop_at(self.offset, why)
+                if gap is not None:
+                    form, body = _SUPERSEDED, gap[0]
+                elif is_sound:
+                    form, body = _LOST, found
+                else:
+                    self._stop_at(self.offset, "has a wrong checksum")
                     return
-                form, body = _SUPERSEDED, gap[0]
             self._start, self.offset = self.offset, start + end
             yield form, body
+
+    def _content(self, body: memoryview) -> memoryview | None:
+        size = self._size()
+        if size > self._seen:
+            # Contents of a run's records share no byte; those of an odd journal could be read without end.
+            self._seen, self._allowed = size, 2 * size
+        return content_of(self._read_content, size, body)
+
+    def _read_content(self, count: int, start: int) -> bytes:
+        self._allowed -= count
+        return self._pread(count, start) if self._allowed >= 0 else b""
 
     def _superseded(self, start: int, smallest: int) -> tuple[memoryview, int] | None:
         return superseded_at(self._pread, self._size(), start, smallest) if self._skip else None

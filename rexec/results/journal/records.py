@@ -70,7 +70,7 @@ class Kind(IntEnum):
     """What a record says.
 
     A record whose value cannot be decoded is read as UNREADABLE, one whose value was given back as SUPERSEDED; none is
-    written as these. A PLACED record is read as that whose content it places.
+    written as these. A PLACED record is read as that whose content it places, as LOST where that is not there.
     """
 
     UNREADABLE = 0
@@ -85,6 +85,7 @@ class Kind(IntEnum):
     END = 9
     PLACED = 10
     SUPERSEDED = 11
+    LOST = 12
 
 
 class Record(NamedTuple):
@@ -97,7 +98,7 @@ class Record(NamedTuple):
         value: What was set, appended, put, read, noted; the fields of the identity; how the run ended; why it is
             unreadable.
         metadata: Metadata of the dataset.
-        index: Where in the dataset; the kind of an unreadable or superseded one, where that is known.
+        index: Where in the dataset; the kind of an unreadable, superseded or lost one, where that is known.
         origin: Who did it.
         broadcast: Whether the dataset is shown to a database.
         persist: Whether a database keeps it.
@@ -119,7 +120,8 @@ class Record(NamedTuple):
     number: int = 0
 
 
-_NEVER_WRITTEN: Final = frozenset({Kind.UNREADABLE, Kind.PLACED, Kind.SUPERSEDED})
+READ_ONLY_KINDS: Final = frozenset({Kind.UNREADABLE, Kind.SUPERSEDED, Kind.LOST})
+"""What records are read as, and never written as."""
 
 _WITH_METADATA: Final = frozenset({Kind.SET, Kind.ARCHIVE})
 _OF_ITEMS: Final = frozenset({Kind.APPEND, Kind.MUTATE})
@@ -222,7 +224,7 @@ def parse(body: memoryview, keys: MutableMapping[int, str], number: int = 0) -> 
     kind, key, time, flags = None, "", 0.0, _ARCHIVE
     try:
         kind = Kind(body[0])
-        if kind in _NEVER_WRITTEN:
+        if kind in READ_ONLY_KINDS or kind is Kind.PLACED:
             raise ValueError("no record is written as that")
         if kind is Kind.KEY:
             return _name(body, keys)

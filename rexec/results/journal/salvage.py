@@ -8,15 +8,25 @@ from typing import Any, Final
 
 import numpy as np
 
+from rexec.results.journal._superseded import MARKED_FROM
 from rexec.results.journal.reader import JournalReader
-from rexec.results.journal.records import HEADER, OVERHEAD, SHORT_MARKERS, SHORT_SIZE, Kind, Record, unsealed
+from rexec.results.journal.records import (
+    HEADER,
+    OVERHEAD,
+    READ_ONLY_KINDS,
+    SHORT_MARKERS,
+    SHORT_SIZE,
+    Kind,
+    Record,
+    unsealed,
+)
 
 _BLOCK: Final = 4 * 2**20
 _EFFORT: Final = 64
 """Bytes that are read to try checksums, for each byte of the file."""
 
 _LENGTH: Final = struct.Struct("<Q")
-_KINDS: Final = frozenset(Kind) - {Kind.UNREADABLE, Kind.SUPERSEDED}
+_KINDS: Final = frozenset(Kind) - READ_ONLY_KINDS
 
 
 class _Names(dict[int, str]):
@@ -85,6 +95,8 @@ class SalvageReader(JournalReader):
             yield from map(tuple, together[np.argsort(together[:, 0], kind="stable")].tolist())
 
     def _is_record(self, place: int, length: int) -> bool:
+        if self._superseded(place, MARKED_FROM):
+            return True
         head = self._pread(self._skip + 9, place)
         if (head[:1] not in _SHORT_BYTES or not self._skip) and head[self._skip + 8 :] not in _KIND_BYTES:
             return False
