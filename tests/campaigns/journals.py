@@ -48,7 +48,10 @@ MEMORY: Final = 2 * 2**30
 """Bytes of address space that a round may take beyond what the program has at its start."""
 
 SECONDS: Final = 20
-"""Time that a round may take."""
+"""Processor time that a round may take."""
+
+HANG: Final = 300
+"""Time that it may take, whatever else the machine does."""
 
 _CHANGE: Final = struct.Struct("<IdB")
 _LENGTH: Final = struct.Struct("<Q")
@@ -362,8 +365,8 @@ def bounded(size: int) -> Any:
         yield
         return
 
-    def late(*_: object) -> None:
-        raise TimeoutError(f"it took over {SECONDS} s")
+    def late(number: int, _: object) -> None:
+        raise TimeoutError(f"it took over {HANG if number == signal.SIGALRM else SECONDS} s")
 
     used = (
         int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -371,15 +374,18 @@ def bounded(size: int) -> Any:
         else 0
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    before = signal.signal(signal.SIGALRM, late)
+    before = [(number, signal.signal(number, late)) for number in (signal.SIGALRM, signal.SIGPROF)]
     if used:
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY // 4 + 64 * size, hard))
-    signal.alarm(SECONDS)
+    signal.alarm(HANG)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for number, handler in before:
+            signal.signal(number, handler)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
