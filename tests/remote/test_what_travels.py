@@ -267,6 +267,23 @@ def test_a_class_of_a_notebook_travels(remote: Remote, monkeypatch: pytest.Monke
     assert remote.function(vars(notebook)["makes"])() == 3
 
 
+def test_what_derives_from_a_class_that_has_changed_is_made_again(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+
+    def cell(number: int, text: str) -> None:
+        name = f"/tmp/ipykernel_1/{number}.py"
+        monkeypatch.setitem(linecache.cache, name, (len(text), None, text.splitlines(keepends=True), name))
+        exec(compile(text, name, "exec"), vars(notebook))
+
+    for number, area in ((10, 2), (20, 5)):
+        cell(number, f"class Shape:\n    def area(self): return {area}\n")
+        cell(number + 1, "class Spot(Shape):\n    pass\ndef area(): return Spot().area()\n")
+        assert remote.function(vars(notebook)["area"])() == area
+
+
 def test_a_file_that_was_edited_after_its_import_is_refused(
     remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
