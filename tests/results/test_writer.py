@@ -18,6 +18,7 @@ import pytest
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.results import ResultsError, ResultsNotWritable, ResultsWriter, journal_path, verify, write_results
 from rexec.results.errors import ResultsMismatch
+from rexec.results.hdf5.storage import COMPRESS_FROM
 from rexec.results.hdf5.values import pyon_of, value_of
 from rexec.results.keeper import state_of
 from rexec.results.recovery import recover
@@ -295,7 +296,9 @@ def test_verification_looks_at_what_is_beside_a_dataset(tmp_path: Path) -> None:
 SLICES = [slice(2, 5), slice(7, 2, -2), slice(None, None, 3), slice(-3, None), slice(4, 4), -1, 0]
 
 
-@pytest.mark.parametrize("value", [[0.0] * 10, np.zeros((10, 3))], ids=["list", "array"])
+@pytest.mark.parametrize(
+    "value", [[0.0] * 10, [0.0] * (COMPRESS_FROM // 4), np.zeros((10, 3))], ids=["list", "growing", "array"]
+)
 @pytest.mark.parametrize("index", SLICES, ids=str)
 def test_rows_of_a_slice_changed_after_a_refresh_are_in_the_next(
     index: Any, value: Any, tmp_path: Path
