@@ -111,7 +111,9 @@ class _Watcher:
             self._failed.append(report.nodeid) if report.failed else None
             self._seconds[report.nodeid] = -1e9
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._failed.append(f"(pytest ended with status {int(exitstatus)})")  # by Ctrl-C, for one
         passed = {test: seconds for test, seconds in self._seconds.items() if seconds >= 0}
         self._path.write_text(json.dumps([passed, self._failed]))
 

@@ -237,7 +237,10 @@ def test_an_error_in_a_processor_says_of_which_argument() -> None:
 def test_ctrl_c_while_devices_are_closed_leaves_none_open() -> None:
     with steps() as life, life.interrupts.installed():
         life.closing = lambda: signal.raise_signal(signal.SIGINT)
-        outcome = life.live(Steps)
+        try:
+            outcome = life.live(Steps)
+        except KeyboardInterrupt:
+            pytest.fail("the devices were not closed to the end")
     assert life.events[-1] == "closed"
     assert outcome.status == "completed"
     assert life.interrupts.received
