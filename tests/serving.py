@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import contextlib
+import errno
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -82,18 +83,38 @@ def free_port(host: str = "127.0.0.1") -> int:
 
     The port stays bound without a listener: connections are refused, and a server that is told this port can still
     have it, since servers bind with SO_REUSEADDR as this does. A port that is freed first may be given away before
-    the server starts. Windows shares no port with our servers, so there it is freed.
+    the server starts. It is bound at both loopback addresses, because a server that listens at both would else find
+    that a connection of somebody else has it at the other one. Windows shares no port with our servers, so there it
+    is freed.
     """
+    while True:
+        held = _bound(host, 0)
+        port = int(held.getsockname()[1])
+        if sys.platform == "win32":
+            held.close()
+            return port
+        try:
+            other = _bound("127.0.0.1" if ":" in host else "::1", port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                held.close()
+                continue
+            other = None  # this system has one kind of address
+        if not _HELD:
+            atexit.register(_release)
+        _HELD.extend(each for each in (held, other) if each is not None)
+        return port
+
+
+def _bound(host: str, port: int) -> socket.socket:
     held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind((host, 0))
-    if sys.platform == "win32":
-        with held:
-            return int(held.getsockname()[1])
-    if not _HELD:
-        atexit.register(_release)
-    _HELD.append(held)
-    return int(held.getsockname()[1])
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((host, port))
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 def _release() -> None:

@@ -75,7 +75,7 @@ def ignored(*numbers: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def tree_of(user: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+def tree_of(user: str | None, python: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the folder in which the suite runs and what `Popen` is told: for another user a copy that is theirs."""
     environment = dict(os.environ)
     if user is None:
@@ -91,6 +91,8 @@ def tree_of(user: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
         # The packages of the copy come before those that the interpreter has.
         environment |= {"HOME": str(home), "TMPDIR": str(home), "USER": user, "LOGNAME": user}
         environment["PYTHONPATH"] = str(copy)
+        # Where a folder of the path cannot be searched, no command counts as not found.
+        environment["PATH"] = os.pathsep.join([str(Path(python).parent), *os.defpath.split(os.pathsep)])
         yield copy, {"env": environment, "user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
 
 
@@ -162,7 +164,7 @@ def main() -> int:
     parser.add_argument("pytest", nargs="*", help="what pytest is told, such as a folder")
     options = parser.parse_args()
     runs: list[Run] = []
-    with busy(max(0, options.load - WORKERS)), tree_of(options.user) as (folder, further):
+    with busy(max(0, options.load - WORKERS)), tree_of(options.user, options.python) as (folder, further):
         for _ in range(options.runs):
             runs.append(run_once(folder, options.python, further, options.pytest))
             print("\n".join(table(runs)), flush=True)
