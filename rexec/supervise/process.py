@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 TERMINATE_WAIT: Final = 5.0
 """Maximum seconds for each of the three steps of ending a controller."""
+_REAPED: Final = 30.0
+"""Seconds for the system to end a killed process: a busy machine needs more than a term_timeout."""
 
 
 def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
@@ -166,12 +168,16 @@ class ControllerProcess:
         elif self._process.poll() is None:
             self._ask_to_terminate(step)
             self._wait_or_signal(step)
-        status = self._process.wait(step)
+        try:
+            logger.debug("%s %s", self.name, _ended(self._process.wait(_REAPED)))
+        except subprocess.TimeoutExpired:  # it waits in the system, for a device or a file server
+            logger.error(
+                "controller %r is killed, but the system has not ended it after %g s", self.name, _REAPED
+            )
         # Children of the command may still run.
         self._process.kill_all()
         self._guardian.forget(self._process.pid)
         self._output.close()
-        logger.debug("%s %s", self.name, _ended(status))
 
     def _ask_to_terminate(self, step: float) -> None:
         endpoint = self._endpoint

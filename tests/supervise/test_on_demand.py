@@ -84,14 +84,18 @@ def test_a_controller_that_never_answers_is_given_up(folder: Path) -> None:
         devices.get("lamp")
 
 
-def test_a_controller_that_will_not_end_is_killed(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    database = from_dict({"lamp": entry(free_port(), "stubborn", term_timeout=0.5)}, "device_db.py")
+# On a busy machine the end of a killed process takes longer than the shorter time.
+@pytest.mark.parametrize("seconds", [0.5, 0.0001])
+def test_a_controller_that_will_not_end_is_killed(
+    folder: Path, caplog: pytest.LogCaptureFixture, seconds: float
+) -> None:
+    database = from_dict({"lamp": entry(free_port(), "stubborn", term_timeout=seconds)}, "device_db.py")
     with OnDemand(database, folder) as starter:
         starter.ensure(database.endpoint("lamp"))
         pid = starter.started()["lamp"]
         assert alive(pid)
     assert not alive(pid)
-    assert "still runs after 0.5 s: SIGKILL" in caplog.text
+    assert f"still runs after {seconds:g} s: SIGKILL" in caplog.text
 
 
 @pytest.mark.parametrize(
