@@ -8,6 +8,7 @@ import pytest
 import schemas  # noqa: F401  # loaded, as in a process that has resolved a name
 from devicedb import DatabaseLoadError, from_dict, load_file
 from devicedb.load import siblings_importable
+from devicedb.sandbox.run import run_file
 
 
 def write(folder: Path, text: str, name: str = "device_db.py") -> Path:
@@ -45,14 +46,25 @@ def test_siblings_are_imported_and_do_not_leak_between_databases(tmp_path: Path)
     assert not {"names", "parts", "parts.inner"} & (set(sys.modules) - modules_before)
 
 
-def test_a_sibling_may_bear_the_name_of_one_of_our_packages(tmp_path: Path) -> None:
-    ours = sys.modules["schemas"]
-    write(tmp_path, "HOST = 'lab'\n", "schemas.py")
+@pytest.mark.parametrize("name", ["schemas", "devicedb"])
+def test_a_sibling_may_bear_the_name_of_one_of_our_packages(tmp_path: Path, name: str) -> None:
+    ours = sys.modules[name]
+    write(tmp_path, "HOST = 'lab'\n", f"{name}.py")
     write(tmp_path, "raise AssertionError\n", "unused/devicedb.py")
-    path = write(tmp_path, "import schemas\ndevice_db = {'a': schemas.HOST}\n")
+    path = write(tmp_path, f"import {name}\ndevice_db = {{'a': {name}.HOST}}\n")
     assert load_file(path).raw == {"a": "lab"}
-    assert sys.modules["schemas"] is ours
+    assert sys.modules[name] is ours
     assert not hasattr(ours, "HOST")
+
+
+@pytest.mark.parametrize("name", ["schemas", "devicedb"])
+def test_a_sibling_may_bear_the_name_of_one_of_our_packages_in_the_check_too(
+    tmp_path: Path, name: str
+) -> None:
+    write(tmp_path, "HOST = 'lab'\n", f"{name}.py")
+    path = write(tmp_path, f"import {name}\ndevice_db = {{'a': {name}.HOST}}\n")
+    facts = run_file(path)
+    assert (facts.ended, facts.error, facts.is_traced) == ("finished", None, True)
 
 
 def test_a_module_that_the_file_put_on_the_path_itself_does_not_leak(tmp_path: Path) -> None:
