@@ -95,15 +95,8 @@ def siblings_importable(folder: Path) -> Iterator[None]:
     write_bytecode = sys.dont_write_bytecode
     names = _names_in(folder) - sys.stdlib_module_names
     stashed = [name for name in before if name.partition(".")[0] in names]
-    for name in stashed:
-        del sys.modules[name]
-    sys.path = [str(folder), *path_before]
-    # No cache: siblings may change twice within the resolution of a time stamp.
-    sys.dont_write_bytecode = True
-    look_again()
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         roots = {os.path.realpath(each) for each in {str(folder), *sys.path} - set(path_before)}
         roots.add(os.path.realpath(folder))
         for name in [each for each in list(sys.modules) if each not in before or each in stashed]:
@@ -114,6 +107,21 @@ def siblings_importable(folder: Path) -> Iterator[None]:
             sys.modules[name] = before[name]
         sys.path = path_before
         sys.dont_write_bytecode = write_bytecode
+
+    try:
+        for name in stashed:
+            del sys.modules[name]
+        sys.path = [str(folder), *path_before]
+        # No cache: siblings may change twice within the resolution of a time stamp.
+        sys.dont_write_bytecode = True
+        look_again()
+        yield
+    finally:
+        try:
+            restore()
+        except BaseException:  # Ctrl-C: every step can be done twice
+            restore()
+            raise
 
 
 def look_again() -> None:

@@ -77,7 +77,8 @@ class Analysis:
 
     def again(self) -> None:
         """Check the text again, because another file has changed."""
-        self.update(self._buffer)
+        with self._changed:
+            self.update(self._buffer)
 
     def stop(self) -> None:
         """End the check that runs, and make no further one; does not wait."""

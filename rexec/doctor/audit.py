@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from devicedb import DeviceDatabase
@@ -36,18 +37,18 @@ def run(audit: Audit, names: Iterable[str]) -> list[Diagnosis]:
     wanted = list(dict.fromkeys(names)) or remote_devices(audit.database)
     found: dict[str, Diagnosis] = {}
     steps: dict[str, str] = {}
-    waiting = iter(wanted)
-    lock = threading.Lock()
-
+    waiting: SimpleQueue[str] = SimpleQueue()
+    for name in wanted:
+        waiting.put(name)
     began = time.monotonic()
 
     def work() -> None:
         # The first device's time begins with the audit, not with its thread.
         deadline = began + audit.timeout
         while True:
-            with lock:
-                name = next(waiting, None)
-            if name is None:
+            try:
+                name = waiting.get_nowait()
+            except Empty:
                 return
             found[name] = diagnose(audit, name, partial(steps.__setitem__, name), deadline)
             deadline = time.monotonic() + audit.timeout

@@ -1,7 +1,6 @@
 """The address of the running experiment's dataset database, for the code that it sends to controllers."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -24,8 +23,8 @@ class DatasetDBOffer:
     host: str | None = None
 
 
-_offers: list[DatasetDBOffer] = []
-_lock: Final = threading.Lock()
+_offers: Final[dict[object, DatasetDBOffer]] = {}
+"""The last one counts. Every operation on it is atomic: neither another thread nor Ctrl-C sees half of one."""
 
 
 @contextlib.contextmanager
@@ -37,17 +36,15 @@ def offer_dataset_db(port: int, host: str | None = None) -> Iterator[DatasetDBOf
         host: Host for controllers; None: the local address of each connection to a controller.
 
     """
-    offer = DatasetDBOffer(port, host)
-    with _lock:
-        _offers.append(offer)
+    key, offer = object(), DatasetDBOffer(port, host)
     try:
+        _offers[key] = offer
         yield offer
     finally:
-        with _lock:
-            _offers[:] = [each for each in _offers if each is not offer]
+        _offers.pop(key, None)
 
 
 def offered_dataset_db() -> DatasetDBOffer | None:
     """Return the dataset database that was set last in this process, or None."""
-    with _lock:
-        return _offers[-1] if _offers else None
+    offers = list(_offers.values())
+    return offers[-1] if offers else None

@@ -69,13 +69,13 @@ class DegradedStates:
             return
         with self._lock:
             before = self._states.get(text)
-            if unkept == before:
-                return
-            if unkept is None:
-                del self._states[text]
-            else:
-                self._states[text] = unkept or bool(before)
-            self._waiting.append({"text": text, "holds": unkept is not None})
+            if unkept != before:
+                # First what the journal lacks: after Ctrl-C between the two, the next call says it once more.
+                self._waiting.append({"text": text, "holds": unkept is not None})
+                if unkept is None:
+                    del self._states[text]
+                else:
+                    self._states[text] = unkept or bool(before)
             self._settle()
 
     def _settle(self) -> None:

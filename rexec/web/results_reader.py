@@ -37,9 +37,13 @@ class ResultsReader:
         if self._waiting >= _MOST_WAITING or self._is_closed:
             return frame({"problem": "too many requests at once: try again"})
         self._waiting += 1
+        # A request that is cancelled goes on: otherwise the next one would share its process, and get its answer.
+        return await asyncio.shield(self._in_turn(orjson.dumps(request)))
+
+    async def _in_turn(self, request: bytes) -> bytes:
         try:
             async with self._lock:
-                return await asyncio.to_thread(self._ask, orjson.dumps(request))
+                return await asyncio.to_thread(self._ask, request)
         finally:
             self._waiting -= 1
 

@@ -56,7 +56,9 @@ class DriverQueue:
                 if not self.waiting:
                     self.holder = None
                     return
-                self.holder = self.waiting.popleft()
+                # First the holder, then the queue: an interrupt between the two loses no ticket.
+                self.holder = self.waiting[0]
+                self.waiting.popleft()
             ticket = self.holder
         if not ticket.granted:
             ticket.since = time.monotonic()

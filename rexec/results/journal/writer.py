@@ -194,11 +194,13 @@ class Journal:
             ResultsError: The disk reports a failure; the file is closed all the same.
 
         """
-        if self._stop_syncing():
+        self._stop_syncing()
+        with self._sync_lock, self._lock:  # no sync is under way, of which the descriptor would be closed
+            if self._file.descriptor < 0:
+                return
             try:
-                with self._lock:
-                    self._changes.close()
-                    self._file.close()
+                self._changes.close()
+                self._file.close()
                 self._synced = self._file.size
             except OSError as error:
                 raise ResultsError(f"the disk failed to keep {self.path}: {error.strerror}") from error
@@ -210,8 +212,9 @@ class Journal:
             OSError: It cannot be removed.
 
         """
-        if self._stop_syncing():
-            with self._lock:
+        self._stop_syncing()
+        with self._sync_lock, self._lock:
+            if self._file.descriptor >= 0:
                 self._changes.close()
                 self._file.remove()
 
@@ -222,14 +225,10 @@ class Journal:
         self._changes.close()
         self._file.disown()
 
-    def _stop_syncing(self) -> bool:
-        """Return whether the file is open still."""
-        if self._file.descriptor < 0:
-            return False
+    def _stop_syncing(self) -> None:
         self._stop.set()
         if self._timer.is_alive():
             self._timer.join(timeout=30.0)
-        return True
 
     def _heal(self) -> None:
         with self._lock:
