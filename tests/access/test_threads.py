@@ -57,7 +57,7 @@ def test_a_line_that_is_interrupted_is_whole_or_absent(tmp_path: Path) -> None:
 
 class Stranger:
     peer, target_name, granted, was_refused = "192.0.2.1:1", "", None, False
-    identity = Identity("somebody", "address", "192.0.2.1")
+    identity = Identity("somebody", "claimed", "192.0.2.1")
 
 
 class Guarded:
@@ -69,7 +69,8 @@ class Guarded:
         self.guard._budget._left["192.0.2.1"] = 1.0, float("inf"), 7
 
     def record(self) -> None:
-        self.guard.record_bounded("refused", Stranger(), {})
+        stranger: Any = Stranger()
+        self.guard.record_bounded("refused", stranger, {})
 
     def seen(self) -> Any:
         self.log.close()

@@ -12,7 +12,7 @@ from tests.threads.interleaving import Race
 LEASES = ("rexec/ground/lease_table.py",)
 
 
-def take(table: LeaseTable, who: str, *, exclusive: bool) -> list[str]:
+def take(table: LeaseTable, who: str, *, exclusive: bool) -> Any:
     said = {"machine": "elsewhere", "pid": 1, "name": who}
     return names(table.take("camera", who, exclusive, lambda: True, lambda: said))
 

@@ -32,7 +32,7 @@ def together(shared: Shared) -> Any:
     with shared.writer.together():
         shared.writer.put("datasets", "a", 1)
         shared.writer.put("runs", "a", 1)
-        shared.writer.amend("runs", "a", lambda number: number + 1)
+        shared.writer.amend("runs", "a", lambda number: (number or 0) + 1)
 
 
 def note(shared: Shared) -> None:

@@ -97,8 +97,9 @@ class Shipment:
 
 class Shipping:
     def __init__(self) -> None:
-        self.agent: Any = Agent()
-        self.shipper = Shipper(self.agent)
+        self.agent = Agent()
+        channel: Any = self.agent
+        self.shipper = Shipper(channel)
 
     def ship(self) -> None:
         self.shipper.ship_module(sys.modules["tests.remote.code"])

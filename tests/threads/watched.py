@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rexec.wire.call_lock import CallLock
 
-_makers: Final = {name: getattr(threading, name) for name in ("Lock", "RLock", "Condition")}
+_makers: Final[dict[str, Any]] = {name: getattr(threading, name) for name in ("Lock", "RLock", "Condition")}
 _waits: Final[dict[int, Callable[[], None]]] = {}
 """What to call before a thread waits, by its identity."""
 
@@ -60,7 +60,7 @@ class WatchedLock:
         return getattr(self._inner, name)
 
 
-class _WatchedCondition(_makers["Condition"]):  # type: ignore[misc]
+class _WatchedCondition(threading.Condition):
     def wait(self, timeout: float | None = None) -> bool:
         _tell()
         return bool(super().wait(timeout))
@@ -87,7 +87,7 @@ def watching(*shared: tuple[object, str]) -> Iterator[list[WatchedLock]]:
     for (owner, name), lock in before.items():
         made.append(WatchedLock(lock))
         setattr(owner, name, made[-1])
-    threading.Lock, threading.RLock = maker("Lock"), maker("RLock")  # type: ignore[assignment, misc]
+    threading.Lock, threading.RLock = maker("Lock"), maker("RLock")  # type: ignore[assignment]
     threading.Condition = _WatchedCondition  # type: ignore[misc]
     try:
         yield made
@@ -109,7 +109,7 @@ def _told_wait(self: CallLock, *args: Any) -> bool:
 @contextlib.contextmanager
 def watching_calls() -> Iterator[None]:
     """Watch every `CallLock`, too."""
-    CallLock._wait = _told_wait  # type: ignore[method-assign]
+    CallLock._wait = _told_wait  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

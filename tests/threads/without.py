@@ -14,6 +14,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 _PACKAGES: Final = ("schemas", "devicedb", "rexec")
+_NO_LOCK: Final = '__import__("tests.threads.without").threads.without.NoLock()'
 _MAKERS: Final = {
     "threading.Lock",
     "threading.RLock",
@@ -52,14 +53,7 @@ class Mutant:
         found = _Locks(ast.parse((ROOT / self.file).read_text("utf-8")))
         for lock, node, put in found.uses if self.line else found.made:
             if lock == self.lock and self.line in (0, node.lineno):
-                put(
-                    ast.copy_location(
-                        ast.parse('__import__("tests.threads.without").threads.without.NoLock()')
-                        .body[0]
-                        .value,
-                        node,
-                    )
-                )  # type: ignore[attr-defined]
+                put(ast.copy_location(ast.parse(_NO_LOCK, mode="eval").body, node))
         return ast.fix_missing_locations(found.tree)
 
 

@@ -64,14 +64,14 @@ def test_a_call_that_is_interrupted_costs_no_other_its_answer(port: int) -> None
     with Client("127.0.0.1", port, "one") as client:
 
         def check(number: int, raised: bool, where: str) -> None:
-            assert client.echo(-number) == -number, where  # type: ignore[attr-defined]
+            assert client.echo(-number) == -number, where
 
         numbers = iter(range(1, 10_000))
         places = interrupted_everywhere(
             lambda: next(numbers),
             lambda number: client.echo(number),
             check,
-            CALL,  # type: ignore[attr-defined]
+            CALL,
         )
         assert places > 10
 
