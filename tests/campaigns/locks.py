@@ -34,7 +34,8 @@ def run_with(mutant: Mutant, arguments: list[str]) -> int:
     MutantImporter(mutant)
     import pytest
 
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
+    # Plain asserts: to rewrite them, pytest would import the modules of this distribution in place of the mutant.
+    return int(pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *arguments]))
 
 
 def outcome(mutant: Mutant, *, is_shown: bool = False) -> str:
