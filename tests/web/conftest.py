@@ -15,7 +15,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-LIMIT = int(os.environ.get("REXEC_BROWSER_LIMIT", "120")) * 1000
+LIMIT = int(os.environ.get("REXEC_BROWSER_LIMIT", "300")) * 1000
 """Milliseconds that a step in the browser may take on a slow machine."""
 
 
