@@ -46,7 +46,7 @@ class MasterScenario(Scenario):
                 promise((length, -1, whole, True))
             with served.client("master_management") as client:
                 client.terminate()
-            assert served.thread.wait(20.0)
+            assert served.thread.wait(150.0)
         promise((length, -1, length, True))
 
     def check(self, folder: Path, promised: Any) -> str:

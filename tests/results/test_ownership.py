@@ -355,6 +355,6 @@ def test_the_locks_of_the_journal_are_free_in_a_fork(tmp_path: Path, lock: str) 
         journal.disown()
         thread = threading.Thread(target=change, daemon=True)
         thread.start()
-        thread.join(30)
+        thread.join(150)
         assert not thread.is_alive()
     assert refused
