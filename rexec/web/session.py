@@ -48,7 +48,7 @@ class Session:
         self._seen: dict[str, int] = {}
         self._views: dict[str, LiveView] = {}
         self._sent = self._answered = 0
-        self._is_paused = False
+        self._is_paused = self._is_asked = False
         self._wake = asyncio.Event()
 
     def looks_at(self, part: str) -> bool:
@@ -71,8 +71,10 @@ class Session:
             self._is_paused = True
         elif kind == "continue":
             self._is_paused = False
+        elif kind == "alive":
+            self._is_asked = True
         else:
-            raise BadMessage("a message has a type: want, ack, pause or continue")
+            raise BadMessage("a message has a type: want, ack, pause, continue or alive")
         self._wake.set()
 
     async def run(self) -> None:
@@ -90,7 +92,7 @@ class Session:
             self._wake.clear()
             version = min((self._seen.get(part, 0) for part in self._parts), default=self._page.clock.version)
             may_send = not self._is_paused and self._sent - self._answered < UNANSWERED
-            if may_send and (self._hello is not None or self._page.clock.version > version):
+            if may_send and (self._hello is not None or self._is_asked or self._page.clock.version > version):
                 return
             due = [view.wait() for view in self._views.values() if view.is_due(self._page.datasets)]
             if may_send and due and min(due) <= 0:
@@ -127,8 +129,9 @@ class Session:
             header["views"] = views
         if self._hello is not None:
             header["hello"], self._hello = self._hello, None
-        if not header:
+        if not header and not self._is_asked:
             return None
+        self._is_asked = False
         self._sent += 1
         return frame({"seq": self._sent, "version": now, "time": time.time(), **header}, arrays)
 

@@ -230,8 +230,8 @@ def visit(text: str, told: str) -> None:
 def _raw(text: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(text.encode("utf-8", "surrogatepass") + b"\n")
-        writer.write_eof()
         with contextlib.suppress(OSError):  # a client may leave without reading
+            writer.write_eof()
             await asyncio.wait_for(reader.read(), 60)
         writer.close()
 

@@ -24,7 +24,7 @@ FORGED: Final = "FORGED: all is well"
 """Begins a line only where a line break of a stranger was obeyed."""
 CRASHED: Final = 70
 """Exit status of a command that raised what it should have reported."""
-PATIENCE: Final = 60.0
+PATIENCE: Final = 150.0
 """Seconds that a command may take."""
 _TELLERS: Final = ThreadPoolExecutor(4)
 _OWN: Final = re.compile(

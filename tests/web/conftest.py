@@ -142,7 +142,14 @@ def enter(tab: Any, lab: Served, path: str) -> None:
     tab.goto(lab.address + path)
 
 
-EXPECTED = ("Applying inline style", "status of 401", "status of 409", "WebSocket", "ERR_CONNECTION")
+EXPECTED = (
+    "Applying inline style",
+    "status of 401",
+    "status of 409",
+    "WebSocket",
+    "ERR_CONNECTION",
+    "ERR_FAILED",
+)
 """No problems: plotly's style for maps, which are not used; no token; a refused action; a server that was ended."""
 
 

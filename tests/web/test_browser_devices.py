@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tests.serving import running
+import pytest
+
+from tests.serving import free_port, running
 from tests.web.conftest import enter
 from tests.web.served import served
 
@@ -59,6 +61,18 @@ def test_what_works_what_does_not_and_what_to_do(tmp_path: Path, tab: Any) -> No
             tab.wait_for_selector("text=exposure(seconds: float = 0.1) -> None")
             tab.go_back()
             tab.wait_for_selector(".details", state="detached")
+
+
+def test_the_methods_of_a_controller_that_starts_later_are_shown(
+    tmp_path: Path, tab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rexec.web.device_watch.EVERY", 0.5)
+    port = free_port()
+    with served(with_master=False, device_db=database(tmp_path, camera=entry(port))) as lab:
+        enter(tab, lab, "devices/camera")
+        tab.wait_for_selector("text=They are shown when the controller answers.")
+        with running({"camera": Camera()}, port=port):
+            tab.wait_for_selector("text=exposure(seconds: float = 0.1) -> None")
 
 
 def test_a_changed_database_is_followed(tmp_path: Path, tab: Any) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from rexec.results import ResultsWriter
 from schemas import RunIdentity
@@ -82,6 +83,15 @@ def test_a_million_points_are_few_until_the_zoom_and_then_exact(lab: Served, tab
     assert fine["y"] == [float(values[int(each)]) for each in fine["x"]]
     assert {float(each) for each in range(765_400, 765_500)} <= set(fine["x"])
     assert "zoom.0=765400_765500" in tab.url
+    exact = (
+        "(top) => { const {y} = document.querySelector('.chart').data[0];"
+        " return y.length < 1200 && Math.max(...y) === top }"
+    )
+    lab.datasets.set("trace", 2 * values)
+    tab.wait_for_function(exact, arg=100.0)
+    tab.reload()
+    tab.wait_for_selector(".chart[data-drawn]")
+    tab.wait_for_function(exact, arg=100.0)
 
 
 def test_the_address_is_the_state(lab: Served, tab: Any) -> None:
@@ -122,6 +132,10 @@ def test_a_pause_holds_the_plot_and_not_the_list(lab: Served, tab: Any) -> None:
     tab.click("text=Pause")
     lab.datasets.update({"action": "append", "path": ["a", 1], "x": 7.0})
     tab.wait_for_selector("text=float64 3, last 7")
+    assert tab.evaluate(POINTS) == 2
+    tab.click("summary")
+    tab.select_option("select >> nth=2", "y")
+    tab.wait_for_function("() => document.querySelector('.chart').layout.yaxis.type === 'log'")
     assert tab.evaluate(POINTS) == 2
     tab.click("text=Continue")
     tab.wait_for_function(f"() => ({POINTS})() === 3")
@@ -193,6 +207,44 @@ def test_a_lost_server_is_said_with_the_time_and_comes_back(tab: Any) -> None:
         tab.wait_for_selector("text=float64 2, last 2")
         tab.wait_for_selector("#banner", state="hidden")
         assert tab.locator("button.name").count() == 1
+
+
+def test_a_server_with_another_token_is_said(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served() as lab:
+        tab.goto(lab.url)
+        tab.wait_for_function("() => rexec.stream.isOpen")
+        port = lab.port
+    monkeypatch.setattr("tests.web.served.TOKEN", "another-token-that-is-long-enough-too")
+    with served(port=port):
+        tab.wait_for_selector("#banner >> text=the server has another token now")
+        assert tab.evaluate("() => rexec.stream.stopped")
+
+
+def test_a_server_that_says_nothing_is_asked_and_then_left(lab: Served, tab: Any) -> None:
+    lab.datasets.set("a", [1.0])
+    tab.goto(lab.url)
+    tab.wait_for_selector("text=float64 1, last 1")
+    tab.evaluate("() => { const { stream } = rexec; stream.askAfter = 0; globalThis.first = stream.socket }")
+    for _ in range(2):  # it answers
+        tab.wait_for_function(
+            "(before) => rexec.stream.heardAt > before", arg=tab.evaluate("() => Date.now()")
+        )
+    assert tab.evaluate("() => rexec.stream.socket === first")
+    # As where a cable was pulled: what is sent does not arrive.
+    tab.evaluate("() => { rexec.stream.socket.send = () => {}; rexec.stream.lostAfter = 500 }")
+    tab.wait_for_function("() => rexec.stream.socket !== first && rexec.stream.isOpen")
+    lab.datasets.update({"action": "append", "path": ["a", 1], "x": 2.0})
+    tab.wait_for_selector("text=float64 2, last 2")
+
+
+def test_a_plot_is_drawn_when_the_library_comes_late(lab: Served, tab: Any) -> None:
+    lab.datasets.set("a", [1.0, 2.0])
+    tab.route("**/plotly.min.js", lambda route: route.abort())
+    tab.goto(lab.url)
+    tab.wait_for_selector("text=plotly.min.js could not be loaded")
+    tab.unroute("**/plotly.min.js")
+    lab.datasets.set("a", [3.0, 4.0])
+    assert drawn(tab, "a")[0]["y"] == [3.0, 4.0]
 
 
 def test_a_lost_master_is_said(tab: Any) -> None:

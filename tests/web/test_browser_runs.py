@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rexec.datasets import Dataset
-from rexec.results import write_results
+from rexec.results import ResultsWriter, write_results
 from schemas import RunIdentity
 from tests.web.conftest import enter
 from tests.web.served import Served, served
@@ -31,20 +31,38 @@ def write(folder: Path, rid: int, data: dict[str, Any], name: str = "Scan", **ar
     return write_results(path, identity, data, plot=("y", ["x"]) if "x" in data else None)
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of results for all tests of this file."""
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def page_of_runs(place: Path) -> Iterator[Served]:
+    """One page for all tests of this file: its processes that read files start once."""
+    with served(with_master=False, results=place) as found:
+        yield found
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(place: Path) -> Path:
+    """The folder with four runs, and nothing that an earlier test has left."""
+    for each in place.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        elif not each.name.startswith("."):  # the index stays, as it does where runs are deleted
+            each.unlink()
     x = Dataset(np.linspace(1e6, 2e6, 11), {"unit": "MHz"})
     for rid in (1, 2, 3):
-        write(tmp_path, rid, {"x": x, "y": np.arange(11.0) * rid, "z": np.zeros((20, 30))}, phase=rid / 10)
+        write(place, rid, {"x": x, "y": np.arange(11.0) * rid, "z": np.zeros((20, 30))}, phase=rid / 10)
     empty = {"none": np.zeros((0, 4, 4)), "rows": np.zeros((0, 3)), "columns": np.zeros((3, 0))}
-    write(tmp_path, 4, {"counts": np.arange(100) % 7, **empty}, "Histogram")
-    return tmp_path
+    write(place, 4, {"counts": np.arange(100) % 7, **empty}, "Histogram")
+    return place
 
 
 @pytest.fixture
-def lab(folder: Path) -> Iterator[Served]:
-    with served(with_master=False, results=folder) as found:
-        yield found
+def lab(folder: Path, page_of_runs: Served) -> Served:
+    return page_of_runs
 
 
 def header(answer: tuple[int, dict[str, str], bytes]) -> Any:
@@ -101,6 +119,59 @@ def test_a_run_that_ends_is_seen(lab: Served, folder: Path, tab: Any) -> None:
     tab.wait_for_selector("text=4 runs")
     write(folder, 5, {"a": 1.0})
     tab.wait_for_selector("text=5 runs")
+
+
+def test_the_address_of_a_run_is_its_state(lab: Served, folder: Path, tab: Any) -> None:
+    write(folder, 6, {"iq": np.exp(1j * np.arange(5))})
+    enter(tab, lab, "runs/2026-11-26/09/000000006-Scan.h5")
+    tab.wait_for_selector(".chart[data-drawn]")
+    tab.click("details.tools summary")
+    tab.select_option("label:has-text('Complex') select", "mag_phase")
+    tab.evaluate(
+        "() => Plotly.relayout(document.querySelector('.chart'), {'xaxis.range[0]': 1, 'xaxis.range[1]': 3})"
+    )
+    tab.wait_for_function("() => location.search.includes('zoom.0=1_3')")
+    assert "complex.0=mag_phase" in tab.url
+    tab.reload()
+    tab.wait_for_function("() => document.querySelector('.chart')?.data?.[0]?.name === '|·|'")
+    assert tab.evaluate("() => document.querySelector('.chart').layout.xaxis.range") == [1, 3]
+    tab.click("button[aria-label='Close iq']")
+    tab.wait_for_selector(".panel", state="detached")
+    assert tab.evaluate("() => document.activeElement.dataset.dataset") == "iq"
+    tab.reload()
+    tab.wait_for_selector("button.name[aria-pressed=false]")
+    assert tab.locator(".panel").count() == 0
+
+
+def test_a_run_that_goes_on_is_followed_after_the_server_came_back(tmp_path: Path, tab: Any) -> None:
+    path = tmp_path / "2026-11-26" / "09" / "000000007-Scan.h5"
+    path.parent.mkdir(parents=True)
+    with ResultsWriter.create(path, RunIdentity(rid=7, class_name="Scan", start_time=1.0)) as writer:
+        writer.set("y", np.arange(5.0), {})
+        writer.snapshot()
+        with served(with_master=False, results=tmp_path) as lab:
+            enter(tab, lab, "runs/2026-11-26/09/000000007-Scan.h5")
+            tab.wait_for_selector("text=it goes on")
+            port = lab.port
+        tab.wait_for_selector("text=The server did not answer.")
+    with served(with_master=False, results=tmp_path, port=port):
+        tab.wait_for_selector("[role=status] >> text=completed")
+
+
+def test_a_slow_list_is_waited_for(lab: Served, tab: Any) -> None:
+    enter(tab, lab, "runs")
+    tab.wait_for_selector("text=4 runs")
+    asked = tab.evaluate(
+        """() => {
+            const { view } = rexec;
+            let asked = 0;
+            window.fetch = () => { asked += 1; return new Promise(() => {}) };
+            view.asking = null;
+            for (let tick = 0; tick < 3; tick += 1) view.tick();
+            return asked;
+        }"""
+    )
+    assert asked == 1
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path, tab: Any) -> None:

@@ -156,6 +156,17 @@ def test_a_pause_is_kept_until_it_ends(lab: Served) -> None:
     play(lab, scene)
 
 
+def test_a_page_that_asks_whether_the_server_is_there_is_answered(lab: Served) -> None:
+    async def scene(page: Follower) -> None:
+        await page.send(type="want", parts=[], views={})
+        assert "hello" in await page.receive()
+        for _ in range(2):
+            await page.send(type="alive")
+            assert set(await page.receive()) == {"seq", "version", "time", "arrays"}
+
+    play(lab, scene)
+
+
 def test_a_page_that_comes_back_says_what_it_has(lab: Served) -> None:
     lab.datasets.set("a", [float(each) for each in range(1000)])
     kept: dict[str, Any] = {}

@@ -4,8 +4,17 @@ const listeners = [];
 
 /** The parts of the path, and the parameters. */
 export function current() {
-  const path = location.pathname.split("/").filter(Boolean).map(decodeURIComponent);
+  const path = location.pathname.split("/").filter(Boolean).map(decoded);
   return { view: path[0] || "live", rest: path.slice(1), query: new URLSearchParams(location.search) };
+}
+
+/** A part of a path; a typed address may have a % that encodes nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** Go to another view, or with `replace` note a change of this one without a step for the back button. */
@@ -13,7 +22,11 @@ export function go(path, query = new URLSearchParams(), { replace = false, quiet
   const text = query.toString();
   const address = text ? `${path}?${text}` : path;
   if (address === location.pathname + location.search) return;
-  history[replace ? "replaceState" : "pushState"](null, "", address);
+  try {
+    history[replace ? "replaceState" : "pushState"](null, "", address);
+  } catch {
+    // Browsers limit how often the address changes: the next change is written again.
+  }
   if (!quiet) for (const each of listeners) each();
 }
 

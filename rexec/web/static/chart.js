@@ -11,16 +11,21 @@ function plotly() {
     const script = document.createElement("script");
     script.src = "/static/plotly.min.js";
     script.addEventListener("load", () => resolve(globalThis.Plotly));
-    script.addEventListener("error", () => reject(new Error("plotly.min.js could not be loaded")));
+    script.addEventListener("error", () => {
+      loading = null; // the next plot tries again
+      script.remove();
+      reject(new Error("plotly.min.js could not be loaded"));
+    });
     document.head.append(script);
   });
   return loading;
 }
 
 export class Chart {
-  /** `zoomed(range)` is called when a person has chosen a range of x; null: all of it. */
-  constructor(element, zoomed) {
+  /** `zoomed(range)` is called when a person has chosen a range of x; null: all of it. `failed(problem)`: nothing is drawn. */
+  constructor(element, zoomed, failed) {
     this.element = element;
+    this.failed = failed;
     this.zoomed = zoomed;
     this.isDrawing = false;
     this.isClosed = false;
@@ -42,11 +47,13 @@ export class Chart {
       const Plotly = await plotly();
       while (this.next) {
         await new Promise((resolve) => requestAnimationFrame(resolve));
-        if (!this.next || !this.element.isConnected) return; // closed during a wait
+        if (!this.next || this.isClosed || !this.element.isConnected) return; // closed during a wait
         const [plot, names] = this.next;
         this.next = null;
         await this.drawOne(Plotly, plot, names);
       }
+    } catch (error) {
+      if (!this.isClosed) this.failed(`It cannot be drawn: ${error.message}. It is tried again with the next value.`);
     } finally {
       this.isDrawing = false;
     }
@@ -90,7 +97,9 @@ export class Chart {
 
   /** Save a picture: "png" or "svg". */
   async save(format, name) {
+    if (!this.drawn) return;
     const Plotly = await plotly();
+    if (this.isClosed) return;
     const { text, back } = colours();
     const layout = { ...this.element.layout, paper_bgcolor: back, font: { ...this.element.layout.font, color: text } };
     const figure = { data: this.element.data, layout };

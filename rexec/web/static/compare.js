@@ -25,7 +25,7 @@ export class CompareView {
     this.against = h("select", { id: "axis", on: { change: () => this.set({ axis: this.against.value }) } });
     this.area = h("div", { class: "chart tall", tabindex: "0", role: "img", "aria-label": "Plot of several runs" });
     this.list = h("ul");
-    this.chart = new Chart(this.area, () => {});
+    this.chart = new Chart(this.area, () => {}, (problem) => setText(this.state, problem));
     return h("div", {}, h("p", {}, h("a", { href: "/runs", "data-view": true }, "All runs")),
       h("div", { class: "filters" }, h("label", { for: "dataset" }, "Dataset "), this.which, h("label", { for: "axis" }, "Against "), this.against),
       this.state, h("section", { class: "panel" }, this.area), this.list);

@@ -23,10 +23,10 @@ export class DeviceDetails {
     setText(this.facts, parts.filter(Boolean).join(" · "));
     setText(this.entry, row.entry);
     if (this.page.lab.hello?.has_control && row.is_kept && !this.actions.children.length) this.offer(row);
-    if (this.asked) return;
-    this.asked = true;
-    if (row.address && row.severity !== "error") this.ask(row.place);
-    else setText(this.methods, row.address ? "They are shown when the controller answers." : "A local device has no controller to ask.");
+    if (!row.address) return setText(this.methods, "A local device has no controller to ask.");
+    if (row.severity !== "error") return this.isAsked || this.ask(row.place);
+    this.isAsked = false; // when it answers again, it may be another program
+    return setText(this.methods, "They are shown when the controller answers.");
   }
 
   offer(row) {
@@ -37,10 +37,12 @@ export class DeviceDetails {
   }
 
   async ask(place) {
+    this.isAsked = true;
     try {
       const response = await fetch(`/api/methods?${new URLSearchParams({ place })}`);
       this.show(await response.json());
     } catch {
+      this.isAsked = false; // asked again at the next change
       setText(this.methods, "The server did not answer.");
     }
   }

@@ -19,7 +19,7 @@ export class DevicesView {
   }
 
   build() {
-    this.filter = h("input", { id: "filter", type: "search", value: this.filterText, placeholder: "name, host or user contains…", on: { input: () => this.filtered() } });
+    this.filter = h("input", { id: "filter", type: "search", maxlength: 300, value: this.filterText, placeholder: "name, host or user contains…", on: { input: () => this.filtered() } });
     this.choice = h("select", { id: "only", on: { change: () => this.filtered() } },
       h("option", { value: "all" }, "all"), h("option", { value: "trouble" }, "with trouble"), h("option", { value: "used" }, "in use"));
     this.choice.value = this.only;
@@ -67,6 +67,7 @@ export class DevicesView {
     this.table.hidden = !shown.length;
     this.empty.hidden = shown.length > 0 || Boolean(state.problem);
     if (!this.empty.hidden) this.empty.replaceChildren(...emptyState(all.length, this.only));
+    for (const name of this.rows.keys()) if (!state.rows.has(name)) this.rows.delete(name);
     this.list(shown);
   }
 

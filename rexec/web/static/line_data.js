@@ -23,6 +23,13 @@ export class LineData {
     for (const column of this.columns) column.length = total;
   }
 
+  copy() {
+    const copied = Object.assign(new LineData(), this);
+    const whole = (array) => array && array.slice();
+    copied.columns = this.columns.map(({ y, x, at, length }) => ({ y: whole(y), x: whole(x), at: whole(at), length }));
+    return copied;
+  }
+
   takeTable(part, arrays, start, total) {
     const table = arrays[arrays.length - 1];
     if (!table) return;

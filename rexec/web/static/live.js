@@ -5,40 +5,47 @@ import { ask } from "./api.js";
 import { confirmAndDo } from "./confirm.js";
 import { h, setText, shown, told } from "./dom.js";
 import { ago, count, moment } from "./format.js";
-import { Panel } from "./panel.js";
-import { remember, remembered } from "./memory.js";
+import { Plots } from "./plots.js";
 
 const MOST_SHOWN = 300;
-const MOST_PLOTS = 12;
 const FIRST_PLOTS = 4;
 const ASK_EVERY = 10000;
 
 export class LiveView {
   constructor(page, query) {
     this.page = page;
-    this.panels = new Map();
     this.rows = new Map();
     this.isChosen = query.has("show") || query.has("none");
     this.filterText = query.get("filter") ?? "";
     this.element = this.build();
-    for (const [index, name] of query.getAll("show").slice(0, MOST_PLOTS).entries()) this.open(name, fromQuery(query, index));
+    this.plots.openAll(query);
     this.refresh(new Set(["datasets", "source"]));
   }
 
   build() {
-    this.filter = h("input", { type: "search", id: "filter", value: this.filterText, placeholder: "name contains…", on: { input: () => this.filtered() } });
+    this.filter = h("input", { type: "search", id: "filter", maxlength: 300, value: this.filterText, placeholder: "name contains…", on: { input: () => this.filtered() } });
     this.body = h("tbody");
     this.summary = h("p", { class: "muted", role: "status" });
     this.table = h("table", { class: "datasets" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Dataset"), h("th", { scope: "col" }, "Value"), h("th", { scope: "col" }, "Changed"))),
       this.body);
-    this.plots = h("div", { class: "plots" });
+    const stage = h("div", { class: "plots" });
+    this.plots = new Plots(stage, {
+      keyOf: (name) => `plot ${name}`,
+      panel: (name) => this.panelCalls(name),
+      likely: (name) => this.likely(name),
+      opened: (panel) => this.opened(panel),
+      changed: (panel, change) => this.changed(panel, change),
+      toggled: () => this.toggled(),
+      button: (name) => this.rows.get(name)?.button,
+    });
+    this.panels = this.plots.panels;
     this.empty = h("div", { class: "empty" });
     return h("div", { class: "live" },
       h("section", { class: "list", "aria-label": "Datasets" },
         h("label", { for: "filter" }, "Datasets"), this.filter, this.summary,
         h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "List of datasets" }, this.table)),
-      h("section", { class: "stage", "aria-label": "Plots" }, this.empty, this.plots));
+      h("section", { class: "stage", "aria-label": "Plots" }, this.empty, stage));
   }
 
   /** What the stream shall send for this view. */
@@ -91,8 +98,8 @@ export class LiveView {
     this.declared = name;
     const panel = this.panels.get(name);
     if (panel) panel.set({ axis: axis ?? "" });
-    else this.open(name, { axis: axis ?? "" });
-    this.plots.prepend(this.panels.get(name)?.element ?? "");
+    else this.plots.open(name, { axis: axis ?? "" });
+    this.plots.element.prepend(this.panels.get(name)?.element ?? "");
     this.page.want();
   }
 
@@ -105,48 +112,39 @@ export class LiveView {
     rows.sort((one, other) => other.changed - one.changed);
     for (const row of rows.filter((each) => !axes.has(each.name))) {
       if (this.panels.size >= FIRST_PLOTS) break;
-      if (!this.panels.has(row.name)) this.open(row.name, {});
+      this.plots.open(row.name);
     }
     this.showDefault();
   }
 
-  open(name, options) {
-    if (this.panels.has(name) || this.panels.size >= MOST_PLOTS) return;
+  likely(name) {
     const row = this.page.lab.byName.get(name);
-    const known = remembered(`plot ${name}`) ?? {};
-    const axis = row ? this.page.lab.likelyAxis(row) : "";
-    const panel = new Panel({ axis, ...known, ...options, name }, {
-      changed: (all, change) => this.changed(panel, change),
+    return { axis: row ? this.page.lab.likelyAxis(row) : "" };
+  }
+
+  panelCalls(name) {
+    const { lab } = this.page;
+    return {
       isLive: true,
-      closed: () => this.toggle(name),
-      axes: () => this.page.lab.axesFor(this.page.lab.byName.get(name)?.shape),
-      zoomUrl: (all, from, to) => this.zoomUrl(all, from, to),
-    });
-    panel.id = `${name.slice(0, 30)}#${(LiveView.number = (LiveView.number ?? 0) + 1)}`;
-    this.panels.set(name, panel);
-    this.plots.append(panel.element);
+      axes: () => lab.axesFor(lab.byName.get(name)?.shape),
+      exact: ({ axis, complex }, from, to) =>
+        ask("/api/zoom", { dataset: lab.byName.get(name)?.number ?? 0, axis: lab.byName.get(axis)?.number, from, to, most: 4000, complex }),
+    };
+  }
+
+  opened(panel) {
+    panel.id = `${panel.options.name.slice(0, 30)}#${(LiveView.number = (LiveView.number ?? 0) + 1)}`;
     this.known = undefined;
   }
 
-  toggle(name) {
-    const panel = this.panels.get(name);
+  toggled() {
     this.isChosen = true;
-    if (panel) {
-      panel.close();
-      panel.element.remove();
-      this.panels.delete(name);
-      this.rows.get(name)?.button.focus();
-    } else {
-      this.open(name, {});
-    }
     this.note();
     this.refresh(new Set(["datasets"]));
     this.page.want();
   }
 
   changed(panel, change) {
-    const { kind, axis, log, complex } = panel.options;
-    if (!("zoom" in change) || Object.keys(change).length > 1) remember(`plot ${panel.options.name}`, { kind, axis, log, complex });
     this.isChosen = this.isChosen || !("axis" in change && Object.keys(change).length === 1 && this.declared === panel.options.name);
     if (this.isChosen) this.note();
     if ("kind" in change || "axis" in change || "complex" in change) this.page.want();
@@ -162,17 +160,8 @@ export class LiveView {
   note() {
     const query = new URLSearchParams();
     if (this.filterText) query.set("filter", this.filterText);
-    let index = 0;
-    for (const [name, { options }] of this.isChosen ? this.panels : []) {
-      query.append("show", name);
-      if (options.kind !== "auto") query.set(`as.${index}`, options.kind);
-      query.set(`x.${index}`, options.axis);
-      if (options.log) query.set(`log.${index}`, options.log);
-      if (options.complex !== "re_im") query.set(`complex.${index}`, options.complex);
-      if (options.zoom) query.set(`zoom.${index}`, options.zoom.join("_"));
-      index += 1;
-    }
-    if (this.isChosen && !index) query.set("none", "1");
+    if (this.isChosen) this.plots.note(query);
+    if (this.isChosen && !this.panels.size) query.set("none", "1");
     go("/live", query, { replace: true, quiet: true });
   }
 
@@ -204,7 +193,7 @@ export class LiveView {
   }
 
   line(name) {
-    const button = h("button", { type: "button", class: "name", on: { click: () => this.toggle(name) } }, told(name, 120));
+    const button = h("button", { type: "button", class: "name", on: { click: () => this.plots.toggle(name) } }, told(name, 120));
     const value = h("td", { class: "value" });
     const when = h("td", { class: "when" });
     const edit = h("button", { type: "button", hidden: true, "aria-label": `Set ${shown(name, 120)}`, on: { click: () => this.edit(name) } }, "Set…");
@@ -219,17 +208,9 @@ export class LiveView {
     if (row) confirmAndDo(`Set the dataset ${name}? It is ${row.text} ${row.unit} now.${unit}`, { do: "set", dataset: row.number }, { name: "value", label: "New value", value: "" });
   }
 
-  zoomUrl(options, from, to) {
-    const { lab } = this.page;
-    const query = new URLSearchParams({ dataset: lab.byName.get(options.name)?.number ?? 0, from, to, most: 4000, complex: options.complex });
-    const axis = options.axis && lab.byName.get(options.axis);
-    if (axis) query.set("axis", axis.number);
-    return `/api/zoom?${query}`;
-  }
-
   close() {
     this.isClosed = true;
-    for (const panel of this.panels.values()) panel.close();
+    this.plots.close();
   }
 }
 
@@ -239,14 +220,6 @@ function fill(line, row, isOpen) {
   line.when.title = ago(row.changed);
   line.button.setAttribute("aria-pressed", String(isOpen));
   line.button.title = row.persist ? "kept in the dataset database" : "";
-}
-
-function fromQuery(query, index) {
-  const zoom = (query.get(`zoom.${index}`) ?? "").split("_").map((each) => (Number.isNaN(Number(each)) ? each : Number(each)));
-  const options = { kind: query.get(`as.${index}`) ?? "auto", log: query.get(`log.${index}`) ?? "", complex: query.get(`complex.${index}`) ?? "re_im" };
-  if (query.has(`x.${index}`)) options.axis = query.get(`x.${index}`);
-  if (zoom.length === 2) options.zoom = zoom;
-  return options;
 }
 
 function emptyState(lab) {

@@ -20,7 +20,7 @@ export class LogView {
     const options = LEVELS.map(([value, text]) => h("option", { value: String(value) }, text));
     this.chosen = h("select", { id: "level", on: { change: () => this.filtered() } }, ...options);
     this.chosen.value = String(this.level);
-    this.filter = h("input", { id: "log-text", type: "search", value: this.text, placeholder: "source or text contains…", on: { input: () => this.filtered() } });
+    this.filter = h("input", { id: "log-text", type: "search", maxlength: 300, value: this.text, placeholder: "source or text contains…", on: { input: () => this.filtered() } });
     this.summary = h("p", { class: "muted", role: "status" });
     this.lines = h("ol", { class: "log-lines", reversed: true });
     this.empty = h("div", { class: "empty" });

@@ -3,27 +3,27 @@
 import { Chart } from "./chart.js";
 import { h, setText, shown, told } from "./dom.js";
 import { count } from "./format.js";
-import { parseFrame } from "./frame.js";
 import { LineData } from "./line_data.js";
 import { PlotData } from "./plot_data.js";
 import { onTheme } from "./theme.js";
 
+const REFINE_EVERY = 300;
 const KINDS = { auto: "by shape", line: "line", lines: "lines", image: "image", histogram: "histogram", history: "history" };
 
 export class Panel {
   /**
    * `options`: name (of the dataset), kind, axis (a name), log ("", "x", "y", "xy"), complex, zoom.
-   * `calls`: changed(options), closed(), axes() (names that may be an axis), zoomUrl(from, to) for exact data, isLive.
+   * `calls`: changed(options), closed(), axes() (names that may be an axis), exact(options, from, to): the answer with all points of those rows, isLive.
    */
   constructor(options, calls) {
     this.options = { kind: "auto", axis: "", log: "", complex: "re_im", zoom: null, ...options };
     this.calls = calls;
     this.plot = new PlotData();
-    this.isPaused = false;
+    this.frozen = null;
     this.fine = null;
     this.element = this.build();
     this.resetButton.hidden = !this.options.zoom;
-    this.chart = new Chart(this.area, (range) => this.zoomTo(range));
+    this.chart = new Chart(this.area, (range) => this.zoomTo(range), (problem) => this.fail(problem));
     this.forgetTheme = onTheme(() => this.draw());
   }
 
@@ -78,7 +78,7 @@ export class Panel {
   set(change) {
     Object.assign(this.options, change);
     this.resetButton.hidden = !this.options.zoom;
-    if ("kind" in change || "axis" in change || "complex" in change) this.fine = null;
+    if ("kind" in change || "axis" in change || "complex" in change || "zoom" in change) this.fine = null;
     this.calls.changed(this.options, change);
     this.draw();
   }
@@ -86,7 +86,10 @@ export class Panel {
   take(part, arrays) {
     this.plot.take(part, arrays);
     this.complex.hidden = !String(part.dtype).startsWith("complex");
-    if (!this.isPaused) this.draw();
+    if (this.frozen) return;
+    if (part.is_whole) this.fine = null;
+    this.draw();
+    this.refine();
   }
 
   /** Say why there is nothing to draw. */
@@ -102,14 +105,17 @@ export class Panel {
   }
 
   pause() {
-    this.isPaused = !this.isPaused;
-    this.pauseButton.setAttribute("aria-pressed", String(this.isPaused));
-    setText(this.pauseButton, this.isPaused ? "Continue" : "Pause");
+    this.frozen = this.frozen ? null : this.plot.copy();
+    this.pauseButton.setAttribute("aria-pressed", String(Boolean(this.frozen)));
+    setText(this.pauseButton, this.frozen ? "Continue" : "Pause");
+    if (!this.frozen) this.fine = null;
     this.draw();
+    this.refine();
   }
 
   draw() {
-    const { plot, options } = this;
+    const { options } = this;
+    const plot = this.frozen ?? this.plot;
     if (!plot.facts) return;
     const isGone = plot.facts.kind === "gone";
     const hasData = !isGone && (plot.image || plot.histogram || plot.data?.columns.length);
@@ -128,39 +134,56 @@ export class Panel {
       facts, data: isFine ? this.fine.data : plot.data, image: plot.image, histogram: plot.histogram,
       log: options.log, complex: options.complex, zoom: options.zoom,
     };
-    if (this.isPaused && this.wasDrawnPaused) return;
-    this.wasDrawnPaused = this.isPaused;
     this.chart.draw(shownPlot, { dataset: options.name, axis: facts.axis ? options.axis : "" });
   }
 
   said() {
-    const { facts, skipped, data } = this.plot;
+    const { facts, skipped, data, image } = this.frozen ?? this.plot;
     const parts = [];
-    if (this.isPaused) parts.push("paused");
+    if (this.frozen) parts.push("paused");
     if (data && facts.step > 1 && !(this.fine && this.options.zoom)) parts.push(`extremes of every ${facts.step} points`);
-    if (this.plot.image && facts.step > 1) parts.push(`every ${facts.step}th pixel`);
+    if (image && facts.step > 1) parts.push(`every ${facts.step}th pixel`);
     if (facts.stack > 1) parts.push(`the last of ${facts.stack}`);
     if (facts.left_out) parts.push(`${count(facts.left_out, "column")} not drawn`);
     if (skipped) parts.push(`${count(skipped, "update")} skipped`);
     return parts.join(" · ");
   }
 
-  async zoomTo(range) {
+  zoomTo(range) {
     this.set({ zoom: range });
-    this.fine = null;
+    this.refine();
+  }
+
+  /** Get the exact points of the range that is shown, again while the data change. A plot that is paused stays. */
+  async refine() {
+    this.isStale = true;
+    if (this.isRefining) return;
+    this.isRefining = true;
+    try {
+      while (this.isStale && !this.isClosed) {
+        this.isStale = false;
+        if (await this.refineOnce()) await new Promise((resolve) => setTimeout(resolve, REFINE_EVERY));
+      }
+    } finally {
+      this.isRefining = false;
+    }
+  }
+
+  /** Returns whether the server was asked. */
+  async refineOnce() {
+    const { zoom } = this.options;
     const { data, facts } = this.plot;
-    if (!range || !data || facts.step === 1 || !this.calls.zoomUrl) return this.draw();
+    if (this.frozen || !zoom || !data || !(facts.step > 1)) return false;
     const log = this.options.log.includes("x");
-    const [low, high] = range.map((each) => (log ? 10 ** each : Number(each)));
+    const [low, high] = zoom.map((each) => (log ? 10 ** each : Number(each)));
     const rows = data.rowsWithin(low, high);
-    if (!rows) return undefined;
-    const response = await fetch(this.calls.zoomUrl(this.options, ...rows));
-    if (!response.ok) return undefined;
-    const part = parseFrame(await response.arrayBuffer());
-    if (this.options.zoom !== range) return undefined;
+    if (!rows) return false;
+    const part = await this.calls.exact(this.options, ...rows);
+    if (this.isClosed || this.frozen || part.problem || this.options.zoom !== zoom) return true;
     this.fine = { data: new LineData(), offset: part.offset };
     this.fine.data.take({ ...part, is_whole: true }, part.arrays);
-    return this.draw();
+    this.draw();
+    return true;
   }
 
   /** Keys of a focused plot: + and - zoom, arrows move, 0 shows all. */
@@ -180,6 +203,7 @@ export class Panel {
   }
 
   close() {
+    this.isClosed = true;
     this.forgetTheme();
     this.chart.close();
   }

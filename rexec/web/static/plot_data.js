@@ -48,6 +48,14 @@ export class PlotData {
     this.image.rows = part.rows;
   }
 
+  /** The plot as it is now: what is taken later does not change it. */
+  copy() {
+    const copied = Object.assign(new PlotData(), this);
+    copied.data = this.data && this.data.copy();
+    copied.image = this.image && { ...this.image, data: this.image.data.slice() };
+    return copied;
+  }
+
   /** One sentence for those who do not see the plot. */
   summary(name) {
     const { facts } = this;

@@ -16,12 +16,12 @@ export class RunsView {
     this.query = query.get("query") ?? "";
     this.chosen = new Set(query.getAll("run"));
     this.element = this.build();
-    this.timer = setInterval(() => this.load(), EVERY);
+    this.timer = setInterval(() => this.tick(), EVERY);
     this.load();
   }
 
   build() {
-    this.input = h("input", { id: "query", type: "search", value: this.query, spellcheck: "false", "aria-describedby": "query-help", placeholder: "class=Ramsey phase>0.1 since=monday status=completed", on: { input: () => this.typed() } });
+    this.input = h("input", { id: "query", type: "search", maxlength: 2000, value: this.query, spellcheck: "false", "aria-describedby": "query-help", placeholder: "class=Ramsey phase>0.1 since=monday status=completed", on: { input: () => this.typed() } });
     this.summary = h("p", { class: "muted", role: "status" });
     this.problem = h("p", { class: "bad", role: "alert" });
     this.body = h("tbody", { role: "rowgroup" });
@@ -54,14 +54,22 @@ export class RunsView {
     go("/runs", query, { replace: true, quiet: true });
   }
 
+  /** A slow answer is waited for: the first list of many runs takes longer than a tick. */
+  tick() {
+    if (!this.asking) this.load();
+  }
+
   async load() {
     if (document.hidden) return;
     this.asking?.abort();
-    this.asking = new AbortController();
+    const asking = (this.asking = new AbortController());
     try {
-      this.show(await ask("/api/runs", { query: this.query, most: 200 }, this.asking.signal));
-    } catch {
-      // A newer question was asked.
+      const found = await ask("/api/runs", { query: this.query, most: 200 }, asking.signal);
+      if (this.asking === asking) this.show(found);
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+    } finally {
+      if (this.asking === asking) this.asking = null;
     }
   }
 
@@ -121,6 +129,7 @@ export class RunsView {
     clearInterval(this.timer);
     clearTimeout(this.later);
     this.asking?.abort();
+    this.asking = null;
   }
 }
 

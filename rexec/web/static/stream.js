@@ -4,6 +4,9 @@ import { parseFrame } from "./frame.js";
 
 const FIRST_RETRY = 500;
 const LAST_RETRY = 8000;
+const ASK_AFTER = 10000;
+const LOST_AFTER = 30000;
+const LOOK_EVERY = 1000;
 const NEVER_AGAIN = new Set([4000, 4001, 4002]);
 
 export class Stream {
@@ -20,7 +23,10 @@ export class Stream {
     this.have = null;
     this.wishes = { parts: [], views: {} };
     this.retry = FIRST_RETRY;
+    this.askAfter = ASK_AFTER;
+    this.lostAfter = LOST_AFTER;
     document.addEventListener("visibilitychange", () => this.sleepOrWake());
+    setInterval(() => this.look(), LOOK_EVERY);
     this.connect();
   }
 
@@ -40,18 +46,38 @@ export class Stream {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     socket.addEventListener("open", () => {
+      if (socket !== this.socket) return socket.close();
       this.isOpen = true;
+      this.heardAt = Date.now();
+      this.isAsked = false;
       this.lostAt = null;
       this.retry = FIRST_RETRY;
       this.send({ type: "want", ...this.wishes, since: this.have });
       if (document.hidden) this.send({ type: "pause" });
-      this.changed();
+      return this.changed();
     });
     socket.addEventListener("message", (event) => this.receive(socket, event.data));
-    socket.addEventListener("close", (event) => this.closed(event));
+    socket.addEventListener("close", (event) => socket === this.socket && this.closed(event));
+  }
+
+  /** Whether the server is still there: a cable that is pulled, or a server that hangs, closes no connection. */
+  look() {
+    if (!this.isOpen || document.hidden) return;
+    const silent = Date.now() - this.heardAt;
+    if (silent > this.lostAfter) {
+      const { socket } = this;
+      this.closed({ code: 0, reason: "the server does not answer" });
+      socket.close();
+    } else if (silent > this.askAfter && !this.isAsked) {
+      this.isAsked = true;
+      this.send({ type: "alive" });
+    }
   }
 
   async receive(socket, data) {
+    if (socket !== this.socket) return;
+    this.heardAt = Date.now();
+    this.isAsked = false;
     this.bytes += data.byteLength;
     const header = parseFrame(data);
     if (header.hello) this.have = { instance: header.hello.instance, version: 0 };
@@ -65,17 +91,30 @@ export class Stream {
 
   closed(event) {
     const before = this.isOpen ? "" : this.problem; // an attempt that fails tells less than the first end did
+    if (!this.isOpen) this.whyNot();
     if (this.isOpen || this.lostAt === null) this.lostAt = Date.now();
     this.isOpen = false;
+    this.socket = null;
     this.stopped = NEVER_AGAIN.has(event.code);
     this.problem = event.reason || (event.code === 1001 ? "the server was ended" : before);
     this.changed();
     if (this.stopped) return;
-    setTimeout(() => this.connect(), this.retry * (0.75 + Math.random() / 2));
+    this.later = setTimeout(() => this.connect(), this.retry * (0.75 + Math.random() / 2));
     this.retry = Math.min(2 * this.retry, LAST_RETRY);
   }
 
+  /** A refused connection tells a script nothing: an ordinary request says whether the token is that of another start. */
+  async whyNot() {
+    const answer = await fetch("/live", { method: "HEAD", cache: "no-store" }).catch(() => null);
+    if (answer?.status !== 401 || this.isOpen) return;
+    clearTimeout(this.later);
+    this.stopped = true;
+    this.problem = "the server has another token now: open the address that it printed";
+    this.changed();
+  }
+
   sleepOrWake() {
+    this.heardAt = Date.now();
     this.send({ type: document.hidden ? "pause" : "continue" });
   }
 }
