@@ -20,7 +20,17 @@ from rexec.results.keeper import Keeper
 _log = logging.getLogger(__name__)
 
 SHARE: Final = 9.0
-"""A refresh that takes t seconds is followed by at least 9 t without one: folding costs a tenth of the time at most."""
+"""Where the run folds itself: t seconds of CPU are followed by at least 9 t without, a tenth of its time at most.
+
+CPU time, because on a busy machine the same work takes many times as long by the clock.
+"""
+
+EARLY_FROM: Final = 64 * 2**20
+"""Bytes of the journal since the last refresh from which on a process does the next one before its time: what is left
+to do at the end of a run is bounded by bytes, not only by seconds."""
+
+_LOOK: Final = 0.25
+"""Seconds between two looks at how much has been written."""
 
 PROCESS_FROM: Final = 2**20
 """Bytes of the journal between two refreshes from which on a process of its own is worth its start."""
@@ -225,8 +235,9 @@ class Refresher:
 
     def _refresh_regularly(self) -> None:
         pause, folded, written = self._interval, -1, 0
-        while not self._stop.wait(pause):
-            begun = time.monotonic()
+        rest = 0.0 if self._process_from is not None else pause
+        while not self._is_over(pause, rest, written):
+            begun, cpu = time.monotonic(), time.thread_time()
             try:
                 self._journal.heal()
                 size = self._journal.size
@@ -238,7 +249,7 @@ class Refresher:
                         and self._journal.written - written >= self._process_from
                     ):
                         self._start_process()
-                        begun = time.monotonic()
+                    begun, cpu = time.monotonic(), time.thread_time()
                     self._bring_up_to(size)
                 folded, written = size, self._journal.written
                 if self._failing:
@@ -250,4 +261,24 @@ class Refresher:
                     _log.warning("%s; the journal has everything, trying again", error)
                     self._failing = f"from {time.strftime('%H:%M:%S')} on the file was not refreshed: {error}"
                     self._degraded.add(self._failing)
-            pause = max(self._interval, SHARE * (time.monotonic() - begun))
+            pause, rest = self._pauses(time.monotonic() - begun, time.thread_time() - cpu)
+            rest = pause if self._failing else rest
+
+    def _pauses(self, elapsed: float, cpu: float) -> tuple[float, float]:
+        """Return the seconds until the next refresh, and until one that much has been written for."""
+        if self._child is None:
+            pause = max(self._interval, SHARE * cpu)
+            return pause, pause
+        # From the beginning of one to that of the next: a change is in the file after max(interval, 2 t) + t.
+        return max(self._interval - elapsed, elapsed), elapsed
+
+    def _is_over(self, pause: float, rest: float, written: int) -> bool:
+        """Wait until the next refresh is due; return whether there is to be none."""
+        begun = time.monotonic()
+        while (left := begun + pause - time.monotonic()) > 0:
+            if self._stop.wait(min(left, _LOOK)):
+                return True
+            is_much = self._journal.written - written >= EARLY_FROM
+            if is_much and time.monotonic() - begun >= rest:
+                break
+        return self._stop.is_set()
