@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from rexec.ground.plain import Unreadable
-from rexec.results.item import Item
+from rexec.results.item import Item, RowsReleased
 from rexec.results.journal.records import Kind, Record
 from rexec.results.storage_settings import checked_settings
 
@@ -54,12 +54,22 @@ class RunState:
     _version: int = 0
 
     def apply(self, record: Record) -> None:
-        """Take in the next record; what is wrong with it is a problem, never an error."""
+        """Take in the next record; what is wrong with it is a problem, never an error.
+
+        Raises:
+            RowsReleased: It changes rows that are in the files alone; this state is of no use any more.
+
+        """
         self.records = record.number
         self._version += 1
         if record.time > self.last_time:
             self.last_time = record.time
         self._ACTIONS[record.kind](self, record)
+
+    @property
+    def has_released(self) -> bool:
+        """Whether rows of a list are in the files alone."""
+        return any(item.released for item in self.datasets.values())
 
     def add_problem(self, text: str) -> None:
         """Note what is missing or wrong."""
@@ -133,6 +143,8 @@ class RunState:
         if item is None:
             self.add_problem(f"{record.key}[{_shown(record.index)}]: was changed, but never set")
             return
+        if item.released:
+            raise RowsReleased
         before = len(item.value) if isinstance(item.value, list) else None
         try:
             item.value[record.index] = record.value

@@ -1,9 +1,23 @@
-"""One dataset of a run, and what of it was changed since a file was brought up to date."""
+"""One dataset of a run: what of it was changed since a file was brought up to date, and what of it only files hold."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
+from rexec.ground.kept import KeptArray
+
 _EDITS: Final = 4
+
+RELEASE_FROM: Final = 2**22
+"""Bytes in memory from which on the rows of a list are held by the files alone."""
+
+_OBJECT: Final = 64
+"""Bytes of a number in a list: the object, and the place in the list."""
+
+
+class RowsReleased(Exception):  # no error: a reason to fold the journal again
+    """Raised where rows of a list are needed that are no longer in memory."""
 
 
 @dataclass
@@ -20,6 +34,7 @@ class Item:
         generation: A number that changes when it is set anew, or in a way that `edits` do not cover.
         changed: Number of the record that changed it last.
         edits: Rows that were changed in place, as (epoch, from, to): for files that hold older rows.
+        released: How many rows at the beginning of a list are in the files alone; `value` has those behind them.
 
     """
 
@@ -32,6 +47,43 @@ class Item:
     generation: int = 0
     changed: int = 0
     edits: list[tuple[int, int, int]] = field(default_factory=list)
+    released: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows a list has, in memory or not."""
+        return self.released + len(self.value)
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether it is a list whose rows in memory are worth releasing."""
+        if type(self.value) is not list or not self.value:
+            return False
+        last = self.value[-1]
+        if type(last) is KeptArray:  # it is in the journal, not in memory
+            return False
+        size = (
+            last.nbytes if isinstance(last, np.ndarray) else len(last) if isinstance(last, str | bytes) else 0
+        )
+        return len(self.value) * (_OBJECT + size) >= RELEASE_FROM
+
+    def rows_from(self, first: int) -> list[Any]:
+        """Return the rows of a list from one on.
+
+        Raises:
+            RowsReleased: Not all of them are in memory.
+
+        """
+        if first < self.released:
+            raise RowsReleased
+        rows: list[Any] = self.value[first - self.released :]
+        return rows
+
+    def release(self, count: int) -> None:
+        """Let go of the first rows of a list: files hold them."""
+        if count > self.released:
+            del self.value[: count - self.released]
+            self.released = count
 
     def edited_since(self, epoch: int) -> tuple[int, int] | None:
         """Return the rows [from, to) that were changed in place in `epoch` or later, or None."""

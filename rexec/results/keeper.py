@@ -1,35 +1,34 @@
 """Keeps a result file equal to its journal: while the run goes on, at its end, and in its recovery.
 
-The file is whole and unlocked at any time, at the cost of what changed since. A *working file* beside it is brought up
-to date and put in its place by a rename. The next working file comes about in one of three ways:
+The file is whole and unlocked at any time, at the cost of what changed since (`Copies`).
 
-* A file system that shares blocks between files (btrfs, XFS) makes the copy for nothing.
-* A small file is copied.
-* Large files alternate between two copies (double buffering): the file that was shown before the present one lacks two
-  refreshes; it is used again, unless somebody has it open or has linked to it.
+Of a list that grows long, the fold holds only the rows that a file still lacks; while much is read, as in a recovery,
+the working file takes them in between. Where released rows are needed after all, the journal, which has everything, is
+folded again: with the rows in a new file where the old one is gone, with all rows in memory where they were changed.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from rexec.results._files import publish, temporary_beside
+from rexec.results.copies import Copies
 from rexec.results.errors import JournalDamaged, ResultsError, ValueSuperseded
 from rexec.results.fold import RunState
 from rexec.results.hdf5.file import FoldedFile
+from rexec.results.item import RowsReleased
 from rexec.results.journal.reader import JournalReader
 from rexec.results.recordings import Translation
 from rexec.results.verified import verify_against
 
-TWO_COPIES_FROM: Final = 8 * 2**20
-"""Bytes from which on copying a file at every refresh costs more than keeping two of them."""
-
 KEEPS_FROM: Final = 2**18
 """Least bytes of an appended array that is not held in memory, but read from the journal when it is written."""
 
-_ATTEMPTS: Final = 5
+SPILL_EVERY: Final = 2**22
+"""Bytes of the journal after which long lists are written to the first working file, so that they can be released."""
 
-_FICLONE: Final = 0x40049409
+_ATTEMPTS: Final = 5
 
 
 class Keeper:
@@ -43,26 +42,22 @@ class Keeper:
     """
 
     def __init__(self, reader: JournalReader, path: Path, *, replaces: bool = False) -> None:
-        self.path = path
-        self.state: Final = RunState()
+        self.path: Final = path
+        self.state = RunState()
         self.reader: Final = reader
         reader.keeps_from = KEEPS_FROM
+        self.releases = True
+        """Whether rows that the files have need not be in memory."""
         self.shown = False
         """Whether the file is in its place."""
-        self._translate: Final = Translation(self.state)
+        self._translate = Translation(self.state)
         self._replaces: Final = replaces
-        self._working: FoldedFile | None = None
-        self._working_is: _Stamp = None
-        self._shown: FoldedFile | None = None
-        self._shown_is: _Stamp = None
-        self._before: FoldedFile | None = None
-        self._before_is: _Stamp = None
+        self._copies: Final = Copies(path, reader.identifier)
 
     @property
     def problems(self) -> list[str]:
         """What HDF5 refused, and what of the journal could not be read or carried out, as text."""
-        folded = self._working or self._shown
-        return [*self.state.problems, *(folded.problems if folded is not None else [])]
+        return [*self.state.problems, *self._copies.problems]
 
     def read(self, size: int | None = None) -> None:
         """Fold the first bytes of the journal.
@@ -96,12 +91,12 @@ class Keeper:
         self.read(size)
         for _ in range(_ATTEMPTS):
             try:
-                self._update(final=False)
+                self._update()
             except ValueSuperseded:
                 self._read_on(None)  # the run has set the dataset anew meanwhile
             else:
                 return
-        self._update(final=False)
+        self._update()
 
     def finish(self, size: int | None, end: dict[str, Any]) -> None:
         """Bring the file up to date for the last time, reopen it, and compare shapes and checksums.
@@ -115,11 +110,7 @@ class Keeper:
 
         """
         self.read(size)
-        if self.state.end is None:
-            self.state.end = end
-        for key in sorted(self.state.outdated):
-            self.state.add_problem(f"{key}: what it was set to last is lost; this is an earlier value")
-        self._update(final=True)
+        self._update(end)
         verify_against(self.path, self.state)
 
     def close(self) -> None:
@@ -127,104 +118,100 @@ class Keeper:
         self.reader.close()
 
     def _read_on(self, size: int | None) -> None:
-        for record in self.reader.records(size):
-            for each in self._translate(record):
-                self.state.apply(each)
-        self.state.size = self.reader.offset
-
-    def _update(self, *, final: bool) -> None:
-        state = self.state
-        show = not self._replaces or bool(state.datasets or state.archive) or state.end is not None
         try:
-            working = self._next_working_file()
-            working.update(state, compact=final)
-            self._working, self._working_is = working, _stamp(working.path)
-            if show:
-                self._publish(working, final=final)
+            self._fold(size)
+        except RowsReleased:
+            self.releases = False
+            self._fold_again(size)
+
+    def _fold(self, size: int | None) -> None:
+        state, translate, reader = self.state, self._translate, self.reader
+        spill_at = reader.offset + SPILL_EVERY
+        for record in reader.records(size):
+            for each in translate(record):
+                state.apply(each)
+            if reader.offset >= spill_at:
+                self._spill()
+                spill_at = reader.offset + SPILL_EVERY
+        state.size = reader.offset
+
+    def _fold_again(self, size: int | None) -> None:
+        """Fold from the first record on, for a new file."""
+        self._copies.forget()
+        self.state = RunState()
+        self._translate = Translation(self.state)
+        self.reader.rewind()
+        self._read_on(size)
+
+    def _spill(self) -> None:
+        """Write the rows of long lists into the working file, so that they need not be held until all is read."""
+        if not self.releases or not self._copies.is_one:
+            return  # the rows have to be held for the other file
+        with self._named_errors():
+            working = self._copies.next()
+            if self._lacks_released(working):
+                return
+            heavy = [
+                key
+                for key, item in self.state.datasets.items()
+                if item.is_heavy and working.held_rows(key, item) != 0
+            ]
+            if heavy:
+                working.update(self.state, only=heavy)
+                self._copies.keep(working)
+                self._release()
+
+    def _release(self) -> None:
+        """Let go of rows that every file which may be worked on next has."""
+        for key, item in self.state.datasets.items() if self.releases else ():
+            if item.is_heavy:
+                item.release(min(file.held_rows(key, item) or 0 for file in self._copies.all))
+
+    def _lacks_released(self, working: FoldedFile) -> bool:
+        return self.state.has_released and not working.is_begun
+
+    def _update(self, end: dict[str, Any] | None = None) -> None:
+        """Bring the file up to date with the state; `end` tells how the run ended: for the last time."""
+        for _ in range(2):
+            if self._write(end):
+                return
+            self._fold_again(self.reader.offset)
+        if not self._write(end):
+            self.releases = False
+            self._fold_again(self.reader.offset)
+            self._write(end)
+
+    def _write(self, end: dict[str, Any] | None) -> bool:
+        """Return whether the file is up to date: False where that takes rows that were released."""
+        state, is_last = self.state, end is not None
+        if is_last:
+            state.end = state.end if state.end is not None else end
+            for key in sorted(state.outdated):
+                state.add_problem(f"{key}: what it was set to last is lost; this is an earlier value")
+        with self._named_errors():
+            working = self._copies.next()
+            if self._lacks_released(working):
+                return False
+            try:
+                working.update(state, compact=is_last)
+            except RowsReleased:
+                self.releases = False
+                return False
+            self._copies.keep(working)
+            if not self._replaces or state.datasets or state.archive or state.end is not None:
+                self._copies.publish(working, final=is_last)
+                self.shown = True
+        self._release()
+        return True
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             is_held = os.name == "nt" and isinstance(error, PermissionError)
             hint = "; close the program that has it open: Windows replaces no open file" if is_held else ""
             raise ResultsError(f"cannot write {self.path}: {error}{hint}") from error
-        self.shown = self.shown or show
-
-    def _next_working_file(self) -> FoldedFile:
-        path = self._beside("working")
-        if self._working is not None:
-            if _stamp(path) == self._working_is:
-                return self._working
-        elif self._before is not None and self._is_unused(self._beside("previous")):
-            self._beside("previous").replace(path)
-            return self._before
-        elif self._shown is not None and _stamp(self.path) == self._shown_is:
-            with self.path.open("rb") as source, path.open("wb") as target:
-                copy_bytes(source.fileno(), target.fileno(), os.fstat(source.fileno()).st_size)
-            return self._shown.twin(path)
-        # The first one; or somebody has moved, replaced or changed the one that there was.
-        path.unlink(missing_ok=True)
-        return FoldedFile(path, self.reader.identifier)
-
-    def _publish(self, working: FoldedFile, *, final: bool) -> None:
-        if final:
-            self._show(working)
-            return
-        temporary = temporary_beside(self.path)
-        try:
-            with working.path.open("rb") as source, temporary.open("wb") as target:
-                size = os.fstat(source.fileno()).st_size
-                copied = _clone(source.fileno(), target.fileno())
-                if not copied and (size < TWO_COPIES_FROM or not _CAN_TELL_UNUSED):
-                    copy_bytes(source.fileno(), target.fileno(), size)
-                    copied = True
-            if copied:
-                publish(temporary, self.path)
-            else:
-                self._keep_previous()
-                self._show(working)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _keep_previous(self) -> None:
-        """Keep the file that is shown under another name, to be the next working file."""
-        previous = self._beside("previous")
-        previous.unlink(missing_ok=True)
-        self._before = None
-        if self._shown is not None and _stamp(self.path) == self._shown_is:
-            try:
-                previous.hardlink_to(self.path)
-            except OSError:  # a file system without links: the next refresh copies
-                previous.unlink(missing_ok=True)
-            else:
-                self._before, self._before_is = self._shown, self._shown_is
-
-    def _show(self, working: FoldedFile) -> None:
-        publish(working.path, self.path)
-        self._working = None
-        self._shown, self._shown_is = working, _stamp(self.path)
-
-    def _is_unused(self, previous: Path) -> bool:
-        """Return whether a file is as it was shown, no process has it open, and no other name leads to it.
-
-        The kernel grants a lease for writing only on such a file (fcntl(2), F_SETLEASE).
-        """
-        if _stamp(previous) != self._before_is:
-            return False
-        try:
-            descriptor = os.open(previous, os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            if os.fstat(descriptor).st_nlink != 1:
-                return False
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)  # type: ignore[attr-defined, unused-ignore]
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)  # type: ignore[attr-defined, unused-ignore]
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-        return True
-
-    def _beside(self, what: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{what}")
 
 
 def state_of(journal: Path, size: int) -> RunState:
@@ -235,52 +222,9 @@ def state_of(journal: Path, size: int) -> RunState:
 
     """
     keeper = Keeper(JournalReader(journal), journal)
-    keeper.reader.keeps_from = None
+    keeper.reader.keeps_from, keeper.releases = None, False
     try:
         keeper.read(size)
     finally:
         keeper.close()
     return keeper.state
-
-
-def copy_bytes(old: int, new: int, size: int) -> None:
-    """Copy so many bytes from one open file to another, by the kernel where it can."""
-    if not hasattr(os, "copy_file_range"):
-        while data := os.read(old, 2**22):
-            while data:
-                data = data[os.write(new, data) :]
-        return
-    while size > 0:
-        copied = os.copy_file_range(old, new, size)
-        if copied == 0:
-            break
-        size -= copied
-
-
-_Stamp = tuple[int, int, int, int] | None
-
-
-def _stamp(path: Path) -> _Stamp:
-    """Return what tells a file, and whether it was changed, from any other; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-try:
-    import fcntl
-
-    _CAN_TELL_UNUSED: Final = hasattr(fcntl, "F_SETLEASE")
-except ImportError:  # pragma: no cover - Windows
-    _CAN_TELL_UNUSED = False  # type: ignore[misc]
-
-
-def _clone(old: int, new: int) -> bool:
-    """Have one file share the blocks of another; return whether the file system can."""
-    try:
-        fcntl.ioctl(new, _FICLONE, old)  # type: ignore[attr-defined, unused-ignore]
-    except (NameError, OSError):
-        return False
-    return True

@@ -23,6 +23,7 @@ from rexec.ground.kept import loaded
 from rexec.results.fold import RunState
 from rexec.results.hdf5.rows import list_row, row_of
 from rexec.results.hdf5.texts import pyon_text
+from rexec.results.item import RowsReleased
 from rexec.results.journal.records import Kind, Record
 
 MOST_TYPES: Final = 8
@@ -159,8 +160,12 @@ def _is_comparison(value: Any) -> bool:
 
 def _rows_of(state: RunState, name: str) -> list[Any]:
     """Return what a column holds; a journal of garbage may have set one to anything before."""
-    value = state.datasets[name].value if name in state.datasets else []
-    return value if isinstance(value, list) else []
+    item = state.datasets.get(name)
+    if item is None or not isinstance(item.value, list):
+        return []
+    if item.released:
+        raise RowsReleased
+    return item.value
 
 
 def _is_same(one: Any, other: Any) -> bool:

@@ -158,32 +158,34 @@ def _recover(orphan: Orphan, left: Mapping[str, list[Path]] | None) -> Recovery:
             orphan.remove()
             return Recovery(journal, "empty")
         return Recovery(journal, "failed", detail=str(error))
-    keeper = Keeper(reader, path)
-    state = keeper.state
+    target = _target(path, reader.identifier)
+    keeper = Keeper(reader, target)
     try:
         keeper.read()
         damaged = reader.damage is not None and not reader.torn
         remaining, damage = reader.remaining(), reader.damage
-        is_anything = bool(state.identity or state.datasets or state.archive or damaged)
-        target = _target(path, state, reader.identifier) if is_anything else None
-        if target is not None:
-            keeper.path = target
+        is_worth_it = _has_data(keeper.state) or (target == path and (bool(keeper.state.identity) or damaged))
+        if is_worth_it:
             keeper.finish(None, dict(_END))
+        state = keeper.state
     finally:
         keeper.close()
         remove_leftovers(path, left)
+        if target != path:
+            remove_leftovers(target)
+    written = target if is_worth_it else None
     if damaged or state.unreadable:
         kept = journal.with_name(journal.name + DAMAGED_SUFFIX)
         orphan.rename(kept)
         detail = f"{damage}; {remaining} bytes from there on are in {kept.name} only"
         if not damaged:
             detail = f"{_counted(state.unreadable)} could not be read, kept in {kept.name}"
-        return Recovery(journal, "damaged", target, state.records, detail)
+        return Recovery(journal, "damaged", written, state.records, detail)
     orphan.remove()
-    if target is None:
+    if written is None:
         return Recovery(journal, "empty")
     detail = f"the last record was cut off, {remaining} bytes of it" if remaining else ""
-    return Recovery(journal, "recovered", target, state.records, detail)
+    return Recovery(journal, "recovered", written, state.records, detail)
 
 
 def recover_damaged(folder: Path) -> Iterator[Recovery]:
@@ -201,19 +203,21 @@ def recover_damaged(folder: Path) -> Iterator[Recovery]:
 
 def _salvage(journal: Path) -> Recovery:
     path = Path(str(journal).removesuffix(JOURNAL_SUFFIX + DAMAGED_SUFFIX))
-    keeper = Keeper(SalvageReader(journal), path)
+    reader = SalvageReader(journal)
+    wanted = path.with_name(f"{path.stem}.damaged{path.suffix}")
+    target = _target(wanted, reader.identifier)
+    keeper = Keeper(reader, target)
     try:
         keeper.read()
-        state = keeper.state
-        target = _target(path.with_name(f"{path.stem}.damaged{path.suffix}"), state, keeper.reader.identifier)
-        if target is None or not state.records:
+        if not keeper.state.records or not (target == wanted or _has_data(keeper.state)):
             return Recovery(journal, "failed", detail="nothing in it can be read")
-        keeper.path = target
         keeper.finish(
             None, {"status": "recovered", "error": "the journal is damaged: problems say what is missing"}
         )
+        state = keeper.state
     finally:
         keeper.close()
+        remove_leftovers(target)
     return Recovery(journal, "salvaged", target, state.records, "; ".join(state.problems[:3]))
 
 
@@ -235,13 +239,15 @@ def _is_barely_begun(journal: Path) -> bool:
     return data == bytes(len(data)) or (len(data) < HEADER.size and data[: len(MAGIC)] == MAGIC[: len(data)])
 
 
-def _target(path: Path, state: RunState, identifier: bytes) -> Path | None:
-    """Return the file to write: never one that holds another run. None: there is nothing worth a file."""
+def _target(path: Path, identifier: bytes) -> Path:
+    """Return the file to write: never one that holds another run."""
     while path.exists() and _journal_of(path) != identifier.hex():
-        if not state.datasets and not state.archive:
-            return None
         path = path.with_name(f"{path.stem}.recovered{path.suffix}")
     return path
+
+
+def _has_data(state: RunState) -> bool:
+    return bool(state.datasets or state.archive)
 
 
 def _journal_of(path: Path) -> str | None:

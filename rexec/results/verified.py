@@ -52,8 +52,8 @@ def _compare(
         if not isinstance(dataset, h5py.Dataset):
             yield f"{group}/{name} is missing"
             continue
-        if has_kept(items[key].value):
-            yield from _compare_rows(dataset, items[key].value, f"{group}/{name}")
+        if items[key].released or has_kept(items[key].value):
+            yield from _compare_rows(dataset, items[key], f"{group}/{name}")
             continue
         # An object of another class has its class beside its bytes, where only its own form is opaque.
         opaque = dataset.attrs.get("rexec_form") == "journal" and "rexec_class" not in dataset.attrs
@@ -66,10 +66,12 @@ def _compare(
             yield from _compare_beside(dataset, form.beside)
 
 
-def _compare_rows(dataset: h5py.Dataset, value: list[Any], name: str) -> Iterator[str]:
-    """Compare a list whose arrays are not in memory: its checksum was made of them as the journal gave them."""
-    if list_row(value) is not None and dataset.shape != (len(value), *value[-1].shape):
-        yield f"{name} has shape {dataset.shape}, not {len(value)} rows of {value[-1].shape}"
+def _compare_rows(dataset: h5py.Dataset, item: Item, name: str) -> Iterator[str]:
+    """Compare a list whose rows are not in memory: its checksum was made of them as the journal gave them."""
+    value = item.value
+    row = getattr(value[-1], "shape", ()) if value else dataset.shape[1:]
+    if (item.released or list_row(value) is not None) and dataset.shape != (item.rows, *row):
+        yield f"{name} has shape {dataset.shape}, not {item.rows} rows of {row}"
     elif checksum_in_file(dataset) != dataset.attrs["rexec_crc32"]:
         yield f"{name} has other content"
 

@@ -181,7 +181,7 @@ def test_a_folder_that_is_copied_away_and_put_back_costs_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     if two_copies:
-        monkeypatch.setattr("rexec.results.keeper.TWO_COPIES_FROM", 1)
+        monkeypatch.setattr("rexec.results.copies.TWO_COPIES_FROM", 1)
     path = tmp_path / "results" / "r.h5"
     writer, manager = begun(path)
     manager.set("x", [])

@@ -168,7 +168,7 @@ def test_a_recovery_without_space_leaves_the_journal(tmp_path: Path, monkeypatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("rexec.results.keeper.publish", full)
+        patch.setattr("rexec.results.copies.publish", full)
         recovery = recover(journal)
     assert (recovery.outcome, journal.exists()) == ("failed", True)
     assert "No space left" in str(recovery)
@@ -223,7 +223,7 @@ def test_the_final_verification_keeps_the_journal_of_a_file_that_lies(
         temporary.replace(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rexec.results.keeper.publish", corrupt)
+        patch.setattr("rexec.results.copies.publish", corrupt)
         with pytest.raises(ResultsError, match="datasets/x has other content"):
             writer.close()
         recovery = recover(journal_path(tmp_path / "r.h5"))

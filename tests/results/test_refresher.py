@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from rexec.datasets import DatasetDB, DatasetManager
-from rexec.results import ResultsError, ResultsWriter, fold, journal_path, keeper, recover, verify
+from rexec.results import ResultsError, ResultsWriter, copies, fold, journal_path, keeper, recover, verify
 from rexec.results.journal import reader
 from rexec.results.refresher import PROCESSES
 from schemas import RunIdentity
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 needs_process = pytest.mark.skipif(not PROCESSES, reason="the file is kept by a thread on this system")
 needs_two_copies = pytest.mark.skipif(
-    not keeper._CAN_TELL_UNUSED, reason="needs leases on files, which are Linux's"
+    not copies._CAN_TELL_UNUSED, reason="needs leases on files, which are Linux's"
 )
 
 
@@ -114,7 +114,7 @@ def test_ctrl_c_anywhere_in_a_refresh_by_the_run_costs_nothing(
     lines = iter(range(at))
 
     def interrupt(frame: FrameType, event: str, arg: object) -> "TraceFunction | None":
-        if frame.f_code.co_filename not in (keeper.__file__, reader.__file__, fold.__file__):
+        if frame.f_code.co_filename not in (keeper.__file__, copies.__file__, reader.__file__, fold.__file__):
             return None
         if event == "line" and next(lines, None) is None:
             sys.settrace(None)
@@ -238,16 +238,16 @@ def test_h5dump_reads_the_file_of_a_run_that_goes_on(tmp_path: Path) -> None:
 
 @needs_two_copies
 def test_a_large_file_is_not_copied_at_every_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
+    monkeypatch.setattr(copies, "TWO_COPIES_FROM", 1)
     monkeypatch.setattr(keeper, "_clone", lambda *_: False)
     copied: list[int] = []
-    real = keeper.copy_bytes
+    real = copies.copy_bytes
 
     def counted(old: int, new: int, size: int) -> None:
         copied.append(size)
         real(old, new, size)
 
-    monkeypatch.setattr(keeper, "copy_bytes", counted)
+    monkeypatch.setattr(copies, "copy_bytes", counted)
     writer, manager = begun(tmp_path / "r.h5")
     manager.set("image", np.zeros((50, 50)))
     manager.set("x", [0.0] * 1000)
@@ -271,7 +271,7 @@ def test_a_large_file_is_not_copied_at_every_refresh(tmp_path: Path, monkeypatch
 def test_a_file_that_somebody_holds_or_has_linked_to_is_never_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
+    monkeypatch.setattr(copies, "TWO_COPIES_FROM", 1)
     monkeypatch.setattr(keeper, "_clone", lambda *_: False)
     writer, manager = begun(tmp_path / "r.h5")
     manager.set("x", [])
@@ -314,7 +314,7 @@ def test_a_file_that_nobody_holds_is_used_again(tmp_path: Path, monkeypatch: pyt
 def test_a_file_that_is_taken_away_meanwhile_comes_back_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
+    monkeypatch.setattr(copies, "TWO_COPIES_FROM", 1)
     writer, manager = begun(tmp_path / "r.h5")
     for step in range(4):
         manager.set(f"x{step}", step)

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rexec.datasets import DatasetDB, DatasetManager
-from rexec.results import ResultsWriter, journal_path, keeper, recover_folder, verify
+from rexec.results import ResultsWriter, copies, item, journal_path, keeper, recover_folder, verify
 from rexec.results.hdf5.values import value_of
 from rexec.results.journal.records import sealed
 from schemas import RunIdentity
 from tests.results.test_forms import equal
 
-TWO_COPIES_FROM = keeper.TWO_COPIES_FROM
+LIMITS = (copies, "TWO_COPIES_FROM"), (item, "RELEASE_FROM"), (keeper, "SPILL_EVERY")
+"""What only large runs reach; each of the runs here has other ones of them set to 1."""
+AS_THEY_ARE = [getattr(module, name) for module, name in LIMITS]
 
 keys = st.sampled_from(["a", "a/b", "list", "image", "c"])
 numbers = st.one_of(st.integers(-5, 5), st.floats(-1, 1), st.just("text"), st.none())
@@ -38,8 +40,10 @@ class Datasets(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.runs += 1
-        # Every other run has two copies of its file, as a large one.
-        keeper.TWO_COPIES_FROM = 1 if self.runs % 2 else TWO_COPIES_FROM  # type: ignore[misc]
+        for (module, name), usual, is_large in zip(
+            LIMITS, AS_THEY_ARE, [self.runs % 2, self.runs % 3, self.runs % 3], strict=True
+        ):
+            setattr(module, name, 1 if is_large else usual)
         self.path = self.folder / f"{self.runs}" / "r.h5"
         identity = RunIdentity(rid=self.runs, class_name="Stateful", start_time=1.0)
         self.writer = ResultsWriter.create(self.path, identity, refresh_interval=0, sync_interval=0)
@@ -150,7 +154,8 @@ class Datasets(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.writer.close()
-        keeper.TWO_COPIES_FROM = TWO_COPIES_FROM  # type: ignore[misc]
+        for (module, name), usual in zip(LIMITS, AS_THEY_ARE, strict=True):
+            setattr(module, name, usual)
         shutil.rmtree(self.folder)
 
 

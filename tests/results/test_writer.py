@@ -204,7 +204,7 @@ def test_a_file_system_that_cannot_sync_folders_nor_link_files_is_enough(
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "link", link)
-    monkeypatch.setattr("rexec.results.keeper.TWO_COPIES_FROM", 1)
+    monkeypatch.setattr("rexec.results.copies.TWO_COPIES_FROM", 1)
     writer = begun(tmp_path / "r.h5")
     for number in range(4):
         writer.set(f"x{number}", number, {})

@@ -1,6 +1,6 @@
 """Writes datasets into an HDF5 file, and changes only what changed since they were written last."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from rexec.results.hdf5.rows import fits_row, list_row, rows_at_once, storable
 from rexec.results.hdf5.settings import form_in_file, stored
 from rexec.results.hdf5.storage import CHUNK, COMPRESS_FROM, storage_of
 from rexec.results.hdf5.texts import pyon_text
-from rexec.results.item import Item
+from rexec.results.item import Item, RowsReleased
 from rexec.wire import pyon
 
 _MARKS: Final = frozenset(
@@ -58,12 +58,22 @@ class GroupWriter:
                 if old.changed == item.changed and edited is None:
                     continue
                 if isinstance(item.value, list) and old.grows and edited is None:
-                    total += upper_size(item.value[old.rows :]) + 4 * CHUNK
+                    total += upper_size(item.rows_from(old.rows)) + 4 * CHUNK
                     continue
             size = upper_size(item.value)
             total += size + (CHUNK if size > 2 * COMPRESS_FROM else 0)
         # Chunks may be written anew beside the old ones; groups, names and attributes come on top.
         return total + total // 50 + 4096 * len(items) + 16384
+
+    def held_rows(self, key: str, item: Item, since: int) -> int | None:
+        """Return how many rows of a list can be released because they are in the file and it can grow there.
+
+        None: that is known only when it was written again, because it was set anew or was short.
+        """
+        old = self._written.get(key)
+        if old is None or old.generation != item.generation or (old.row and not old.grows):
+            return None
+        return old.rows if old.row and item.edited_since(since) is None else 0
 
     def update(
         self,
@@ -73,6 +83,7 @@ class GroupWriter:
         since: int = 0,
         *,
         hurry: bool = False,
+        only: Collection[str] | None = None,
     ) -> list[str]:
         """Bring the group up to date.
 
@@ -82,9 +93,13 @@ class GroupWriter:
             settings: Storage settings by key, as returned by `rexec.results.storage_settings.checked_settings`.
             since: Epoch of the state when this was last called for the same file.
             hurry: Whether a run waits for it; then it compresses only as much as there is time for.
+            only: The keys that are brought up to date; None: all.
 
         Returns:
             What HDF5 refused, as text; the value is then kept without its settings, or as opaque bytes.
+
+        Raises:
+            RowsReleased: A list has to be written anew whose first rows are in the files alone.
 
         """
         problems: list[str] = []
@@ -94,7 +109,8 @@ class GroupWriter:
             self._names = hdf5_names(items)
         for key in [key for key, old in self._written.items() if self._names.get(key) != old.name]:
             self._remove(group, key)
-        for key, item in items.items():
+        for key in items if only is None else only:
+            item = items[key]
             wanted = settings.get(key, _NO_SETTINGS)
             old = self._written.get(key)
             if old is not None and old.generation == item.generation and old.settings == wanted:
@@ -113,6 +129,8 @@ class GroupWriter:
     ) -> None:
         """Write a whole dataset; one with arrays that are not in memory a few rows at a time, where it has rows."""
         value = item.value
+        if item.released:
+            raise RowsReleased
         if not has_kept(value):
             self._write_somehow(group, key, item, settings, problems)
             return
@@ -166,11 +184,12 @@ class GroupWriter:
             return True
         if not isinstance(value, list) or not old.grows or not old.row:
             return False
-        if not fits_row(old.row, value[old.rows :]):
+        rows = item.rows_from(old.rows)
+        if rows and not fits_row(old.row, rows):
             return False
         if edited is not None and not patch_rows(dataset, old, value, edited):
             return False
-        return append_rows(dataset, old, value, self._pace)
+        return append_rows(dataset, old, rows, self._pace)
 
     def _write(
         self, group: h5py.Group, key: str, item: Item, form: Form, settings: Mapping[str, Any]

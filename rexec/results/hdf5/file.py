@@ -2,8 +2,9 @@
 
 import copy
 import logging
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from rexec.results.hdf5.forms import form_of
 from rexec.results.hdf5.nexus import write_plot
 from rexec.results.hdf5.reserve import reserve, upper_size, write_empty
 from rexec.results.hdf5.texts import pyon_text
+from rexec.results.item import Item
 
 _log = logging.getLogger(__name__)
 
@@ -55,32 +57,44 @@ class FoldedFile:
         """What HDF5 refused so far, as text."""
         return list(self._refused)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether it holds a state already: rows of that state may be in it alone."""
+        return self._begun
+
+    def held_rows(self, key: str, item: Item) -> int | None:
+        """Return how many rows of a list are in the file and need not be in memory; None: that is not known yet."""
+        return self._datasets.held_rows(key, item, self._epoch)
+
     def twin(self, path: Path) -> "FoldedFile":
         """Return the same for a copy of the file at another path."""
         twin = copy.deepcopy(self)
         twin.path = path
         return twin
 
-    def update(self, state: RunState, *, compact: bool = False) -> None:
+    def update(self, state: RunState, *, compact: bool = False, only: Collection[str] | None = None) -> None:
         """Bring the file up to date with `state`.
 
         Args:
-            state: The state; a new epoch of it begins.
+            state: The state; a new epoch of it begins, unless only a part of it is written.
             compact: Write the file anew if changes have left holes in it that are worth it.
+            only: The datasets that are brought up to date; None: all of both groups.
 
         Raises:
             OSError: The file cannot be written; it is then of no use, and the next update starts over.
+            RowsReleased: It needs rows of a list that are not in memory; it is then of no use, too.
 
         """
         if self._begun and not self.path.exists():
             self._start_over()
         if self._begun and self._lost > _worth_compacting(self.path.stat().st_size, compact):
-            self._start_over()
+            self._compact()
         try:
             if not self._begun:
                 write_empty(self.path)
-            added = self._datasets.upper_size(state.datasets, self._epoch)
-            added += self._archive.upper_size(state.archive, self._epoch) + upper_size(state.identity)
+            written = state.datasets if only is None else {key: state.datasets[key] for key in only}
+            added = self._datasets.upper_size(written, self._epoch) + upper_size(state.identity)
+            added += self._archive.upper_size(state.archive, self._epoch)
             added += upper_size("\n".join(state.degraded))
             reserve(self.path, self.path.stat().st_size + added)
             with h5py.File(self.path, "r+") as file:
@@ -88,7 +102,9 @@ class FoldedFile:
                 _write_identity(file, state.identity)
                 ours = _write_ours(file, state, self._identifier)
                 storage = state.notes.get("storage", {})
-                refused = self._datasets.update(file, state.datasets, storage, self._epoch, hurry=compact)
+                refused = self._datasets.update(
+                    file, state.datasets, storage, self._epoch, hurry=compact, only=only
+                )
                 refused += self._archive.update(file, state.archive, storage, self._epoch)
                 self._refused += [problem for problem in refused if problem not in self._refused]
                 _write_lines(ours, "problems", state.problems + self._refused)
@@ -100,8 +116,28 @@ class FoldedFile:
         except BaseException:
             self._start_over()
             raise
-        state.epoch += 1
-        self._epoch = state.epoch
+        if only is None:
+            state.epoch += 1
+            self._epoch = state.epoch
+
+    def _compact(self) -> None:
+        """Copy what is in the file into a new one, which has no holes; values are not needed for that."""
+        other = self.path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            write_empty(other)
+            reserve(other, self.path.stat().st_size)
+            with h5py.File(self.path, "r") as source, h5py.File(other, "r+") as target:
+                for name in source:
+                    source.copy(name, target)
+                for name, value in source.attrs.items():
+                    target.attrs[name] = value
+            other.replace(self.path)
+        except OSError as error:
+            # A disk without room for both: the holes stay, and what is new has room or has not.
+            _log.info("%s keeps its holes: %s", self.path, error)
+        finally:
+            other.unlink(missing_ok=True)
+        self._lost = 0
 
     def _start_over(self) -> None:
         self._begun = False

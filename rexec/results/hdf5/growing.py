@@ -27,22 +27,24 @@ class Written:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def append_rows(dataset: h5py.Dataset, old: Written, value: list[Any], pace: CompressionPace) -> bool:
-    """Write the rows that a list has got; return False where the type in the file cannot hold them."""
+def append_rows(dataset: h5py.Dataset, old: Written, rows: list[Any], pace: CompressionPace) -> bool:
+    """Write the rows that a list has got since; return False where the type in the file cannot hold them."""
     is_compressed = dataset.compression is not None
     is_chunk_a_row = dataset.chunks == (1, *dataset.shape[1:])
-    while len(value) > old.rows:
-        data = _rows(dataset, old, value[old.rows : old.rows + rows_at_once(value[old.rows :])])
+    begin = 0
+    while begin < len(rows):
+        data = _rows(dataset, old, rows[begin : begin + rows_at_once(rows[begin:])])
         if data is None:
             return False
         count = old.rows + len(data)
         dataset.resize(count, axis=0)
-        if is_chunk_a_row and (not is_compressed or not (old.settings or pace.allows(_left(value, old)))):
+        if is_chunk_a_row and (not is_compressed or not (old.settings or pace.allows(_size(rows[begin:])))):
             _write_raw(dataset, old.rows, data)
         else:
             with pace.measured(data.nbytes if is_compressed else 0):
                 dataset[old.rows : count] = data
         old.crc, old.rows = checksum(data, old.crc), count
+        begin += len(data)
     return True
 
 
@@ -77,9 +79,9 @@ def _rows(dataset: h5py.Dataset, old: Written, items: list[Any]) -> Any:
     return data if data is not None and data.dtype == dataset.dtype else None
 
 
-def _left(value: list[Any], old: Written) -> int:
-    """Return bytes of the rows that are to be written, where they are arrays."""
-    return (len(value) - old.rows) * int(getattr(value[old.rows], "nbytes", 0))
+def _size(rows: list[Any]) -> int:
+    """Return bytes of rows, where they are arrays."""
+    return len(rows) * int(getattr(rows[0], "nbytes", 0))
 
 
 def _write_raw(dataset: h5py.Dataset, first: int, data: Any) -> None:

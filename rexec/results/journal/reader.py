@@ -204,6 +204,12 @@ class JournalReader:
         end = at + self._skip + OVERHEAD + (length or 0)
         return None if length is None or end > len(block) else end
 
+    def rewind(self) -> None:
+        """Go back to the first record."""
+        self.offset, self._since, self._count, self._start = HEADER.size, 0.0, 0, 0
+        self.damage, self.torn = None, False
+        self._keys.clear()
+
     def reopen(self) -> None:
         """Go on at the same offset in the file that has the name now, where it holds the same journal.
 
