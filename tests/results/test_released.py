@@ -157,9 +157,9 @@ def test_a_file_without_its_holes_is_a_copy(run: Any, monkeypatch: pytest.Monkey
         manager.set(key, os.urandom(size))
         writer.snapshot()
     before = writer.path.stat().st_size
-    done = []
+    done: list[None] = []
     compact = FoldedFile._compact
-    monkeypatch.setattr(FoldedFile, "_compact", lambda self: done.append(compact(self)))
+    monkeypatch.setattr(FoldedFile, "_compact", lambda self: (compact(self), done.append(None)))
     writer.close()
     assert done
     assert writer.path.stat().st_size < before - 300_000
@@ -187,7 +187,7 @@ def test_a_recovery_that_finds_the_disk_full_leaves_the_journal_alone(
     manager.set("x", [])
     append(manager, range(4000))
     journal = killed(writer)
-    calls = []
+    calls: list[None] = []
 
     def full(*_: object) -> None:
         calls.append(None)
