@@ -157,9 +157,14 @@ def test_a_file_without_its_holes_is_a_copy(run: Any, monkeypatch: pytest.Monkey
         manager.set(key, os.urandom(size))
         writer.snapshot()
     before = writer.path.stat().st_size
-    done: list[None] = []
+    done: list[FoldedFile] = []
     compact = FoldedFile._compact
-    monkeypatch.setattr(FoldedFile, "_compact", lambda self: (compact(self), done.append(None)))
+
+    def counted(self: FoldedFile) -> None:
+        done.append(self)
+        compact(self)
+
+    monkeypatch.setattr(FoldedFile, "_compact", counted)
     writer.close()
     assert done
     assert writer.path.stat().st_size < before - 300_000
