@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from rexec.datasets._agreement import Agreement
+from rexec.datasets._appends import Appends
 from rexec.datasets.changes import DatasetChange, check_appendable, client_change, put_at, undo_at
 from rexec.datasets.database import DatasetDB
 from rexec.datasets.given import Given
@@ -23,6 +24,7 @@ class ClientChanges:
         broadcast: Names of those that the database shows.
         given: What the experiment gave for them.
         copies: What readers of the run's datasets were given.
+        appends: What appends to them.
 
     """
 
@@ -35,6 +37,7 @@ class ClientChanges:
         broadcast: set[str],
         given: Given,
         copies: ReadCopies,
+        appends: Appends,
     ) -> None:
         self._db: Final = db
         self._sink: Final = sink
@@ -43,6 +46,7 @@ class ClientChanges:
         self._broadcast: Final = broadcast
         self._given: Final = given
         self._copies: Final = copies
+        self._appends: Final = appends
         self._of_clients: Final[set[str]] = set()
 
     def __call__(self, mod: Mod, origin: Origin) -> None:
@@ -51,6 +55,7 @@ class ClientChanges:
             return
         with self._db.lock:
             change = client_change(mod)
+            self._appends.forget(change.key)
             dataset = self._local.get(change.key)
             if change.kind == "delete":
                 self._deleted(change.key)

@@ -10,10 +10,10 @@ from rexec.datasets._entries import Entries
 from rexec.datasets._lmdb import PersistentStore
 from rexec.datasets.changes import apply_mod, changed_metadata, inner_path
 from rexec.datasets.door import check_sendable, checked_flag, checked_metadata, checked_name, checked_value
-from rexec.datasets.errors import ForkedRun
+from rexec.datasets.errors import check_process
 from rexec.datasets.types import Entry, Metadata, Mod, Origin
 from rexec.datasets.values import own_copy
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 
 Listener: TypeAlias = Callable[[Mod, Origin], None]
 """Called with each modification after it was made, under the database's lock, in the order they were made."""
@@ -53,7 +53,7 @@ class DatasetDB:
     ) -> None:
         self.forgets: Final = forgets
         self.lock: Final = threading.RLock()
-        self._generation: Final = fork_generation()
+        self._generation: Final = forks.generation
         self._v1: Final = pyon_v1
         self._listeners: list[Listener] = []
         self._store = None if path is None else PersistentStore(Path(path), is_master=is_master)
@@ -87,7 +87,7 @@ class DatasetDB:
             DatabaseLost: The file was removed, replaced or cut.
 
         """
-        self._check_process()
+        check_process(self._generation)
         with self.lock:
             self._entries.refresh()
 
@@ -194,8 +194,7 @@ class DatasetDB:
             DatasetError: It cannot be kept.
 
         """
-        path = inner_path(mod)
-        if not path:
+        if not (path := inner_path(mod)):
             return self._update_whole(dict(mod), origin)
         key, part = path[0], path[1]
         own = {
@@ -203,7 +202,7 @@ class DatasetDB:
             for name, given in {**mod, "path": path}.items()
         }
         check_sendable(key, own.get("x", own.get("value")), {}, v1=self._v1)
-        self._check_process()
+        check_process(self._generation)
         with self.lock:
             logged = self._entries.modify(key, own)
             if logged is not None:
@@ -222,6 +221,18 @@ class DatasetDB:
 
         self._change(key, entry, lambda _: done[0], origin)
         return done[0]
+
+    def append_number(self, key: str, value: Any) -> None:
+        """Do what `update` does with an append of a number by the run, and raise as it does."""
+        mod = {"action": "append", "path": [key, 1], "x": value}
+        with self.lock:
+            persist, items, _ = self._entries.present.get(key, (True, None, {}))
+            if not persist and self._store is None and type(items) is list:
+                check_sendable(key, value, {}, v1=self._v1)
+                items.append(value)
+                self._tell(mod, "run")
+            else:
+                self.update(mod)
 
     def delete(self, key: str, *, origin: Origin = "run") -> None:
         """Remove a dataset, or raise KeyError."""
@@ -259,30 +270,20 @@ class DatasetDB:
 
     def close(self) -> None:
         """Close the file and let other processes have it. Twice is no error."""
-        if fork_generation() != self._generation:
+        if forks.generation != self._generation:
             return  # it is the parent's
         with self.lock:
             self._entries.close()
-
-    def _check_process(self) -> None:
-        if fork_generation() != self._generation:
-            raise ForkedRun(
-                "a forked child cannot use the datasets of its parent: return the values to it, and set them there"
-            )
 
     def _entry(self, key: str) -> Entry:
         self.refresh()
         return self._entries.entry(key)
 
     def _change(
-        self,
-        key: str,
-        make: Callable[[], Entry | None],
-        describe: Callable[[Any], Mod],
-        origin: Origin,
+        self, key: str, make: Callable[[], Entry | None], describe: Callable[[Any], Mod], origin: Origin
     ) -> None:
         """Replace an entry as `make` says, then tell the listeners what `describe` says of it."""
-        self._check_process()
+        check_process(self._generation)
         with self.lock:
             self._tell(describe(self._entries.replace(key, make)), origin)
 

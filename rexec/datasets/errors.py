@@ -5,6 +5,7 @@ from typing import Any
 
 from devicedb.errors import ExpectedError
 from devicedb.suggest import did_you_mean
+from rexec.ground import forks
 
 
 class DatasetError(ExpectedError):
@@ -51,3 +52,12 @@ class DatasetTooLarge(DatasetError):
 
 class ForkedRun(DatasetError):
     """Raised in a forked child that uses the datasets, the journal or the connections of its parent."""
+
+
+def check_process(generation: int) -> None:
+    """Raise ForkedRun in a process that was forked since `forks.generation` was this number."""
+    if forks.generation != generation:
+        raise ForkedRun(
+            "a forked child cannot use the datasets of its parent's run: return the values to it (by a pool, a "
+            "queue, a pipe), and set them there"
+        )

@@ -8,19 +8,20 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from rexec.datasets._agreement import Agreement
+from rexec.datasets._appends import Appends
 from rexec.datasets._clients import ClientChanges
 from rexec.datasets._filed import Filed
 from rexec.datasets._local import LocalDatasets
 from rexec.datasets._shown import Shown
-from rexec.datasets.changes import check_appendable, put_at, undo_at
+from rexec.datasets.changes import put_at, undo_at
 from rexec.datasets.database import DatasetDB
 from rexec.datasets.door import checked_flag, checked_metadata, checked_name, checked_value
-from rexec.datasets.errors import ForkedRun, MissingDataset
+from rexec.datasets.errors import MissingDataset, check_process
 from rexec.datasets.given import Given
 from rexec.datasets.indexing import artiq_index, canonical_index
 from rexec.datasets.read_copies import ReadCopies
 from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Metadata, NoSink
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from rexec.ground.kept import in_memory
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class DatasetManager:
     def __init__(self, db: DatasetStore, *, sink: DatasetSink | None = None) -> None:
         self._db = db
         self._sink: Final[DatasetSink] = NoSink() if sink is None else sink
-        self._generation: Final = fork_generation()
+        self._generation: Final = forks.generation
         # One lock for both: a change by a client takes the database's first, a change by the run this one.
         self._lock = db.lock if isinstance(db, DatasetDB) else threading.RLock()
         self._local: Final[dict[str, Dataset]] = {}
@@ -53,9 +54,18 @@ class DatasetManager:
         self._copies: Final = ReadCopies()
         self._filed: Final = Filed(db, self._sink)
         self._agreement: Final = Agreement(db, self._sink)
+        self._appends: Final = Appends(db, self._sink, self._agreement, self._shown, self._lock)
+        self._bound: Final = self._appends.bound
         if isinstance(db, DatasetDB):
             self._clients: Final = ClientChanges(
-                db, self._sink, self._agreement, self._local, self._shown.keys, self._given, self._copies
+                db,
+                self._sink,
+                self._agreement,
+                self._local,
+                self._shown.keys,
+                self._given,
+                self._copies,
+                self._appends,
             )
             db.subscribe(self._clients)
 
@@ -93,7 +103,7 @@ class DatasetManager:
             DatasetError: The database cannot keep it.
 
         """
-        self._check_process()
+        check_process(self._generation)
         key = checked_name(key)
         own = checked_value(key, value)
         checked = checked_metadata(key, metadata)
@@ -104,6 +114,7 @@ class DatasetManager:
             _log.warning("dataset %s is stored nowhere: neither broadcast nor archive was asked for", key)
         new = Dataset(own, checked, broadcast, persist)
         with self._lock:
+            self._appends.forget(key)
             before, position = self._local.get(key), self._sink.position
             if broadcast and before is not None:  # which the database may refuse
                 before = replace(before, value=in_memory(before.value))
@@ -142,7 +153,7 @@ class DatasetManager:
             IndexError, TypeError, ValueError: The dataset has no such part, or cannot hold the value.
 
         """
-        self._check_process()
+        check_process(self._generation)
         own = checked_value(key, value, 1)
         index = artiq_index(index)
         with self._lock:
@@ -180,36 +191,17 @@ class DatasetManager:
             ValueError: The value is nested too deeply.
 
         """
-        if fork_generation() != self._generation:
-            self._check_process()
+        bound = self._bound.get(key)
+        if bound is not None and bound.append(value):
+            return
+        check_process(self._generation)
         own = checked_value(key, value, 1)
         with self._lock:
             dataset = self._target(key)
-            mod = {"action": "append", "path": [key, 1], "x": own}
             if dataset is None:
-                self._db.update(mod)
-                return
-            items = dataset.value
-            check_appendable(key, items)
-            count, position = len(items), self._sink.position
-            try:
-                kept = self._sink.append(key, own, origin="run")
-                items.append(own if key in self._shown.keys else kept)
-                if key in self._shown.keys:
-                    self._db.update(mod)
-            except BaseException as error:
-
-                def undo() -> None:
-                    del items[count:]
-
-                def redo() -> None:
-                    items[count:] = [own]
-                    self._shown.show(key, dataset)
-
-                self._agreement.settle(error, position, redo, undo, key, dataset, dataset)
-                raise
-            if self._agreement.lacks:
-                self._agreement.note_kept(key, dataset)
+                self._db.update({"action": "append", "path": [key, 1], "x": own})
+            else:
+                self._appends.append(key, dataset, own)
 
     def get(self, key: str, archive: bool = False) -> Any:
         """Return a copy of a dataset's value: this run's own, else the database's.
@@ -225,7 +217,7 @@ class DatasetManager:
             DatabaseUnreadable: There is one that cannot be read.
 
         """
-        self._check_process()
+        check_process(self._generation)
         with self._lock:
             dataset = self._local.get(key)
             if dataset is not None:
@@ -234,7 +226,7 @@ class DatasetManager:
 
     def get_metadata(self, key: str) -> Metadata:
         """Return a copy of a dataset's metadata: this run's own, else the database's; raises as `get`."""
-        self._check_process()
+        check_process(self._generation)
         with self._lock:
             dataset = self._local.get(key)
             return dict(self._filed.read_metadata(key, self._local) if dataset is None else dataset.metadata)
@@ -246,17 +238,17 @@ class DatasetManager:
             TypeError: The manager has no sink that can (`rexec.results.ResultsWriter` can).
 
         """
-        self._check_process()
+        check_process(self._generation)
         self._sink.write_hdf5(file)
 
     def set_storage(self, key: str, **settings: Any) -> None:
         """Say how the file stores a dataset (`rexec.results.storage_settings.checked_settings`)."""
-        self._check_process()
+        check_process(self._generation)
         self._sink.set_storage(key, **settings)
 
     def declare_plot(self, signal: str, axes: Sequence[str] = ()) -> None:
         """Say which dataset viewers of the result file show first, against which others."""
-        self._check_process()
+        check_process(self._generation)
         self._sink.declare_plot(signal, axes)
 
     def check_unchanged(self) -> list[str]:
@@ -276,19 +268,13 @@ class DatasetManager:
         if isinstance(self._db, DatasetDB):
             self._db.unsubscribe(self._clients)
 
-    def _check_process(self) -> None:
-        if fork_generation() != self._generation:
-            raise ForkedRun(
-                "a forked child cannot use the datasets of its parent's run: return the values to it (by a pool, a "
-                "queue, a pipe), and set them there"
-            )
-
     def _target(self, key: str) -> Dataset | None:
         """Return the dataset that is to be changed; None where only the database has it."""
         dataset = self._local.get(key)
         if dataset is None and key not in self._shown.keys:
             raise MissingDataset(key, list(self._local), "this run has set no dataset")
         self._given.forget(key)
+        self._appends.forget(key)
         return dataset
 
     def _place(self, key: str, dataset: Dataset | None) -> None:

@@ -52,6 +52,21 @@ class DatasetStore(Protocol):
         """Remove a dataset, or raise KeyError."""
 
 
+class ListAppender(Protocol):
+    """Appends numbers to one list of a run. Its methods may be called from any thread."""
+
+    def append(self, value: Any) -> bool:
+        """Append a value everywhere, or raise and do it nowhere.
+
+        Returns:
+            Whether it was appended. Where it was not, nothing was done: `DatasetSink.append` takes the value.
+
+        """
+
+    def stop(self) -> None:
+        """Take nothing from now on."""
+
+
 class DatasetSink(Protocol):
     """Where the changes of a run are kept: `rexec.results.ResultsWriter` is one.
 
@@ -82,6 +97,9 @@ class DatasetSink(Protocol):
             What may stand for the value in memory: itself, or a `rexec.ground.kept.KeptArray`.
 
         """
+
+    def appender(self, key: str, items: list[Any]) -> ListAppender | None:
+        """Return what keeps that a number was appended to a list, and appends it to `items`; None: there is none."""
 
     def mutate(self, key: str, index: Any, value: Any, *, origin: Recorded) -> None:
         """Keep that `dataset[index] = value` was done; the index is as `rexec.datasets.indexing` makes it."""
@@ -124,6 +142,9 @@ class NoSink:
 
     def _ignore(self, *_: Any, **__: Any) -> None:
         pass
+
+    def appender(self, _key: str, _items: list[Any]) -> None:
+        """Have none."""
 
     set = mutate = delete = archive = _count
     set_storage = declare_plot = add_degraded = remove_degraded = _ignore

@@ -2,9 +2,9 @@
 
 import os
 
-__all__ = ["fork_generation"]
+__all__ = ["fork_generation", "generation"]
 
-_generation = 0
+generation = 0
 
 
 def fork_generation() -> int:
@@ -13,12 +13,12 @@ def fork_generation() -> int:
     An object that must not be shared by a fork keeps the number that it was made with; where the number is another
     one, the object belongs to an ancestor. `os.getpid` says the same, but is a system call.
     """
-    return _generation
+    return generation
 
 
 def _count_fork() -> None:
-    global _generation
-    _generation += 1
+    global generation
+    generation += 1
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

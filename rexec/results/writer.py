@@ -21,6 +21,7 @@ from rexec.results._kept_values import KeptValues
 from rexec.results.degraded import DegradedStates
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.hdf5.file import write_groups
+from rexec.results.journal._appender import Appender
 from rexec.results.journal.records import Kind, Origin, Record
 from rexec.results.journal.writer import Journal
 from rexec.results.keeper import state_of
@@ -147,6 +148,10 @@ class ResultsWriter:
     def append(self, key: str, value: Any, *, origin: Origin = "run") -> Any:
         """Keep that a value was appended to a list; return what may stand for it in memory."""
         return self._kept.kept(value, self._journal.append(key, value, origin=origin))
+
+    def appender(self, key: str, items: list[Any]) -> Appender:
+        """Return what keeps that the run has appended a number to a list, and appends it to `items`."""
+        return self._journal.appender(key, items)
 
     def mutate(self, key: str, index: Any, value: Any, *, origin: Origin = "run") -> None:
         """Keep that `dataset[index] = value` was done."""

@@ -31,7 +31,7 @@ LONG: Final = b"\0"
 SHORT_SIZE: Final = 19
 """Bytes of a short record: marker, number of the name, microseconds since the long record before, value, CRC-32."""
 
-_SHORT: Final[dict[type, tuple[int, struct.Struct]]] = {
+_SHORT: Final = {
     float: (0xF5, struct.Struct("<BHId")),
     int: (0xF6, struct.Struct("<BHIq")),
     np.float64: (0xF9, struct.Struct("<BHId")),
@@ -39,6 +39,8 @@ _SHORT: Final[dict[type, tuple[int, struct.Struct]]] = {
 }
 """Marker and layout of a short record by the class of what the run appended; no marker is a byte of UTF-8."""
 
+_PACK_SHORT: Final = {kind: (marker, layout.pack) for kind, (marker, layout) in _SHORT.items()}
+_PACK_CRC: Final = _CRC.pack
 _OF_MARKER: Final = {marker: (layout, kind) for kind, (marker, layout) in _SHORT.items()}
 
 SHORT_MARKERS: Final = frozenset(_OF_MARKER)
@@ -62,8 +64,6 @@ OVERHEAD: Final = 12
 _CLIENT, _BROADCAST, _PERSIST, _ARCHIVE = 1, 2, 4, 8
 _LATEST: Final = 1e11
 """Seconds since the epoch (the year 5138) beyond which a time is none that a clock gave."""
-_LONGEST: Final = 4294.0
-"""Seconds that a short record may come after the long one before it: 32 bits of microseconds."""
 
 
 class Kind(IntEnum):
@@ -142,15 +142,15 @@ def short_append(number: int, elapsed: float, value: Any) -> bytes | None:
         value: What was appended.
 
     """
-    form = _SHORT.get(type(value))
-    if form is None or not 0 <= elapsed < _LONGEST or number > 0xFFFF:
+    form = _PACK_SHORT.get(type(value))
+    if form is None:
         return None
-    marker, layout = form
+    marker, pack = form
     try:
-        data = layout.pack(marker, number, int(elapsed * 1e6), value)
-    except struct.error:  # an int of over 64 bits
+        data = pack(marker, number, int(elapsed * 1e6), value)
+    except (struct.error, OverflowError):  # one of the numbers needs more bits
         return None
-    return data + _CRC.pack(zlib.crc32(data))
+    return data + _PACK_CRC(zlib.crc32(data))
 
 
 def frame_head(kind: Kind, parts: list[Buffer]) -> bytes:

@@ -17,6 +17,7 @@ from devicedb.whole_file import sync_descriptor
 from rexec.ground.clock import wall_clock
 from rexec.ground.forks import fork_generation
 from rexec.results.errors import ResultsError
+from rexec.results.journal._appender import Appender
 from rexec.results.journal._encode import TextTag
 from rexec.results.journal._record_file import RecordFile
 from rexec.results.journal._reuse import ReusingWriter
@@ -45,10 +46,10 @@ class Journal:
 
     def __init__(self, path: Path, *, sync_interval: float = 0.5) -> None:
         self._generation: Final = fork_generation()
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._sync_lock = threading.Lock()
         self._numbers: dict[str, int] = {}
-        self._since = math.inf
+        self.since = math.inf
         """Time of the last long record in the file; infinite: not known."""
         self._told: set[str] = set()
         self._beside = 0
@@ -56,8 +57,8 @@ class Journal:
         self.on_healed: Callable[[str], None] = _nothing
         """Called with what happened when the file was written anew."""
         self._synced = 0
-        self._file: Final = RecordFile(path)
-        self._changes: Final = ReusingWriter(self._file)
+        self.file: Final = RecordFile(path)
+        self._changes: Final = ReusingWriter(self.file)
         _journals.add(self)
         self._stop = threading.Event()
         self._timer = threading.Thread(
@@ -69,21 +70,21 @@ class Journal:
     @property
     def path(self) -> Path:
         """The file."""
-        return self._file.path
+        return self.file.path
 
     @property
     def size(self) -> int:
         """Bytes handed to the operating system: whole records only."""
-        with self._lock:
-            self._file.settle()
-            return self._file.size
+        with self.lock:
+            self.file.settle()
+            return self.file.size
 
     @property
     def position(self) -> int:
         """A number that grows with each change of a dataset that is kept, and only then."""
-        with self._lock:
-            self._file.settle()
-            return self._file.size - self._beside
+        with self.lock:
+            self.file.settle()
+            return self.file.size - self._beside
 
     @property
     def synced(self) -> int:
@@ -98,7 +99,7 @@ class Journal:
     @property
     def claim(self) -> int:
         """The open file that holds this run's claim: as long as it is open anywhere, nobody recovers the journal."""
-        return self._file.descriptor
+        return self.file.descriptor
 
     @property
     def is_ours(self) -> bool:
@@ -108,36 +109,37 @@ class Journal:
     @property
     def is_whole(self) -> bool:
         """Whether the file of that name holds everything that was kept."""
-        with self._lock:
-            return self._file.is_whole
+        with self.lock:
+            return self.file.is_whole
 
     def append(self, key: str, value: Any, *, origin: Origin = "run") -> int:
         """Keep that `value` was appended to the list `key`; return the offset of the record."""
-        now = wall_clock()
-        with self._lock:
-            number = self._numbers.get(key)
-            if number is None:
-                number = self._define(key)
-            start = self._file.size
-            data = short_append(number, now - self._since, value) if origin == "run" else None
+        with self.lock:
+            number = self._number_of(key)
+            start = self.file.size
+            now = wall_clock()
+            data = short_append(number, now - self.since, value) if origin == "run" else None
             if data is None:
                 self._put(Record(Kind.APPEND, key, now, value, origin=origin, archive=False), number)
             else:
-                self._file.write_small(data)
+                self.file.write_small(data)
         return start
+
+    def appender(self, key: str, items: list[Any]) -> Appender:
+        """Return what keeps that the run has appended a number to the list `key`, and appends it to `items`."""
+        with self.lock:
+            return Appender(self, self._number_of(key), items)
 
     def put(self, record: Record) -> None:
         """Keep a record of any kind; its time is now if it has none."""
         if not record.time:
             record = record._replace(time=wall_clock())
-        with self._lock:
-            number = self._numbers.get(record.key)
-            if number is None:
-                number = self._define(record.key)
-            before = self._file.size
+        with self.lock:
+            number = self._number_of(record.key)
+            before = self.file.size
             self._put(record, number)
             if record.kind not in _OF_DATASETS:
-                self._beside += self._file.size - before
+                self._beside += self.file.size - before
 
     def sync(self) -> None:
         """Return when everything kept so far is on the disk, in the file of that name.
@@ -146,10 +148,10 @@ class Journal:
             ResultsError: The disk reports a failure.
 
         """
-        file = self._file
+        file = self.file
         with self._sync_lock:
             self._heal()
-            with self._lock:
+            with self.lock:
                 file.settle()
                 if file.failure is not None:
                     raise ResultsError(file.failure)
@@ -166,13 +168,13 @@ class Journal:
                     f"sync ({self._synced} bytes) are safe"
                 )
                 raise ResultsError(file.failure) from error
-            with self._lock:
+            with self.lock:
                 self._synced = max(self._synced, size)
                 self._changes.synced(size, marked)
 
     def keep_all(self) -> None:
         """Keep every change, also those that later ones supersede."""
-        with self._lock:
+        with self.lock:
             self._changes.keep_all()
 
     def heal(self) -> None:
@@ -184,8 +186,8 @@ class Journal:
         """
         with self._sync_lock:
             self._heal()
-        if self._file.lost is not None:
-            raise ResultsError(self._file.lost)
+        if self.file.lost is not None:
+            raise ResultsError(self.file.lost)
 
     def close(self) -> None:
         """Sync and close the file, and give up the claim on it. Twice is no error.
@@ -195,13 +197,13 @@ class Journal:
 
         """
         self._stop_syncing()
-        with self._sync_lock, self._lock:  # no sync is under way, of which the descriptor would be closed
-            if self._file.descriptor < 0:
+        with self._sync_lock, self.lock:  # no sync is under way, of which the descriptor would be closed
+            if self.file.descriptor < 0:
                 return
             try:
                 self._changes.close()
-                self._file.close()
-                self._synced = self._file.size
+                self.file.close()
+                self._synced = self.file.size
             except OSError as error:
                 raise ResultsError(f"the disk failed to keep {self.path}: {error.strerror}") from error
 
@@ -213,17 +215,17 @@ class Journal:
 
         """
         self._stop_syncing()
-        with self._sync_lock, self._lock:
-            if self._file.descriptor >= 0:
+        with self._sync_lock, self.lock:
+            if self.file.descriptor >= 0:
                 self._changes.close()
-                self._file.remove()
+                self.file.remove()
 
     def disown(self) -> None:
         """Refuse every change from now on, and let the claim go: this process is a fork of the run's."""
         # Another thread of the parent may have held the locks.
-        self._lock, self._sync_lock = threading.Lock(), threading.Lock()
+        self.lock, self._sync_lock = threading.Lock(), threading.Lock()
         self._changes.close()
-        self._file.disown()
+        self.file.disown()
 
     def _stop_syncing(self) -> None:
         self._stop.set()
@@ -231,8 +233,8 @@ class Journal:
             self._timer.join(timeout=30.0)
 
     def _heal(self) -> None:
-        with self._lock:
-            healed = self._file.heal()
+        with self.lock:
+            healed = self.file.heal()
         if healed:
             # First the record, then the log: whoever has read the one can count on the other.
             self.on_healed(healed)
@@ -240,9 +242,9 @@ class Journal:
 
     def _put(self, record: Record, number: int) -> None:
         parts = change_parts(record, number)
-        self._since = math.inf  # an interrupt may hit between the next two lines
+        self.since = math.inf  # an interrupt may hit between the next two lines
         self._changes.write(record, parts)
-        self._since = record.time
+        self.since = record.time
         if (
             record.kind in _CHANGES
             and record.key not in self._told
@@ -256,10 +258,13 @@ class Journal:
                 type(record.value).__qualname__,
             )
 
-    def _define(self, key: str) -> int:
-        number, before = len(self._numbers), self._file.size
-        self._file.write(Kind.KEY, key_parts(number, key))
-        self._beside += self._file.size - before
+    def _number_of(self, key: str) -> int:
+        number = self._numbers.get(key)
+        if number is not None:
+            return number
+        number, before = len(self._numbers), self.file.size
+        self.file.write(Kind.KEY, key_parts(number, key))
+        self._beside += self.file.size - before
         self._numbers[key] = number
         return number
 
@@ -269,7 +274,7 @@ class Journal:
             try:
                 self.sync()
             except (OSError, ResultsError) as error:
-                if self._file.failure is not None:
+                if self.file.failure is not None:
                     _log.error("%s; no further change can be kept", error)
                     return
                 if str(error) != said:
