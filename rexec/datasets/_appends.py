@@ -28,8 +28,8 @@ class Appends:
         lock: The manager's.
 
     Attributes:
-        bound: What appends numbers to a list, by the name of the list. Whoever uses it holds no lock, so whoever changes
-            the dataset in any other way calls `forget` first.
+        bound: What appends numbers to a list, by the name of the list. Whoever uses it holds no lock, so whoever
+            changes the dataset in any other way calls `forget` first.
         show_number: Has the database show that a number was appended to a list.
 
     """

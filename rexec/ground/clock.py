@@ -13,4 +13,7 @@ if sys.platform == "win32" and sys.version_info < (3, 13):  # pragma: no cover -
         return (ticks.value - 116444736000000000) / 1e7
 
 else:
-    wall_clock = time.time
+
+    def wall_clock() -> float:
+        """Return the seconds since 1970."""
+        return time.time()

@@ -128,7 +128,8 @@ class Journal:
     def appender(self, key: str, items: list[Any]) -> Appender:
         """Return what keeps that the run has appended a number to the list `key`, and appends it to `items`."""
         with self.lock:
-            return Appender(self, self._number_of(key), items)
+            number = self._number_of(key)
+        return Appender(self, number, items)
 
     def put(self, record: Record) -> None:
         """Keep a record of any kind; its time is now if it has none."""
