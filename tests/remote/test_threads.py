@@ -1,6 +1,5 @@
 """A client's threads share its channel; on a controller, jobs share the driver and one dispatcher."""
 
-import sys
 import threading
 import types
 from typing import Any
@@ -14,6 +13,7 @@ from rexec.remote._workers import Workers
 from rexec.remote.agent.dispatcher import Dispatcher
 from rexec.remote.agent.driver_queue import DriverQueue, Ticket
 from rexec.remote.agent.execution import Cancelled
+from tests.remote import code
 from tests.threads.interleaving import Race
 from tests.threads.interrupting import interrupted_everywhere
 
@@ -102,10 +102,10 @@ class Shipping:
         self.shipper = Shipper(channel)
 
     def ship(self) -> None:
-        self.shipper.ship_module(sys.modules["tests.remote.code"])
+        self.shipper.ship_module(code)
 
     def submit(self) -> None:
-        shipment: Any = Shipment(sys.modules["tests.remote.code"])
+        shipment: Any = Shipment(code)
         self.shipper.submit(shipment, {})
 
     def seen(self) -> Any:
