@@ -197,12 +197,13 @@ def is_known(value: Any) -> bool:
 
 
 def kind_of(value: Any) -> str:
-    """Return the name of a value's type for a message."""
+    """Return the name of a value's type for a message, with its article."""
     from devicedb.model.located import Opaque
 
-    if isinstance(value, Opaque):
-        return value.type_name
-    return type(value).__name__
+    if value is None:
+        return "no value"
+    name = value.type_name if isinstance(value, Opaque) else type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def shown(value: Any) -> str:

@@ -86,7 +86,9 @@ def unknown_argument(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
         if key in known:
             continue
         if not isinstance(key, str):
-            text = f"{entry.name!r}: the argument {shown(key)} is a {kind_of(key)}; names of arguments are strings"
+            text = (
+                f"{entry.name!r}: the argument {shown(key)} is {kind_of(key)}; names of arguments are strings"
+            )
             yield Hit(key_site(entry, key), text, "", entry.name)
             continue
         hint, repair = _instead(entry, key, signature.names, db)

@@ -37,7 +37,7 @@ def no_target_name(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     if value is UNKNOWN or (isinstance(value, str) and value):
         return
     if "target_name" in entry.raw:
-        said = "is empty" if value == "" else f"is {shown(value)}, a {kind_of(value)}"
+        said = "is empty" if value == "" else f"is {shown(value)}, {kind_of(value)}"
         text = f"'target_name' of {entry.name!r} {said}; it must be the name of a target"
         yield Hit(entry.at("target_name"), text, "", entry.name)
         return
@@ -89,8 +89,8 @@ def no_controller(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
         return
     if behind.node.value is UNKNOWN:
         return
-    kind = behind.kind or kind_of(behind.node.value)
-    text = f"{entry.name!r} belongs to {entry.raw['controller']!r}, which is a {kind}, no controller"
+    kind = f"a {behind.kind}" if behind.kind else kind_of(behind.node.value)
+    text = f"{entry.name!r} belongs to {entry.raw['controller']!r}, which is {kind}, no controller"
     yield Hit(entry.at("controller"), text, "name the entry of the controller itself", entry.name)
 
 

@@ -56,7 +56,7 @@ def command_is_no_text(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     value = entry.raw.get("command")
     if value is None or not is_known(value) or (isinstance(value, str) and value.strip()):
         return
-    said = "is empty" if isinstance(value, str) else f"is {shown(value)}, a {kind_of(value)}"
+    said = "is empty" if isinstance(value, str) else f"is {shown(value)}, {kind_of(value)}"
     hint = "leave 'command' out where something else starts the controller"
     yield Hit(
         entry.at("command"), f"'command' of {entry.name!r} {said}; it must be one str", hint, entry.name
@@ -292,7 +292,9 @@ def environment_of_strings(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for key, value in environment.items():
         for each, what in ((key, "name"), (value, "value")):
             if is_known(each) and not isinstance(each, str):
-                text = f"'environment' of {entry.name!r}: the {what} {shown(each)} is a {kind_of(each)}, not a str"
+                text = (
+                    f"'environment' of {entry.name!r}: the {what} {shown(each)} is {kind_of(each)}, not a str"
+                )
                 hint = f'write "{each}"' if isinstance(each, int | float) else ""
                 is_number = type(value) in (int, float) and isinstance(key, str)
                 repair = write(entry.at("environment", key), value, str(value)) if is_number else None

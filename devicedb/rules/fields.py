@@ -85,7 +85,7 @@ def neither_dict_nor_name(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     if isinstance(value, tuple) and len(value) == 1:
         hint = "is there a trailing comma after the entry? It makes a tuple of one; remove it"
     yield Hit(
-        entry.at(), f"{entry.name!r} is a {kind_of(value)}; an entry is a dict or a str", hint, entry.name
+        entry.at(), f"{entry.name!r} is {kind_of(value)}; an entry is a dict or a str", hint, entry.name
     )
 
 
@@ -177,7 +177,7 @@ def wrong_type(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
             continue
         form, check = forms[name]
         if not check(value) and is_known(value):
-            text = f"{name!r} of {entry.name!r} is {shown(value)}, a {kind_of(value)}; it must be {form}"
+            text = f"{name!r} of {entry.name!r} is {shown(value)}, {kind_of(value)}; it must be {form}"
             yield Hit(entry.at(name), text, "", entry.name)
 
 

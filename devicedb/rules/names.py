@@ -18,7 +18,7 @@ GOOD = 'device_db = {"camera_1": {"type": "dummy"}}\n'
 )
 def key_is_no_string(db: CheckedDatabase) -> Iterator[Hit]:
     for key, site in db.odd_keys:
-        text = f"the name {shown(key)} is a {kind_of(key)}; names are strings"
+        text = f"the name {shown(key)} is {kind_of(key)}; names are strings"
         yield Hit(site, text, f'write "{key}"' if isinstance(key, int) and abs(key) < 10**9 else "")
 
 

@@ -49,7 +49,7 @@ def meaningless_rights(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     if allow is None or not is_known(allow):
         return
     if not isinstance(allow, dict):
-        text = f"'allow' of {entry.name!r} is a {kind_of(allow)}; it must be a dict of names and lists"
+        text = f"'allow' of {entry.name!r} is {kind_of(allow)}; it must be a dict of names and lists"
         yield Hit(entry.at("allow"), text, 'write {"*": ["call"]}', entry.name)
         return
     for person, words in allow.items():
@@ -58,7 +58,7 @@ def meaningless_rights(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
             yield Hit(site, f"{shown(person)} in 'allow' of {entry.name!r} is no name", "", entry.name)
         elif not isinstance(words, list):
             hint = f"write [{words!r}]" if isinstance(words, str) and words in RIGHTS else 'write ["call"]'
-            text = f"'allow' of {entry.name!r} has a {kind_of(words)} for {person!r}; it must be a list"
+            text = f"'allow' of {entry.name!r} has {kind_of(words)} for {person!r}; it must be a list"
             if is_known(words):
                 yield Hit(site, text, hint, entry.name)
         else:

@@ -59,9 +59,13 @@ def refused_type(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
         if constraint.device == "many":
             for each, path in items(name, value):
                 if not isinstance(each, str | Opaque):
-                    text = f"{name!r} of {entry.name!r} has the item {shown(each)}, a {kind_of(each)}, no device's name"
+                    text = f"{name!r} of {entry.name!r} has the item {shown(each)}, {kind_of(each)}, no device's name"
                     yield Hit(entry.at("arguments", *path), text, "", entry.name)
-        if isinstance(value, Opaque) or not is_known(value) or _type_of(value) not in constraint.refused:
+        if isinstance(value, Opaque) or not is_known(value):
+            continue
+        # The device manager raises KeyError for what is no name; most drivers take a false value for "no device".
+        is_no_name = constraint.device == "one" and bool(value) and not isinstance(value, str)
+        if not is_no_name and _type_of(value) not in constraint.refused:
             continue
         wanted = _wanted(constraint)
         hint = ""
@@ -72,7 +76,7 @@ def refused_type(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
             hint = f"write {value[0]!r}"
         elif isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value):
             hint, new = f"write {int(value)} without quotes", int(value)
-        text = f"{name!r} of {entry.name!r} is {shown(value)}, a {kind_of(value)}; {entry.raw['class']} needs {wanted}"
+        text = f"{name!r} of {entry.name!r} is {shown(value)}, {kind_of(value)}; {entry.raw['class']} needs {wanted}"
         repair = write(entry.at("arguments", name), value, new)
         yield Hit(entry.at("arguments", name), text, hint, entry.name, repair=repair)
 
