@@ -69,7 +69,7 @@ def facts(run: Run) -> Iterator[str]:
         if identity.get(name):
             yield f"{name:12} {moment(identity[name])}"
     for name, value in expid.items():
-        if value not in ("", "N/A", None):
+        if value is not None and not (isinstance(value, str) and value in {"", "N/A"}):
             yield f"{name!s:12} {value if isinstance(value, str) else short(value, 1000)}"
     if identity.get("person"):
         yield f"{'person':12} {_person(identity)}"
