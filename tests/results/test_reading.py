@@ -196,6 +196,14 @@ def test_show_tells_identity_and_datasets(tmp_path: Path, capsys: pytest.Capture
         main(["show", str(path), "x"])
 
 
+def test_arrays_in_the_description_of_a_run_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = made(tmp_path / "r.h5", expid={"file": "scan.py", "weights": np.array([1.5, 2.0])})
+    assert main(["show", str(path)]) == 0
+    assert "weights      float64 2\n" in capsys.readouterr().out
+
+
 def test_a_simulated_run_is_shown_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real, simulated = made(tmp_path / "1.h5"), made(tmp_path / "2.h5", simulated=["camera", "core"])
     assert main(["show", str(simulated)]) == 0
