@@ -139,7 +139,7 @@ class Polling:
 
     def run(self) -> None:
         self.begun.append(threading.current_thread())
-        self.end.wait(60)
+        self.end.wait(150)
 
     def end_if_idle(self) -> bool:
         """Do what the poller's thread does between two requests."""
@@ -154,7 +154,7 @@ class Polling:
     def seen(self) -> Any:
         self.end.set()
         for thread in self.begun:
-            thread.join(60)
+            thread.join(150)
         return len(self.begun)
 
 
@@ -199,7 +199,7 @@ class Working:
 
     def seen(self) -> Any:
         for thread in self.workers._threads.values():
-            thread.join(60)
+            thread.join(150)
         return self.begun, self.workers._queue.qsize()
 
 
@@ -272,7 +272,7 @@ class Dispatching:
 
     def seen(self) -> Any:
         if (thread := self.dispatcher.thread) not in (None, threading.main_thread()):
-            thread.join(60)
+            thread.join(150)
         return list(self.tenants)
 
 

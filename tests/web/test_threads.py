@@ -32,7 +32,7 @@ class Reading:
         self.asked.append(line)
 
     def receive(self, _: float) -> bytes:
-        assert self.may_answer.wait(60)
+        assert self.may_answer.wait(150)
         return pybase64.b64encode(self.asked.pop(0))
 
     def close(self, _: float) -> None:
