@@ -239,7 +239,7 @@ def test_h5dump_reads_the_file_of_a_run_that_goes_on(tmp_path: Path) -> None:
 @needs_two_copies
 def test_a_large_file_is_not_copied_at_every_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "TWO_COPIES_FROM", 1)
-    monkeypatch.setattr(keeper, "_clone", lambda *_: False)
+    monkeypatch.setattr(copies, "_clone", lambda *_: False)
     copied: list[int] = []
     real = copies.copy_bytes
 
@@ -272,7 +272,7 @@ def test_a_file_that_somebody_holds_or_has_linked_to_is_never_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(copies, "TWO_COPIES_FROM", 1)
-    monkeypatch.setattr(keeper, "_clone", lambda *_: False)
+    monkeypatch.setattr(copies, "_clone", lambda *_: False)
     writer, manager = begun(tmp_path / "r.h5")
     manager.set("x", [])
     seen: list[tuple[BinaryIO, bytes]] = []
@@ -296,8 +296,8 @@ def test_a_file_that_somebody_holds_or_has_linked_to_is_never_changed(
 
 @needs_two_copies
 def test_a_file_that_nobody_holds_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "TWO_COPIES_FROM", 1)
-    monkeypatch.setattr(keeper, "_clone", lambda *_: False)
+    monkeypatch.setattr(copies, "TWO_COPIES_FROM", 1)
+    monkeypatch.setattr(copies, "_clone", lambda *_: False)
     writer, manager = begun(tmp_path / "r.h5")
     manager.set("x", [])
     inodes = []
