@@ -172,14 +172,15 @@ class Keeper:
 
     def _update(self, end: dict[str, Any] | None = None) -> None:
         """Bring the file up to date with the state; `end` tells how the run ended: for the last time."""
-        for _ in range(2):
-            if self._write(end):
-                return
-            self._fold_again(self.reader.offset)
+        if self._write(end):
+            return
+        self._fold_again(self.reader.offset)
+        if self._write(end):
+            return
+        self.releases = False
+        self._fold_again(self.reader.offset)
         if not self._write(end):
-            self.releases = False
-            self._fold_again(self.reader.offset)
-            self._write(end)
+            raise AssertionError(f"{self.path}: rows are missing of a journal that was folded whole")
 
     def _write(self, end: dict[str, Any] | None) -> bool:
         """Return whether the file is up to date: False where that takes rows that were released."""
