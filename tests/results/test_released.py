@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from rexec import results
@@ -73,6 +74,16 @@ def test_a_recovery_holds_only_the_rows_that_its_file_lacks(run: Any, count: int
     kept.finish(None, {"status": "recovered"})
     kept.close()
     assert in_file(kept.path) == [number * 0.5 for number in range(count)]
+
+
+def test_a_recovery_writes_the_default_plot_once_its_datasets_are_there(run: Any) -> None:
+    writer, manager = run
+    manager.set("y", [1.0, 2.0])
+    writer.declare_plot("y", ())
+    manager.set("x", [])
+    append(manager, (number * 0.5 for number in range(2000)))
+    with h5py.File(recovered(writer)) as file:
+        assert file["rexec/plot"].attrs["signal"] == "y"
 
 
 def test_a_refresh_releases_what_both_copies_of_the_file_have(

@@ -109,7 +109,8 @@ class FoldedFile:
                 self._refused += [problem for problem in refused if problem not in self._refused]
                 _write_lines(ours, "problems", state.problems + self._refused)
                 _write_lines(ours, "degraded", list(state.degraded))
-                write_plot(file, state.notes.get("plot"), self._datasets.names)
+                if only is None:  # else its datasets may not be there yet
+                    write_plot(file, state.notes.get("plot"), self._datasets.names)
                 file.flush()
                 # HDF5 forgets the holes of a file when it is closed.
                 self._lost += int(file.id.get_freespace())
