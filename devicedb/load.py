@@ -15,8 +15,10 @@ from devicedb.suggest import did_you_mean
 from devicedb.whole_file import read_whole
 
 _LOCK: Final = threading.RLock()
-_ATTEMPTS: Final = 100
 """Loads one database at a time, because `sys.path` and `sys.modules` belong to the process."""
+
+_ATTEMPTS: Final = 100
+"""How often `look_again` begins anew beside threads that import."""
 
 
 def read_source(path: Path) -> bytes:
