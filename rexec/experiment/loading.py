@@ -41,15 +41,18 @@ def check_names(folder: Path) -> None:
 
 @contextmanager
 def importable(folders: Sequence[Path]) -> Iterator[None]:
-    """Put the experiment's folder first on `sys.path` while it runs, and further ones last; in its children, too."""
-    before = list(sys.path)
-    sys.path[:] = [str(folders[0]), *before, *map(str, folders[1:])]
+    """Put the experiment's folder first on `sys.path` while it runs, and further ones last; in its children, too.
+
+    `sys.path` is another list meanwhile, for other threads that import: see `devicedb.load.siblings_importable`.
+    """
+    before = sys.path
+    sys.path = [str(folders[0]), *before, *map(str, folders[1:])]
     look_again()
     try:
         with found_by_children():
             yield
     finally:
-        sys.path[:] = before
+        sys.path = before
 
 
 def import_file(path: Path) -> ModuleType:
