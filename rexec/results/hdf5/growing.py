@@ -31,9 +31,9 @@ def append_rows(dataset: h5py.Dataset, old: Written, rows: list[Any], pace: Comp
     """Write the rows that a list has got since; return False where the type in the file cannot hold them."""
     is_compressed = dataset.compression is not None
     is_chunk_a_row = dataset.chunks == (1, *dataset.shape[1:])
-    begin = 0
-    while begin < len(rows):
-        data = _rows(dataset, old, rows[begin : begin + rows_at_once(rows[begin:])])
+    step = rows_at_once(rows) if rows else 1
+    for begin in range(0, len(rows), step):
+        data = _rows(dataset, old, rows[begin : begin + step])
         if data is None:
             return False
         count = old.rows + len(data)
@@ -44,7 +44,6 @@ def append_rows(dataset: h5py.Dataset, old: Written, rows: list[Any], pace: Comp
             with pace.measured(data.nbytes if is_compressed else 0):
                 dataset[old.rows : count] = data
         old.crc, old.rows = checksum(data, old.crc), count
-        begin += len(data)
     return True
 
 
