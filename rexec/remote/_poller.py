@@ -234,8 +234,10 @@ class Poller:
             if news is None:
                 outcome: News | None = {"cancelled": "the controller does not know it any more"}
             else:
+                known = job.mark
                 job.take(news)
-                self._marks[name] = job.mark
+                if job.mark != known:  # else the agent knows it, or it is among those still to be sent
+                    self._marks[name] = job.mark
                 outcome = news["outcome"]
             if outcome is not None and self._forget(name):
                 self.end(job, outcome)
