@@ -71,12 +71,16 @@ def checked_dict(raw: object, origin: str) -> dict[str, Any]:
     """Return `raw` if it is a dict whose keys are all str; DatabaseLoadError otherwise."""
     if not isinstance(raw, dict):
         raise DatabaseLoadError(
-            origin, None, f"`device_db` is a {type(raw).__name__}, it must be a dict: {{name: entry, ...}}"
+            origin,
+            None,
+            f"`device_db` is of type {type(raw).__name__}, it must be a dict: {{name: entry, ...}}",
         )
     for key in raw:
         if not isinstance(key, str):
             raise DatabaseLoadError(
-                origin, None, f"the key {key!r} of `device_db` is a {type(key).__name__}; names are strings"
+                origin,
+                None,
+                f"the key {key!r} of `device_db` is of type {type(key).__name__}; names are strings",
             )
     return raw
 

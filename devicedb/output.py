@@ -1,5 +1,7 @@
 """Writes the text that a command was asked to put into a file."""
 
+import io
+import sys
 from pathlib import Path
 
 from devicedb.errors import DeviceDBError
@@ -7,6 +9,13 @@ from devicedb.errors import DeviceDBError
 
 class OutputError(DeviceDBError):
     """A file for the output cannot be written."""
+
+
+def print_with_its_line_ends(text: str) -> None:
+    """Print a text; Windows, too, is kept from making two characters of each line feed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(newline="")
+    sys.stdout.write(text)
 
 
 def write_text(path: Path, text: str) -> None:

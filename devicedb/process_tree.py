@@ -10,13 +10,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 __all__ = ["HAS_GUARD", "ProcessTree"]
 
 HAS_GUARD: Final = sys.platform == "win32"
 """Whether the system itself can end a tree when this process dies (`ends_with_us`)."""
+
+_RAISING: Final = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+"""Signals that end a program, mostly by an exception."""
 
 if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     import ctypes
@@ -75,6 +81,25 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
             _kernel.CloseHandle(self._handle)
 
 
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let the handlers of signals run at the end of the block.
+
+    What they raise before `Popen` knows the number of its child would leave a child that nobody knows of.
+    """
+    came: list[int] = []
+    with contextlib.ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number in _RAISING:
+                handler = signal.getsignal(number)
+                if callable(handler):  # what is ignored, or ends us at once, stays so: the child inherits it
+                    stack.callback(signal.signal, number, handler)
+                    signal.signal(number, lambda number, _: came.append(number))
+        yield
+    for number in came:
+        signal.raise_signal(number)
+
+
 class ProcessTree(subprocess.Popen[bytes]):
     """A process with what it starts.
 
@@ -86,15 +111,26 @@ class ProcessTree(subprocess.Popen[bytes]):
     """
 
     def __init__(self, words: Sequence[str], *, ends_with_us: bool = False, **keywords: Any) -> None:
-        if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
-            self._job = _Job(ends_with_us=ends_with_us)
-            flags = subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED
-            super().__init__(words, creationflags=flags, **keywords)
-            process = int(self._handle)  # type: ignore[attr-defined, unused-ignore]
-            self._job.take(process)
-            _resume(process)
-        else:
-            super().__init__(words, start_new_session=True, **keywords)
+        try:
+            if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+                self._job = _Job(ends_with_us=ends_with_us)
+                flags = subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED
+                with _signals_held():
+                    super().__init__(words, creationflags=flags, **keywords)
+                    process = int(self._handle)  # type: ignore[attr-defined, unused-ignore]
+                    self._job.take(process)
+                    _resume(process)
+            else:
+                with _signals_held():
+                    super().__init__(words, start_new_session=True, **keywords)
+        except OSError:
+            raise
+        except BaseException:
+            if getattr(self, "pid", None) is not None:  # it may run already, and nobody else knows of it
+                self.kill()
+                self.kill_all()
+                self.__exit__(None, None, None)
+            raise
 
     def kill_all(self) -> None:
         """Kill the process and what it has started; those that left its session or job live on."""

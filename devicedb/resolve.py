@@ -143,7 +143,7 @@ def validate_entry(name: str, value: object, origin: str) -> "AnyEntry":
         raise InvalidEntryError(f"{where} is a tuple of one. Is there a trailing comma after it?")
     if not isinstance(value, dict):
         raise InvalidEntryError(
-            f"{where} is a {type(value).__name__}; it must be a dict, or a str that names another entry"
+            f"{where} is of type {type(value).__name__}; it must be a dict, or a str that names another entry"
         )
     kinds = ("local", "controller", "controller_aux_target", "dummy")
     if "type" not in value:

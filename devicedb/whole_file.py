@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from devicedb.opening import open_to_read
+
 __all__ = [
     "make_folder",
     "put_in_place",
@@ -42,14 +44,10 @@ def read_whole(path: Path) -> bytes:
         OSError: It cannot be read, or is a pipe or a device: those may never begin, or never end.
 
     """
-    with open(path, "rb", opener=_without_waiting) as file:
+    with open(path, "rb", opener=open_to_read) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         return file.read()
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder: bool = True) -> None:

@@ -80,8 +80,11 @@ class _Sources:
 
     def name(self, file: str) -> str:
         if file not in self.shown:
-            relative = os.path.relpath(file)
-            self.shown[file] = file if relative.startswith("..") else relative
+            try:
+                relative = os.path.relpath(file)
+            except ValueError:  # another drive of Windows
+                relative = os.pardir
+            self.shown[file] = file if relative.startswith(os.pardir) else relative
         return self.shown[file]
 
 

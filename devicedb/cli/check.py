@@ -18,7 +18,7 @@ from devicedb.cli.parser import CommandParser
 from devicedb.cli.subjects import subjects
 from devicedb.errors import DeviceDBError
 from devicedb.model.rule import Severity
-from devicedb.output import write_text
+from devicedb.output import print_with_its_line_ends, write_text
 from devicedb.report import FORMATS, render
 from devicedb.report import text as text_report
 
@@ -277,7 +277,7 @@ def fix(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.output is not None:
         write_text(arguments.output, text)
     else:
-        sys.stdout.write(text)  # each report escapes what it shows; colours are ours
+        print_with_its_line_ends(text)
     sys.stderr.write(fixing.remaining(fixed, is_written=False))
     return 1 if merge(each.before for each in fixed).fails(settings.fail_on) else 0
 

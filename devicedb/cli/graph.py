@@ -85,4 +85,4 @@ def drawn(dot: str) -> str:
     if done.returncode != 0:
         said = " ".join(done.stderr.decode(errors="replace").split())
         raise DrawingError(f"{program} -Tsvg ended with status {done.returncode}: {said}")
-    return done.stdout.decode(errors="replace")
+    return done.stdout.decode(errors="replace").replace("\r\n", "\n")

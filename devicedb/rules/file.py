@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from devicedb.exit_status import killer
 from devicedb.model.facts import FileFacts
 from devicedb.place import Place
 from devicedb.rules.registry import Hit, Severity, file_rule
@@ -94,7 +95,7 @@ def not_a_dict(facts: FileFacts) -> Iterator[Hit]:
     if facts.root_kind not in {None, "dict"}:
         yield Hit(
             facts.root_place or facts.start,
-            f"`device_db` is a {facts.root_kind}, it must be a dict",
+            f"`device_db` is of type {facts.root_kind}, it must be a dict",
             "write `device_db = {name: entry, ...}`",
         )
 
@@ -138,16 +139,12 @@ def exits(facts: FileFacts) -> Iterator[Hit]:
     Severity.ERROR,
     "the file crashes the interpreter",
     why="It crashes the master, too.",
-    bad="import os\nimport signal\n\nos.kill(os.getpid(), signal.SIGSEGV)\n",
+    bad="import faulthandler\n\nfaulthandler._read_null()  # as a library with a bug\n",
     good=GOOD,
 )
 def crashes(facts: FileFacts) -> Iterator[Hit]:
     if facts.ended == "killed":
-        from signal import Signals
-
-        number = -facts.status
-        name = Signals(number).name if number in set(Signals) else f"signal {number}"
-        yield Hit(facts.start, f"running the file crashes the interpreter ({name})")
+        yield Hit(facts.start, f"running the file crashes the interpreter ({killer(facts.status)})")
 
 
 @file_rule(
@@ -155,8 +152,7 @@ def crashes(facts: FileFacts) -> Iterator[Hit]:
     Severity.ERROR,
     "the file starts too many processes",
     why="Each rescan of the master starts them again.",
-    bad="import os\n\nfor _ in range(30):\n    if os.fork() == 0:\n        os._exit(0)\n    os.wait()\n"
-    "device_db = {}\n",
+    bad='import subprocess\n\nfor _ in range(30):\n    subprocess.run(["hostname"])\ndevice_db = {}\n',
     good=GOOD,
 )
 def starts_processes(facts: FileFacts) -> Iterator[Hit]:

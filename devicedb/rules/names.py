@@ -67,11 +67,6 @@ def swallowed_name(name: str) -> str | None:
     good='device_db = {\n    # "ttl0": {"type": "dummy"},\n    "ttl1": {"type": "dummy"},\n}\n',
 )
 def quoted_block(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
-    for name in (entry.name, *entry.raw):
-        if isinstance(name, str) and "\n" in name:
-            break
-    else:
-        return
     found = [(entry.name, entry.key_site, "the database")]
     found += [(key, entry.key_at(key), repr(entry.name)) for key in entry.raw if isinstance(key, str)]
     for name, site, where in found:

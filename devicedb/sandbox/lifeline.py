@@ -38,5 +38,8 @@ def end_with_parent(descriptor: int) -> None:
             fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgrp())
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
             fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_ASYNC)
-        if select.select([descriptor], [], [], 0)[0]:  # it has ended before
+        # `select.select` takes no descriptor above 1023, and a large parent has more open.
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        if ended.poll(0):  # it has ended before
             os.killpg(0, signal.SIGKILL)

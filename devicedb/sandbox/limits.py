@@ -1,5 +1,6 @@
 """Limits that the child process sets itself, so that a runaway device database harms nothing else."""
 
+import math
 import os
 import signal
 import sys
@@ -46,11 +47,12 @@ def set_limits(seconds: float) -> ProcessCount:
 
     Windows has no resource limits: only the process count and the parent's limits of time hold there.
     """
+    whole = math.ceil(seconds)
     if sys.platform != "win32":
         import resource
 
         for name, value in (
-            (resource.RLIMIT_CPU, int(seconds) + 2),
+            (resource.RLIMIT_CPU, whole + 2),
             (resource.RLIMIT_AS, MAX_MEMORY),
             (resource.RLIMIT_FSIZE, MAX_FILE),
             (resource.RLIMIT_CORE, 0),
@@ -58,7 +60,12 @@ def set_limits(seconds: float) -> ProcessCount:
             _, hard = resource.getrlimit(name)
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(name, (value, hard))
-        signal.alarm(WALL * int(seconds) + 2)  # a parent that was killed ends nothing
+        signal.alarm(WALL * whole + 2)  # a parent that was killed ends nothing
+    else:
+        import msvcrt
+
+        # A crash ends the process, and opens no window that somebody would have to close.
+        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
     limits = ProcessCount()
     sys.addaudithook(limits.hook)
     return limits

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from devicedb.exit_status import was_killed
 from devicedb.model.facts import FileFacts
 from devicedb.process_tree import HAS_GUARD, ProcessTree
 from devicedb.sandbox.lifeline import lifeline
@@ -134,7 +135,7 @@ def _run(
         elif child.returncode == TOO_MANY:
             ended = "bomb"
         else:
-            ended = "killed" if child.returncode < 0 else "exited"
+            ended = "killed" if was_killed(child.returncode) else "exited"
         return FileFacts(
             path=str(name.absolute()),
             ended=ended,

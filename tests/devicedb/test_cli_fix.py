@@ -1,8 +1,11 @@
 """`devicedb check --fix`, `--write` and `devicedb migrate`, and fixes in JSON and SARIF."""
 
+import io
 import json
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -35,7 +38,7 @@ DIFF = """\
 def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "device_db.py"
-    path.write_text(BAD)
+    path.write_bytes(BAD.encode())
     return path
 
 
@@ -56,12 +59,28 @@ def test_a_diff_is_printed_and_the_rest_told_with_the_reason(
     assert db.read_text() == BAD
 
 
+@pytest.mark.usefixtures("db")
+def test_a_stream_that_changes_line_ends_leaves_those_of_the_diff(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("device_db.py").write_bytes(BAD.replace("\n", "\r\n").encode())
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="utf-8", newline="\r\n")  # as standard output on Windows
+    monkeypatch.setattr(sys, "stdout", stream)
+    main(["check", "--fix"])
+    stream.flush()
+    assert written.getvalue().decode() == "".join(
+        line if line.startswith(("---", "+++", "@@", "\\", " }")) else line.replace("\n", "\r\n")
+        for line in DIFF.splitlines(keepends=True)
+    )
+
+
+@pytest.mark.skipif(shutil.which("patch") is None, reason="patch is not here")
 def test_the_diff_is_one_that_patch_applies(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "check", "--fix", "--output", "fix.diff")
     subprocess.run(["patch", "-p0", "-s", "-i", "fix.diff"], check=True)
     assert db.read_text() == GOOD
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
 def test_written_files_keep_links_and_permissions_and_are_reported(
     db: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

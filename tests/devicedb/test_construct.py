@@ -141,3 +141,98 @@ def test_an_interpreter_that_cannot_construct_is_one_line(tmp_path: Path, python
     path.write_text("device_db = {}\n")
     with pytest.raises(ConstructError, match=said):
         check_file(Subject(path, "device_db.py"), Settings(construct="artiq", artiq_python=python))
+
+
+ALL_USES = """
+import copy, math, os, socket, subprocess
+
+
+class Asks:
+    def __init__(self, dmgr, of):
+        print("a driver may print")
+        device = dmgr.get(of)
+        part = copy.copy(device.port).open(baud=9600)["x"]
+        for value in (part + 1, 1 + part, part - 1, 1 - part, part * 2, 2 * part, part / 2, 2 / part, part // 2, -part,
+                      2 // part, part % 2, part**2, part << 1, part >> 1, part & 1, part | 1, part ^ 1, abs(part)):
+            assert value.anything
+        assert (int(part), len(part), [0, 1][part], float(part)) == (1, 1, 1, 1.0)
+        assert part < 1 and part <= 1 and part > 1 and part >= 1 and part and 1 in part
+        assert [each.name for each in part]
+        with open("asked", "a") as log:
+            log.write(f"{of} ")
+        raise OSError("a stand-in may have caused it")
+
+
+class Knows:
+    def __init__(self, dmgr):
+        assert dmgr.get_desc("name")["arguments"] == {"of": "camera"}
+        assert dmgr.get_device_db()["name"] == "asks"
+        assert dmgr.get("nothing") is not dmgr.get("scheduler")
+
+
+class Dials:
+    def __init__(self, dmgr):
+        socket.create_connection(("127.0.0.1", 9))
+
+
+class Starts:
+    def __init__(self, dmgr):
+        subprocess.run(["true"])
+
+
+class Mumbles:
+    def __init__(self, dmgr):
+        raise type("Mumbled", (Exception,), {"__str__": lambda self: 1 / 0})
+
+
+class Asserts:
+    def __init__(self, dmgr, reach=1):
+        assert math.isnan(reach)
+
+
+class Needs:
+    def __init__(self, dmgr, of):
+        for name in of:
+            dmgr.get(name)
+"""
+
+
+def test_a_child_constructs_and_lets_no_driver_out(tmp_path: Path) -> None:
+    """In a process of its own, beside a package that is called as ARTIQ."""
+    (tmp_path / "artiq").mkdir()
+    (tmp_path / "artiq" / "__init__.py").touch()
+    (tmp_path / "lab_drivers.py").write_text(ALL_USES)
+    database = {
+        "camera": {"type": "controller", "host": "::1", "port": 1},
+        "nothing": {"type": "dummy"},
+        "name": "asks",
+        "asks": local("Asks", of="camera"),
+        "asks_scheduler": local("Asks", of="scheduler"),
+        "knows": local("Knows"),
+        "dials": local("Dials"),
+        "starts": local("Starts"),
+        "mumbles": local("Mumbles"),
+        "asserts": local("Asserts"),
+        "first": local("Needs", of=["knows", "dials"]),
+        "second": local("Needs", of=["knows", "dials"]),
+        "ring": "link",
+        "link": "ring",
+        "ringed": local("Needs", of=["ring"]),
+        "unsure": local("Needs", of=["asks"]),
+        "not_plain": local("Needs", of=float("inf")),
+    }
+    path = tmp_path / "device_db.py"
+    path.write_text(f"inf = float('inf')\ndevice_db = {database!r}\n")
+    db, _ = database_of(run_file(path), Settings())
+    raised, notes = construct_module.constructed(db, sys.executable, (), 60, everything=True)
+    assert (tmp_path / "asked").read_text() == "camera scheduler "
+    assert {name: (each["kind"], each["text"]) for name, each in raised.items()} == {
+        "dials": ("OSError", "devicedb check --construct allows no socket.connect"),
+        "starts": ("OSError", "devicedb check --construct allows no subprocess.Popen"),
+        "mumbles": ("Mumbled", 'raise type("Mumbled", (Exception,), {"__str__": lambda self: 1 / 0})'),
+        "asserts": ("AssertionError", "assert math.isnan(reach)"),
+    }
+    assert notes == [
+        "1 local entries with values that are not plain were not constructed",
+        "not certain, because devices that they use were not constructed: 'asks', 'asks_scheduler'",
+    ]

@@ -1,6 +1,8 @@
 """The graph of a database: everything in it is drawn, whatever it is called; svg where graphviz is."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,9 +81,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def graphviz(folder: Path, script: str) -> None:
-    """Put a program called dot on the path."""
-    program = folder / "bin" / "dot"
-    program.write_text(f"#!/bin/sh\n{script}\n")
+    """Put a program called dot, in Python, on the path."""
+    (folder / "dot.py").write_text(script)
+    program = folder / "bin" / ("dot.bat" if os.name == "nt" else "dot")
+    called = f'"{sys.executable}" "{folder / "dot.py"}"'
+    program.write_text(f"@{called} %*\n" if os.name == "nt" else f'#!/bin/sh\n{called} "$@"\n')
     program.chmod(0o755)
 
 
@@ -93,7 +97,9 @@ def test_the_drawing_is_printed_or_written(folder: Path, capsys: pytest.CaptureF
 
 
 def test_svg_is_what_graphviz_makes_of_the_dot(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    graphviz(folder, 'echo "<svg $1>"; while read -r line; do printf "%s\\n" "$line"; done')
+    # It writes the line ends of Windows, as it does there.
+    write = "sys.stdout.buffer.write(f'<svg {sys.argv[1]}>\\n{sys.stdin.read()}'.replace('\\n', '\\r\\n').encode())"
+    graphviz(folder, f"import sys\n{write}")
     assert main(["graph", "--format", "svg"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("<svg -Tsvg>\ndigraph devices {\n")
@@ -110,6 +116,6 @@ def test_svg_without_graphviz_is_one_line(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_graphviz_that_fails_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    graphviz(folder, "echo no fonts >&2; exit 3")
+    graphviz(folder, "import sys\nprint('no fonts', file=sys.stderr)\nsys.exit(3)")
     assert main(["graph", "--format", "svg"]) == 2
     assert "ended with status 3: no fonts" in capsys.readouterr().err

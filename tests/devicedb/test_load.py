@@ -111,8 +111,8 @@ def test_a_coding_cookie_is_heeded(tmp_path: Path) -> None:
         ("import sys\nsys.exit(3)\n", 2, "sys.exit(3)"),
         ("raise ValueError\n", 1, "raises ValueError"),
         ("devicedb = {}\n", None, "Did you mean 'devicedb'?"),
-        ("device_db = []\n", None, "a list, it must be a dict"),
-        ("device_db = {3: 'a'}\n", None, "the key 3 of `device_db` is a int"),
+        ("device_db = []\n", None, "of type list, it must be a dict"),
+        ("device_db = {3: 'a'}\n", None, "the key 3 of `device_db` is of type int"),
         ("device_db = {}\0\n", None, "null bytes"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
 
 def test_a_dict_from_elsewhere_is_checked_too() -> None:
     assert from_dict({"a": "b"}, "master ::1:3251").origin == "master ::1:3251"
-    with pytest.raises(DatabaseLoadError, match="master ::1:3251: `device_db` is a NoneType"):
+    with pytest.raises(DatabaseLoadError, match="master ::1:3251: `device_db` is of type NoneType"):
         from_dict(None, "master ::1:3251")
 
 

@@ -1,6 +1,5 @@
 """`devicedb lsp` as an editor sees it: a client that speaks the protocol, and one server for all tests."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from devicedb.cli import lsp as lsp_command
 from devicedb.cli import main
 from tests.devicedb.lsp_client import LanguageClient
+from tests.supervise.controllers import alive
 from tests.waiting import within
 
 pytest.importorskip("pygls", reason="needs the extra lsp")
@@ -282,14 +282,6 @@ def started(folder: Path) -> list[int]:
     return [int(each) for each in path.read_text().split()] if path.exists() else []
 
 
-def is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_an_edit_ends_the_run_of_the_text_before(client: LanguageClient, tmp_path: Path) -> None:
     path, text = tmp_path / "device_db.py", sleeping(tmp_path)
     client.open(path, text)
@@ -298,7 +290,7 @@ def test_an_edit_ends_the_run_of_the_text_before(client: LanguageClient, tmp_pat
         client.change(path, f"{text}# {number}\n")
     client.change(path, LAB)
     client.wait(path, lambda codes: "DDB701" in codes)
-    assert not any(map(is_there, started(tmp_path)))
+    assert not any(map(alive, started(tmp_path)))
     client.close(path)
 
 
@@ -314,7 +306,7 @@ def test_the_child_goes_with_the_server(end: str, tmp_path: Path) -> None:
     else:
         client.process.send_signal(signal.SIGTERM)
         assert client.gone() == -signal.SIGTERM
-    assert not any(map(is_there, started(tmp_path)))
+    assert not any(map(alive, started(tmp_path)))
 
 
 def test_thousands_of_entries_are_narrowed(client: LanguageClient, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A child ends with all that it has started, on POSIX by its session, on Windows by its job object."""
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -15,6 +17,10 @@ SLEEPER = "import time; time.sleep(150)\n"
 PARENT = f"""import subprocess, sys
 print(subprocess.Popen([sys.executable, "-c", {SLEEPER!r}]).pid, flush=True)
 """
+
+
+class InterruptedRun(Exception):
+    pass
 
 
 def program(text: str) -> list[str]:
@@ -42,6 +48,31 @@ def test_what_a_child_has_started_is_killed_with_it() -> None:
         tree.kill_all()
         assert ends(grandchild)
         assert tree.wait(150) != 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process sends Ctrl-C to one other process on Windows")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_child_starts_ends_it(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """What a handler raises before `Popen` knows the child's number would leave the child alone."""
+    fork, ours = subprocess._fork_exec, set(psutil.Process().children())  # type: ignore[attr-defined]
+
+    def interrupted(*arguments: object) -> int:
+        child: int = fork(*arguments)
+        signal.raise_signal(number)
+        return child
+
+    def end(*_: object) -> None:
+        raise InterruptedRun
+
+    monkeypatch.setattr(subprocess, "_fork_exec", interrupted)
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises(InterruptedRun):
+            ProcessTree(program(SLEEPER))
+        assert signal.getsignal(number) is end
+        assert set(psutil.Process().children()) == ours
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_outlives_the_child_is_killed() -> None:

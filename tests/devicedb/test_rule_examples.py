@@ -1,18 +1,20 @@
 """The bad example of each rule is found, the good one is not: the examples of the documentation are these."""
 
+import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devicedb.check.config import Settings
-from devicedb.check.engine import CONSTRUCT_RULE, Subject, check_file
+from devicedb.check.engine import CONSTRUCT_RULE, Subject, check_file, examine, hits_of
 from devicedb.check.finding import Report
 from devicedb.model.database import CheckedDatabase
 from devicedb.model.located import from_plain
 from devicedb.model.rule import Rule, Severity
-from devicedb.rules import RULES
+from devicedb.rules import RULES, file, names, registry
 from devicedb.rules.examples import write
 
 FOUND = [rule for rule in RULES.values() if rule.code != CONSTRUCT_RULE]
@@ -39,6 +41,56 @@ def test_the_bad_example_is_found(rule: Rule, tmp_path: Path) -> None:
 def test_the_good_example_is_left_alone(rule: Rule, tmp_path: Path) -> None:
     found = check(rule.good, tmp_path).findings
     assert not [each for each in found if each.code == rule.code or each.severity is not Severity.INFO]
+
+
+KINDS = {"local", "controller", "controller_aux_target", "dummy"}
+SPEAKS_OF: dict[str, set[str]] = {
+    "DDB102": KINDS,
+    "DDB106": KINDS - {"dummy"},
+    "DDB114": {"controller"},
+    "DDB116": set(),  # it names no entry
+    "DDB202": set(),
+    "DDB203": set(),
+    "DDB307": {"controller", "controller_aux_target"},
+    "DDB418": KINDS - {"controller"},
+    "DDB701": {"controller", "controller_aux_target"},
+    "DDB702": KINDS,
+}
+"""Kinds of entries of which a rule speaks, if it is not only that of its bad example."""
+
+
+@pytest.mark.parametrize("code", [each.code for each in FOUND if each.entry is not None])
+def test_a_rule_speaks_of_entries_of_its_kinds_only(code: str, tmp_path: Path) -> None:
+    path = write(RULES[code].bad, tmp_path)
+    settings = Settings(artiq_release="9", select=(code,), time_limit=60)
+    db = examine(Subject(path, "device_db.py"), settings).database
+    assert db is not None
+    raw = {name: entry.raw for name, entry in db.entries.items()}
+    own, spoken = set(), set()
+    for name in {hit.entry for _, hit in hits_of(db, settings)} & raw.keys():
+        own.add(db.entries[name].kind)
+        for kind in KINDS:
+            entry = raw[name] if isinstance(raw[name], dict) else {}
+            changed = replace(db, root=from_plain(raw | {name: entry | {"type": kind}}))
+            if any(hit.entry == name for _, hit in hits_of(changed, settings)):
+                spoken.add(kind)
+    assert spoken == SPEAKS_OF.get(code, own & KINDS)
+
+
+def test_a_rule_is_still_the_function_that_it_was_and_has_a_code_of_its_own() -> None:
+    assert RULES["DDB010"].file is file.prints
+    assert RULES["DDB102"].entry is names.awkward_name
+    assert all(callable(each.database or each.entry or each.file) for each in RULES.values())
+    again = registry.file_rule("DDB010", Severity.INFO, "", why="", bad="", good="")
+    with pytest.raises(ValueError, match="two rules with the code DDB010"):
+        again(file.prints)
+
+
+def test_every_rule_of_the_database_is_the_function_that_it_was() -> None:
+    for rule in RULES.values():
+        if rule.database is not None:
+            module = importlib.import_module(rule.database.__module__)
+            assert getattr(module, rule.database.__name__) is rule.database
 
 
 CONTROLLER = {

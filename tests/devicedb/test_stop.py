@@ -1,6 +1,8 @@
 """A check is ended from another thread, as an editor's next keystroke does."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from devicedb.check.config import Settings
 from devicedb.check.engine import Subject, examine
 from devicedb.sandbox import patience
 from devicedb.sandbox.lifeline import HAS_LIFELINE
+from devicedb.sandbox.limits import WALL
 from devicedb.sandbox.run import Stop, Stopped, run_file
 from tests.supervise.controllers import alive
 from tests.waiting import within
@@ -38,7 +41,7 @@ def test_a_run_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
     stop.set()
     thread.join(150)
     assert ended
-    assert not Path("/proc", pid_file.read_text().strip()).exists()
+    assert not alive(int(pid_file.read_text()))
 
 
 @pytest.mark.skipif(not HAS_LIFELINE, reason="a child's end with its killed parent is Linux's")
@@ -107,7 +110,48 @@ def test_a_file_that_computes_is_limited_by_its_own_time_not_by_the_clock(
     assert ends or child.clock == pytest.approx(min(1.0 / share, 10.0) if share > 0.01 else 1.0, abs=0.3)
 
 
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="this system has no alarm")
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.5])
+def test_a_child_waits_longer_for_its_end_than_its_parent_does(seconds: float) -> None:
+    code = "import signal, sys; from devicedb.sandbox.limits import set_limits; signal.alarm = print"
+    asked = [sys.executable, "-c", f"{code}; set_limits({seconds})"]
+    alarm = int(subprocess.run(asked, stdout=subprocess.PIPE, check=True, timeout=150).stdout)
+    assert alarm > WALL * seconds
+
+
 def test_a_file_that_only_computes_ends_at_its_limit(tmp_path: Path) -> None:
     path = tmp_path / "device_db.py"
     path.write_text("while True:\n    pass\n")
     assert run_file(path, time_limit=0.3).ended == "hung"
+
+
+@pytest.mark.skipif(not HAS_LIFELINE, reason="a child's end with its killed parent is Linux's")
+def test_a_child_whose_parent_ended_before_it_looked_ends_too() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    code = (
+        "import sys; from devicedb.sandbox.lifeline import end_with_parent; end_with_parent(int(sys.argv[1]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(reading)], pass_fds=[reading], start_new_session=True
+    ) as child:
+        os.close(reading)
+    assert child.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not HAS_LIFELINE, reason="the lifeline is Linux's")
+def test_a_program_with_many_open_files_checks_a_database(tmp_path: Path) -> None:
+    """Its pipes have numbers that `select` does not take: above 1023."""
+    path = tmp_path / "device_db.py"
+    path.write_text("device_db = {}\n")
+    code = (
+        "import os, resource, sys; from pathlib import Path; from devicedb.sandbox.run import run_file;"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1];"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard));"
+        "held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)];"
+        "print(run_file(Path(sys.argv[1]), time_limit=60).picture)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=150, check=False
+    )
+    assert "'root'" in done.stdout, done.stdout + done.stderr

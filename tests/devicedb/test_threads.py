@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -184,3 +185,12 @@ CHECKS: dict[str, tuple[Any, Any, Any]] = {
 def test_an_analysis_is_told(name: str) -> None:
     make, first, second = CHECKS[name]
     Race(make, first, second, Idle.seen, ANALYSIS).check()
+
+
+def test_a_database_is_run_after_a_pause(tmp_path: Path) -> None:
+    path, outcomes = tmp_path / "device_db.py", SimpleQueue[Outcome]()
+    analysis = Analysis(path, pause=1e-6, is_static=False, deliver=outcomes.put)
+    analysis.update(BufferText("device_db = {}\n"))
+    assert [outcomes.get(timeout=150).problem for _ in range(2)] == ["", ""]
+    analysis.close()
+    assert analysis.known().ran is not None

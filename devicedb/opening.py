@@ -1,0 +1,66 @@
+"""Opens files to read: other programs may write, rename and remove them meanwhile, and no pipe is waited for."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+    import ctypes
+    import msvcrt
+    from ctypes import wintypes
+
+    _GENERIC_READ: Final = 0x80000000
+    _SHARE_ALL: Final = 0x7
+    """FILE_SHARE_READ, FILE_SHARE_WRITE and FILE_SHARE_DELETE: `open` leaves the last one out."""
+    _OPEN_EXISTING: Final = 3
+    _INVALID: Final = ctypes.c_void_p(-1).value
+
+    _create_file = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
+    _create_file.restype = wintypes.HANDLE
+    _create_file.argtypes = (
+        *(wintypes.LPCWSTR, wintypes.DWORD, wintypes.DWORD, wintypes.LPVOID),
+        *(wintypes.DWORD, wintypes.DWORD, wintypes.HANDLE),
+    )
+
+    def _open_shared(path: str | Path) -> int:
+        handle = _create_file(str(path), _GENERIC_READ, _SHARE_ALL, None, _OPEN_EXISTING, 0, None)
+        if handle == _INVALID:
+            code = ctypes.get_last_error()
+            refused = OSError(0, ctypes.FormatError(code), str(path), code)
+            if isinstance(refused, PermissionError) and os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            raise refused
+        return msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
+
+
+def why_not_opened(error: OSError) -> str:
+    """Return why a file could not be opened, for a message.
+
+    Args:
+        error: It names the file. Of a folder, Windows says only that permission is denied.
+
+    """
+    if isinstance(error, PermissionError) and error.filename is not None and os.path.isdir(error.filename):
+        return os.strerror(errno.EISDIR)
+    return error.strerror or str(error)
+
+
+def open_to_read(path: str | Path, flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor that reads the bytes of a file, which others may write, rename and remove meanwhile.
+
+    It is an `opener` of `open`, too.
+
+    Args:
+        path: The file.
+        flags: What `open` passes; the file is only read in any case.
+
+    Raises:
+        OSError: It cannot be opened. On Windows, that is IsADirectoryError of a folder.
+
+    """
+    if sys.platform == "win32":
+        return _open_shared(path)
+    else:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe may have no writer
