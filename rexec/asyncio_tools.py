@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, Final
 
 from rexec.ground.signals import ending_signals, handlers_set
+from rexec.wire._listen import ListeningServer
 from rexec.wire.tls import SimpleSSLConfig
 
 __all__ = [
@@ -136,16 +137,16 @@ class SignalHandler:
             self._loop.call_soon_threadsafe(self._received.set)
 
 
-class AsyncioServer:
+class AsyncioServer(ListeningServer):
     """A TCP server; a subclass defines the coroutine `_handle_connection_cr(reader, writer)`.
 
     Attributes:
-        server: The `asyncio.Server`, from `start` to `stop`; None otherwise.
+        server: Has the `sockets` of an `asyncio.Server`, from `start` to `stop`; None otherwise.
 
     """
 
     def __init__(self) -> None:
-        self.server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(
@@ -162,7 +163,7 @@ class AsyncioServer:
             OSError: The address cannot be listened on, or a TLS file cannot be read.
 
         """
-        context = None if ssl_config is None else ssl_config.create_server_context()
+        sockets, context = self._listen(host, port, ssl_config)
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
@@ -176,17 +177,20 @@ class AsyncioServer:
             finally:
                 writer.close()
 
-        self.server = await asyncio.start_server(connected, host, port, ssl=context, limit=_LINE_LIMIT)
+        self._servers = [
+            await asyncio.start_server(connected, sock=each, ssl=context, limit=_LINE_LIMIT)
+            for each in sockets
+        ]
 
     async def stop(self) -> None:
         """Stop listening, and cancel the tasks of all connections."""
-        server, self.server = self.server, None
+        servers, self._servers, self.server = self._servers, [], None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        if server is not None:
+        for server in servers:
             server.close()
             await server.wait_closed()
 

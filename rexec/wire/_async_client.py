@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Self
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from rexec.wire._async_connection import AsyncConnection, open_async_connection
 from rexec.wire._conversation import Conversation
 from rexec.wire._forks import OfOneProcess
@@ -188,7 +188,7 @@ class AsyncioClient(OfOneProcess):
             WireError: The loop is not one in which this client can be used.
 
         """
-        here = asyncio.get_running_loop(), fork_generation()
+        here = asyncio.get_running_loop(), forks.generation
         if self.__home != here:
             if self.__home is not None:
                 loop, generation = self.__home

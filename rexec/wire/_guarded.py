@@ -101,7 +101,7 @@ def _source(request: dict[str, Any]) -> str:
 def note_arrival(guard: AccessGuard | None, connection: ServerConnection) -> None:
     """Record that a client has chosen a target."""
     if guard is not None:
-        guard.record_bounded("connect", connection, {})
+        guard.record_arrival(connection)
     if _log.isEnabledFor(logging.INFO):
         _log.info("%s: target %s: %s", connection.peer, connection.target_name, connection.identity)
 

@@ -5,7 +5,7 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,7 +35,8 @@ def listen(host: str | Sequence[str] | None, port: int, *, secured: bool) -> lis
     sockets: list[socket.socket] = []
     try:
         for name in hosts:
-            sockets += _listen_on(name, port or (sockets[0].getsockname()[1] if sockets else 0))
+            at = port or (sockets[0].getsockname()[1] if sockets else 0)
+            sockets += _listen_on(name, at, {one.getsockname()[0] for one in sockets})
     except BaseException:
         for opened in sockets:
             opened.close()
@@ -85,7 +86,8 @@ class ListeningServer:
         return sockets, context
 
 
-def _listen_on(host: str | None, port: int) -> list[socket.socket]:
+def _listen_on(host: str | None, port: int, served: Container[str]) -> list[socket.socket]:
+    """Return sockets at the addresses of a host that are not `served` yet: a host may have several names."""
     try:
         found = socket.getaddrinfo(
             checked_host(host) if host else None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -94,9 +96,13 @@ def _listen_on(host: str | None, port: int) -> list[socket.socket]:
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     opened: list[socket.socket] = []
     failure: OSError | None = None
+    is_served = False
     for family, _, _, _, address in dict.fromkeys(found):
+        if address[0] in served:
+            is_served = True
+            continue
         try:
-            opened.append(_one(family, (address[0], port, *address[2:])))
+            opened.append(listener_at(family, (address[0], port, *address[2:])))
         except OSError as error:
             failure = error
             if error.errno not in _SKIPPED:
@@ -104,14 +110,20 @@ def _listen_on(host: str | None, port: int) -> list[socket.socket]:
         else:
             failure = None
             port = port or opened[0].getsockname()[1]
-    if failure is not None and (failure.errno not in _SKIPPED or not opened):
+    if failure is not None and (failure.errno not in _SKIPPED or not (opened or is_served)):
         for one in opened:
             one.close()
         raise OSError(failure.errno, f"cannot listen on {host or 'any address'}:{port}: {reason_of(failure)}")
     return opened
 
 
-def _one(family: int, address: tuple[object, ...]) -> socket.socket:
+def listener_at(family: int, address: tuple[object, ...]) -> socket.socket:
+    """Return a socket that listens at one address, which no other program can take over.
+
+    Raises:
+        OSError: The address cannot be listened on.
+
+    """
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":

@@ -56,14 +56,15 @@ class Simplifier:
         if kind is list:
             return self._items(x, depth)
         if kind is tuple:
-            return _tag("tuple", [self._items(x, depth)])
+            return _tag("tuple", [self._items(x, _below(depth, 2))])
         if kind is dict:
             return self._dict(x, depth)
         if kind is np.ndarray:
             return _tag("nparray", [list(x.shape), x.dtype.str, self._buffer(flat(x))])
         registered = _pyon_types.BY_TYPE.get(kind)
         if registered is not None:
-            return _tag(registered.name, [self.simplify(y, depth + 1) for y in registered.encode(x)])
+            inner = _below(depth, 1)
+            return _tag(registered.name, [self.simplify(y, inner + 1) for y in registered.encode(x)])
         return self._rare(x, depth)
 
     def _items(self, x: Sequence[Any], depth: int) -> list[Any]:
@@ -87,7 +88,8 @@ class Simplifier:
             return {key: y if type(y) in PLAIN else self.simplify(y, depth + 1) for key, y in x.items()}
         if all(isinstance(key, str) and not isinstance(key, np.generic) for key in x):
             return self._dict({str.__str__(key): y for key, y in x.items()}, depth)
-        pairs = [[self.simplify(key, depth + 1), self.simplify(y, depth + 1)] for key, y in x.items()]
+        inner = _below(depth, 3)
+        pairs = [[self.simplify(key, inner + 1), self.simplify(y, inner + 1)] for key, y in x.items()]
         return _tag("dict", [pairs])
 
     def _buffer(self, data: memoryview) -> Any:
@@ -107,20 +109,34 @@ class Simplifier:
         if isinstance(x, bytes | bytearray | memoryview):
             return _tag("bytes", [self._buffer(memoryview(x).cast("B"))])
         if isinstance(x, set | frozenset):
-            return _tag("set", [[self.simplify(y, depth + 1) for y in x]])
-        if isinstance(x, complex):
-            return _tag("complex", [self.simplify(x.real), self.simplify(x.imag)])
-        if isinstance(x, slice):
-            return _tag("slice", [self.simplify(y, depth + 1) for y in (x.start, x.stop, x.step)])
-        if isinstance(x, Fraction):
-            return _tag("Fraction", [x.numerator, x.denominator])
+            inner = _below(depth, 2)
+            return _tag("set", [[self.simplify(y, inner + 1) for y in x]])
         if isinstance(x, tuple):
-            return _tag("tuple", [self._items(x, depth)])
+            return _tag("tuple", [self._items(x, _below(depth, 2))])
+        if isinstance(x, complex | slice | Fraction):
+            inner = _below(depth, 1)
+            if isinstance(x, complex):
+                return _tag("complex", [self.simplify(x.real), self.simplify(x.imag)])
+            if isinstance(x, Fraction):
+                return _tag("Fraction", [x.numerator, x.denominator])
+            return _tag("slice", [self.simplify(y, inner + 1) for y in (x.start, x.stop, x.step)])
         if isinstance(x, list):
             return self._items(x, depth)
         if isinstance(x, dict):
             return self._dict(x, depth)
         raise Refused(f"`{x!r:.200}`: object of type `{type(x).__qualname__}` is not PYON encodable")
+
+
+def _below(depth: int, levels: int) -> int:
+    """Return the depth of JSON inside of a tagged value, which a reader counts with its tag.
+
+    Raises:
+        ValueError: No reader of ours would take it.
+
+    """
+    if depth + levels > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    return depth + levels
 
 
 def _tag(name: str, arguments: list[Any]) -> dict[str, Any]:

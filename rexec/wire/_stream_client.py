@@ -22,11 +22,14 @@ class LineProtocol(FrameProtocol):
     Args:
         received: Called with each value; an exception that it raises ends the connection.
         lost: Called once, when the connection is lost other than by `close`.
+        limit: Longest line in bytes; None for any length.
 
     """
 
-    def __init__(self, received: Callable[[Any], None], lost: Callable[[], None]) -> None:
-        super().__init__()
+    def __init__(
+        self, received: Callable[[Any], None], lost: Callable[[], None], limit: int | None = None
+    ) -> None:
+        super().__init__(limit)
         self._received = received
         self._lost = lost
         self._old = False
@@ -95,6 +98,7 @@ class Follower:
         what: What is followed, for errors.
         notify_cb: Called with each value; a function or several.
         disconnect_cb: Called when the connection is lost.
+        limit: Longest line in bytes; None for any length.
 
     """
 
@@ -103,7 +107,9 @@ class Follower:
         what: str,
         notify_cb: Callable[[Any], Any] | Iterable[Callable[[Any], Any]],
         disconnect_cb: Callable[[], Any] | None,
+        limit: int | None = None,
     ) -> None:
+        self._limit = limit
         self.notify_cbs = [notify_cb] if callable(notify_cb) else list(notify_cb)
         self.disconnect_cb = disconnect_cb
         self._what = what
@@ -125,7 +131,7 @@ class Follower:
     ) -> None:
         """Connect, call `before`, and ask for what is followed."""
         protocol = await reach_async(
-            host, port, seconds, ssl_config, lambda: LineProtocol(received, self._lost)
+            host, port, seconds, ssl_config, lambda: LineProtocol(received, self._lost, self._limit)
         )
         if before is not None:
             before()
@@ -133,6 +139,15 @@ class Follower:
         self.receive_task = protocol.closed
         self.writer = protocol.writer()
         protocol.write(first)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the connection has ended; None while it is open, and before `connect`."""
+        return None if self._protocol is None else self._protocol.failure
+
+    def has_failed(self) -> bool:
+        """Return whether the connection has ended because a message could not be read or applied."""
+        return self.failure is not None and not isinstance(self.failure, ConnectionBroken)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from rexec.wire._acceptor import Acceptor
 from rexec.wire._limits import Limits
 from rexec.wire._line_queue import WHOLE
@@ -47,7 +47,7 @@ class StreamServer(ListeningServer):
         self._bursts: dict[str, _Burst] = {}
         self._next_batch: dict[str, float] = {}
         """Earliest time of the next batch of each name."""
-        self._generation = fork_generation()
+        self._generation = forks.generation
 
     async def start(
         self, host: str | Sequence[str] | None, port: int, ssl_config: SimpleSSLConfig | None = None
@@ -150,7 +150,7 @@ class StreamServer(ListeningServer):
 
     def subscriptions(self, name: str) -> Sequence[Subscription]:
         """Return the present subscribers to a name; those of a parent process are not a child's."""
-        return self._followers.get(name, ()) if self._generation == fork_generation() else ()
+        return self._followers.get(name, ()) if self._generation == forks.generation else ()
 
     def status(self) -> list[dict[str, Any]]:
         """Return name, peer, backlog and number of dropped lines of each subscriber.

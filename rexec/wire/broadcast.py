@@ -91,6 +91,7 @@ class Receiver(Follower):
         name: The name.
         notify_cb: Called with each message; a function or several.
         disconnect_cb: Called when the connection is lost.
+        limit: Longest message in bytes; None for any length.
 
     """
 
@@ -99,8 +100,10 @@ class Receiver(Follower):
         name: str,
         notify_cb: Callable[[Any], Any] | Iterable[Callable[[Any], Any]],
         disconnect_cb: Callable[[], Any] | None = None,
+        *,
+        limit: int | None = None,
     ) -> None:
-        super().__init__(f"receiver of {name!r}", notify_cb, disconnect_cb)
+        super().__init__(f"receiver of {name!r}", notify_cb, disconnect_cb, limit)
         self.name = name
 
     async def connect(

@@ -152,10 +152,10 @@ class _Writer:
         elif isinstance(x, slice):
             self._slice(x, depth)
         elif isinstance(x, Fraction):
-            self._put(f"Fraction({x.numerator}, {x.denominator})")
+            self._call("Fraction", [x.numerator, x.denominator], depth)
         elif isinstance(x, np.ndarray) and not isinstance(x, np.ma.MaskedArray):
             self._put("nparray(")
-            self.write(x.shape, depth)
+            self.write(x.shape, depth + 1)
             self._put(f', "{x.dtype.str}", b"')
             self.pieces.append(Base64(flat(x)))
             self._put('")')

@@ -20,6 +20,7 @@ class Subscriber(Follower):
             applied to: the structure itself, or something with the same methods.
         notify_cb: Called with each modification after it was applied; a function or several.
         disconnect_cb: Called when the connection is lost.
+        limit: Longest message in bytes; None for any length.
 
     """
 
@@ -29,8 +30,10 @@ class Subscriber(Follower):
         target_builder: Callable[[Any], Any],
         notify_cb: Callback | Iterable[Callback] | None = None,
         disconnect_cb: Callable[[], Any] | None = None,
+        *,
+        limit: int | None = None,
     ) -> None:
-        super().__init__(f"subscriber to {notifier_name!r}", notify_cb or [], disconnect_cb)
+        super().__init__(f"subscriber to {notifier_name!r}", notify_cb or [], disconnect_cb, limit)
         self.notifier_name = notifier_name
         self.target_builder = target_builder
         self._target: Any = None

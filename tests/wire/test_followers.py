@@ -422,3 +422,42 @@ def test_a_follower_that_is_too_slow_for_a_large_list_gets_it_in_parts(
         await publisher.stop()
 
     asyncio.run(main())
+
+
+def test_each_line_that_a_slow_follower_does_not_get_is_counted() -> None:
+    async def main() -> None:
+        notifier = Notifier({"fast": 0, "slow": 0})
+        publisher = Publisher({"x": notifier}, backlog=1000)
+        await publisher.start(LOCAL, 0)
+        follower = Subscriber("x", lambda struct: struct)
+        await follower.connect(LOCAL, publisher.port)
+        await settled(publisher, [follower])
+        (subscription,) = publisher.subscriptions("x")
+        assert subscription.dropped == 0
+        subscription.pause_writing()
+        for number in range(1, 101):
+            notifier["fast"] = number
+            publisher.flush("x")
+        notifier["slow"] = 1
+        publisher.flush("x")
+        assert subscription.stale == {"fast": None}
+        assert subscription.dropped + len(subscription.lines) == 101
+        subscription.resume_writing()
+        await settled(publisher, [follower])
+        assert follower._target == notifier.raw_view
+        await follower.close()
+        await publisher.stop()
+
+    asyncio.run(main())
+
+
+def test_the_elements_of_a_value_are_counted_whatever_they_are_in() -> None:
+    for value, number in (
+        (1, 1), ([], 1), ([1, 2], 3), ((1, 2.5), 3), ({"a": 1}, 2), ([[1], [2, 3]], 6), (([1],), 3),
+        ({"a": [1, (2,)]}, 5), ("x" * 16, 3), (b"x" * 7, 1), (["x" * 16], 4), (np.zeros(4), 5),
+        ([np.zeros(4)], 6), ({1, 2}, 1), ([{1, 2}], 2),
+    ):  # fmt: skip
+        assert _pyon_parts.elements(value, 1 << 30) == number, value
+        assert _pyon_parts.elements(value, number) == number, value
+    assert _pyon_parts.elements([[1] * 9] * 1000, 50) <= 1 + 1000 + 9 * 50
+    assert _pyon_parts.elements([[1] * 9] * 10, 11) > 11

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import socket
+import sys
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from rexec.asyncio_tools import AsyncioServer
 from rexec.wire import _listen, certs
 from rexec.wire.broadcast import Broadcaster
 from rexec.wire.pc_rpc import Server
@@ -49,7 +51,9 @@ def test_who_listens_beyond_loopback_without_tls_is_told_once_and_in_words(
     assert warnings_of(caplog, "0.0.0.0") == []
 
 
-@pytest.mark.parametrize("kind", [lambda: Server({}), Broadcaster], ids=["pc_rpc", "stream"])
+@pytest.mark.parametrize(
+    "kind", [lambda: Server({}), Broadcaster, AsyncioServer], ids=["pc_rpc", "stream", "plain"]
+)
 def test_every_kind_of_server_warns_and_none_does_with_tls(
     kind: type[Broadcaster], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -76,3 +80,32 @@ def test_an_address_that_cannot_be_listened_on_is_named() -> None:
             asyncio.run(Server({}).start(LOCAL, port))
     with pytest.raises(OSError, match=r"cannot listen on no\.such\.host\.invalid:0"):
         _listen.listen("no.such.host.invalid", 0, secured=False)
+
+
+def listened(hosts: list[str], monkeypatch: pytest.MonkeyPatch, **names: list[str]) -> list[str]:
+    """Return where a server listens if the system resolves names so."""
+    found = socket.getaddrinfo
+
+    def resolve(host: str, port: int, **options: Any) -> list[Any]:
+        return [each for address in names.get(host, [host]) for each in found(address, port, **options)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolve)
+        sockets = _listen.listen(hosts, 0, secured=True)
+    at = [each.getsockname() for each in sockets]
+    for each in sockets:
+        each.close()
+    assert len({address[1] for address in at}) == 1
+    return [address[0] for address in at]
+
+
+def test_a_name_of_an_address_that_is_served_already_is_no_second_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for names in (["127.0.0.1"], ["127.0.0.1", "2001:db8::1"], ["2001:db8::1", "127.0.0.1"]):
+        assert listened([LOCAL, "box"], monkeypatch, box=names) == [LOCAL]
+    if sys.platform != "darwin":  # which has one loopback address
+        both = [LOCAL, "127.0.0.2"]
+        assert listened([LOCAL, LOCAL, "box"], monkeypatch, box=both) == both
+    with pytest.raises(OSError, match=r"cannot listen on box:\d+: "):
+        listened([LOCAL, "box"], monkeypatch, box=["2001:db8::1"])

@@ -17,7 +17,7 @@ from rexec.wire.broadcast import Broadcaster, Receiver
 from rexec.wire.pc_rpc import BestEffortClient, IncompatibleServer
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
 from rexec.wire.tls import SimpleSSLConfig
-from tests.serving import serving
+from tests.serving import can_be_taken_over, serving
 
 LOCAL = "127.0.0.1"
 
@@ -209,6 +209,7 @@ def test_tools_of_asyncio_programs() -> None:
             await server.start(LOCAL, 0)
             assert server.server is not None
             port = server.server.sockets[0].getsockname()[1]
+            assert not can_be_taken_over((LOCAL, port))
             reader, writer = await keepalive.async_open_connection(LOCAL, port, after_idle=20)
             sock = writer.get_extra_info("socket")
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rexec.wire import errors
+from rexec.wire import errors, pyon
 from rexec.wire._protocol import FEATURES, PYON_V2
 from rexec.wire.packed_exceptions import GenericRemoteException
 from rexec.wire.pc_rpc import (
@@ -88,6 +88,27 @@ def test_builtin_exceptions_come_back_as_themselves() -> None:
                 with pytest.raises(TypeError, match=r"argument of echo\(\): args\[0\]\['x'\]"):
                     client.echo({"x": object()})
                 assert client.ping()
+
+
+def test_a_value_that_cannot_be_made_here_costs_its_answer_only() -> None:
+    class Grove:
+        def tree(self) -> "Grove":
+            return self
+
+        def height(self) -> int:
+            return 5
+
+    def refuse(_: Any) -> Any:
+        raise ValueError("no such tree")
+
+    pyon.register([Grove], name="tests.grove", encode=lambda _: [1], decode=refuse)
+    try:
+        with running({"drv": Grove()}) as server, Client(LOCAL, server.port) as client:
+            with pytest.raises(TypeError, match="no such tree"):
+                client.tree()
+            assert (client.height(), client.rpc_connections) == (5, 1)
+    finally:
+        pyon.deregister([Grove], name="tests.grove")
 
 
 def test_a_factory_makes_a_target_for_each_connection() -> None:
@@ -335,8 +356,9 @@ def test_a_best_effort_client_returns_none_and_comes_back() -> None:
     never = BestEffortClient(LOCAL, port, "drv", firstcon_timeout=0.2, retry=60)
     assert never.anything(1) is None
     assert "refused" in str(never.last_error)
-    never.close_rpc()
-    client.close_rpc()
+    for each in (never, client):
+        each.close_rpc()
+        assert not vars(each)["_BestEffortClient__thread"].is_alive()
 
 
 def test_string_annotations_do_not_break_the_method_list() -> None:

@@ -1,8 +1,12 @@
 """Both versions of PYON against what a real peer wrote and read back."""
 
+import bisect
+import itertools
 import json
 import os
+import sys
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +16,7 @@ import numpy as np
 import pytest
 
 from rexec.wire import pyon, pyon_v1
+from rexec.wire._pyon_encode import MAX_DEPTH
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "data" / "pyon_vectors.json").read_text(encoding="utf-8")
@@ -216,3 +221,89 @@ def test_an_application_registers_types_of_its_own() -> None:
         pyon.deregister([Point], "test.Point")
     with pytest.raises(TypeError, match=r"unknown PYON type 'test\.Point'"):
         pyon.decode(text)
+
+
+@pytest.mark.parametrize("options", [{}, {"parse_float": float}], ids=["usual", "own decoder"])
+def test_the_deepest_level_is_read_and_the_next_one_refused(options: dict[str, Any]) -> None:
+    tag, levels = (
+        '{"__jsonclass__": ["tuple", [[]]]}',
+        MAX_DEPTH - 2,
+    )  # of which a tag with its arguments takes two
+
+    def read(depth: int) -> Any:
+        return pyon.decode("[" * depth + tag + "]" * depth, **options)
+
+    value = read(levels)
+    for _ in range(levels):
+        (value,) = value
+    assert value == ()
+    with pytest.raises(ValueError, match="nested deeper"):
+        read(levels + 1)
+
+
+HOLDERS: list[Callable[[Any], Any]] = [
+    lambda inner: [inner],
+    lambda inner: {"a": inner},
+    lambda inner: {1: inner},
+    lambda inner: (inner,),
+    lambda inner: slice(inner, None),
+    lambda inner: OrderedDict(a=inner),
+]
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+@pytest.mark.parametrize(
+    "innermost", [1.5, (), set(), {1: 2}, 1j, Fraction(1, 2), np.zeros(2), b"x"], ids=repr
+)
+def test_what_is_written_is_not_too_deep_to_be_read(
+    innermost: Any, codec: ModuleType, deep_stack: None
+) -> None:
+    for holders in itertools.product(HOLDERS, repeat=2):
+        cycle = itertools.islice(itertools.cycle(holders), MAX_DEPTH + 2)
+        values = list(itertools.accumulate(cycle, lambda value, holder: holder(value), initial=innermost))
+        deepest = bisect.bisect(values, 0, key=lambda value: refused(codec, value)) - 1
+        text = codec.encode(values[deepest])
+        assert codec.encode(codec.decode(text)) == text
+        with pytest.raises(ValueError, match="nested deeper"):
+            codec.encode(values[deepest + 1])
+
+
+@pytest.fixture
+def deep_stack() -> Iterator[None]:
+    """Python's limit refuses less where a test has used up some of the stack."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(5000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+def refused(codec: ModuleType, value: Any) -> int:
+    try:
+        codec.encode(value)
+    except ValueError:
+        return 1
+    return 0
+
+
+def test_a_name_or_a_type_is_registered_once() -> None:
+    class One:
+        pass
+
+    class Two:
+        pass
+
+    def register(kind: type, name: str) -> None:
+        pyon.register([kind], name=name, encode=lambda _: [], decode=kind)
+
+    register(One, "test.One")
+    try:
+        for name in ("test.One", "tuple"):
+            with pytest.raises(ValueError, match=f"the PYON name '{name}' is taken already"):
+                register(Two, name)
+        with pytest.raises(ValueError, match=r"One is registered with PYON already, as 'test\.One'"):
+            register(One, "test.Other")
+        assert type(pyon.decode(pyon.encode(One()))) is One
+        with pytest.raises(TypeError):
+            pyon.encode(Two())
+    finally:
+        pyon.deregister([One], "test.One")

@@ -81,6 +81,7 @@ def test_tasks_get_their_own_answers_also_when_one_is_cancelled_at_any_step(port
         client = AsyncioClient()
         await client.connect_rpc("127.0.0.1", port, "one")
         assert await asyncio.gather(*map(client.echo, range(5))) == list(range(5))
+        assert client.rpc_connections == 1
         for steps in range(12):
             tasks = [asyncio.create_task(client.echo(number)) for number in range(3)]
             for _ in range(steps):
