@@ -122,22 +122,20 @@ class _Collector:
         if (bundle.key, name) in self._seen:
             return
         unwrapped = value if isinstance(value, Placeholder) else _unwrapped(value)
+        if isinstance(unwrapped, _DEFINED) and self._definition(bundle, name, value, scope, where):
+            return
+        self._seen.add((bundle.key, name))
         if isinstance(value, Placeholder):
             bundle.provided[name] = value.rexec_name
             if value.rexec_name != "job":
                 self.wanted[value.rexec_name] = where
         elif isinstance(value, types.ModuleType):
-            self._seen.add((bundle.key, name))
             if is_local(value):
                 self.modules.append(value)
             bundle.imports.append((name, value.__name__, None))
-        elif isinstance(unwrapped, _DEFINED) and self._definition(bundle, name, value, scope, where):
-            return
         elif isinstance(value, logging.Logger):
-            self._seen.add((bundle.key, name))
             bundle.pieces.append((name, 1, f"import logging; {name} = logging.getLogger(__name__)"))
         elif isinstance(value, re.Pattern):
-            self._seen.add((bundle.key, name))
             text = f"import re; {name} = re.compile({value.pattern!r}, {value.flags})"
             bundle.pieces.append((name, 1, text))
         elif type(value) not in _PLAIN and (found := imported_from(scope, name, value)) is not None:
@@ -184,7 +182,6 @@ class _Collector:
             if used in scope and used not in _BUILTIN and used != name:
                 self._value(bundle, used, scope[used], scope, f"{bundle.file}:{at}")
         bundle.pieces.append((f"{name} =", line, text))
-        self._order = [*(each for each in self._order if each != bundle.key), bundle.key]
 
 
 def _told(value: Any) -> str:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from rexec.ground import forks
 from rexec.ground.client_label import client_label
-from rexec.ground.forks import fork_generation
 from rexec.remote._bootstrap import STUB
 from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost, remote_exception
 from rexec.remote._pieces import steps, weight
@@ -57,7 +57,7 @@ class Channel:
         self._ready = False
         self.state: str | None = None
         """Name of the state that the agent keeps for this client; another name shows that the agent was restarted."""
-        self._generation = fork_generation()
+        self._generation = forks.generation
 
     def when_state_is_lost(self, do: Callable[[StateLost], None]) -> None:
         """Register a function to call when the controller was restarted."""
@@ -70,7 +70,7 @@ class Channel:
     @property
     def inherited(self) -> bool:
         """Whether the session belongs to the process that this one was forked from."""
-        return self._generation != fork_generation()
+        return self._generation != forks.generation
 
     def leave_the_parent_alone(self) -> None:
         """In a forked child, begin a session of its own: the inherited one is still the parent's.

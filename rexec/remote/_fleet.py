@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 from rexec.ground.clock import wall_clock
 from rexec.remote._analysis import analyse
 from rexec.remote._errors import JobExpired, RemoteFunctionError
+from rexec.remote._function import Options
 from rexec.remote._html import fleet_html, results_html
 from rexec.remote._jobs import Job
 from rexec.remote._remote import Remote, wrap
@@ -112,7 +113,7 @@ class Fleet(concurrent.futures.Executor):
         function = getattr(function, "rexec_function", function)
         shipment = analyse(function)
         made = {
-            name: remote.function(function, shipment=shipment, **options).one_of_many()
+            name: remote.shipped(function, shipment, Options(**options)).one_of_many()
             for name, remote in self.devices.items()
         }
         if not together:

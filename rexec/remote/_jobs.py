@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from rexec.remote._channel import Channel
 from rexec.remote._errors import JobExpired, RemoteFunctionError, remote_exception, without_our_frames
 from rexec.remote._html import job_html
@@ -35,7 +35,7 @@ class Captured(Generic[R]):
 
 
 class Job(concurrent.futures.Future[R]):
-    """A remote function that runs on a thread of its controller; `RemoteFunction.submit` and `Remote.job` make these.
+    """A remote function that runs on a thread of its controller. Made by `RemoteFunction.submit` and `Remote.job`.
 
     Args:
         channel: To the controller's agent.
@@ -62,14 +62,15 @@ class Job(concurrent.futures.Future[R]):
         self.holder: tuple[str, float] | None = None
         self._channel = channel
         self._events_seen = 0
-        self._unnotified = [True]
-        self._generation = fork_generation()
-        self._refused = False
+        self._unnotified = [None]
+        self._generation = self._refused_in = forks.generation
+        self._conditions: dict[int, threading.Condition] = {}
+        """In place of its own, in processes forked from this one, by their generation."""
 
     @property
     def inherited(self) -> bool:
         """Whether it is a job of the process that this one was forked from."""
-        return self._generation != fork_generation()
+        return self._generation != forks.generation
 
     def done(self) -> bool:
         """Return whether it has ended, or is another process's."""
@@ -103,16 +104,18 @@ class Job(concurrent.futures.Future[R]):
 
     def _refuse_in_a_child(self) -> None:
         """Fail a job of the parent process: this process gets no news of it."""
-        if self._refused or not self.inherited:
+        generation = forks.generation
+        if self._refused_in == generation:
             return
-        self._refused = True
-        self._condition = threading.Condition()  # another thread of the parent may have held it
+        fresh = threading.Condition()  # another thread of the parent may have held the old one
+        self._condition = self._conditions.setdefault(generation, fresh)  # one for all threads
         self.fail(
             RemoteFunctionError(
                 f"{self._channel.where}: {self.name} is a job of the process that this one was forked from: "
                 f"Remote.job({self.id!r}) finds it here, too"
             )
         )
+        self._refused_in = generation
 
     @property
     def where(self) -> str:
@@ -229,8 +232,9 @@ class Job(concurrent.futures.Future[R]):
                 self.output.append(f"({missed} lines were dropped)")
             self.output.append(text)
             self._channel.log.log(level or logging.INFO, "[%s] %s: %s", self._channel.where, name, text)
-        missed, self._events_seen = news["event_count"] - self._events_seen, news["event_count"]
+        missed = news["event_count"] - self._events_seen
         if missed > 0:
+            self._events_seen = news["event_count"]
             self.output.append(f"({missed} lines were dropped)")
 
     def finish(self, outcome: News) -> None:

@@ -61,7 +61,6 @@ class Remote:
         stateless: bool = False,
         deadline: float | None = None,
         detached: bool = False,
-        shipment: Shipment | None = None,
     ) -> RemoteFunction[P, R]:
         """Return a function that runs on the controller.
 
@@ -76,15 +75,20 @@ class Remote:
                 is called again without a `StateLost`.
             deadline: Seconds after which a call is to end.
             detached: Jobs go on when this client has gone; their results are kept for a day.
-            shipment: What `analyse` found before, where one function goes to many controllers.
 
         Raises:
             CannotTravel: Something it uses cannot be sent; named, with its line.
 
         """
         function = getattr(function, "rexec_function", function)
-        found = analyse(function) if shipment is None else shipment
-        return RemoteFunction(self._poller, function, found, Options(parallel, stateless, deadline, detached))
+        return self.shipped(function, analyse(function), Options(parallel, stateless, deadline, detached))
+
+    def shipped(self, function: Callable[P, R], shipment: Shipment, options: Options) -> RemoteFunction[P, R]:
+        """Return a function whose needs `analyse` has found before, where it goes to many controllers.
+
+        :meta private:
+        """
+        return RemoteFunction(self._poller, function, shipment, options)
 
     def add_module(self, module: types.ModuleType) -> None:
         """Send a whole module: remote functions of this client can import it under its own name.
@@ -179,11 +183,14 @@ class Remote:
         _OPEN.discard(self)
         for key in [key for key, each in _WRAPPED.items() if each is self]:
             _WRAPPED.pop(key, None)
+        error = RemoteClosed(f"{self.name}: the remote is closed")
+        # Before the controller hears of it: news that it has ended them may come first, with another error.
+        self._poller.fail(error)
         try:
             self._channel.leave()
         finally:
             self._poller.stop(5.0)
-            self._poller.fail(RemoteClosed(f"{self.name}: the remote is closed"))
+            self._poller.fail(error)  # those started meanwhile
 
     def __repr__(self) -> str:
         return f"<Remote {self.name}: {self._channel.client!r}>"

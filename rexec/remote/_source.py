@@ -28,8 +28,7 @@ def source_of(thing: Any) -> tuple[str, int, str]:
     if isinstance(thing, type) and (found := _class_source(thing)) is not None:
         return found
     try:
-        file = inspect.getsourcefile(thing) or inspect.getfile(thing)
-        linecache.checkcache(file)
+        file = inspect.getfile(thing)
         lines, first = inspect.getsourcelines(thing)
     except (OSError, TypeError) as error:
         raise CannotTravel(
@@ -60,7 +59,7 @@ def _class_source(thing: type) -> tuple[str, int, str] | None:
     """Return source text, first line and file of a class of a module, or of a notebook, which has cells and no file."""
     file = getattr(sys.modules.get(thing.__module__), "__file__", None)
     # IPython keeps its cells in linecache, as what has no time of modification.
-    cells = [name for name, entry in linecache.cache.items() if len(entry) > 1 and entry[1] is None]
+    cells = [name for name, entry in linecache.cache.items() if len(entry) == 4 and entry[1] is None]
     for each in [file] if file else reversed(cells):
         lines = _lines({"__file__": each})
         for statement in reversed(_parsed("".join(lines)).body):
@@ -126,7 +125,7 @@ def names_used(text: str, first: int) -> tuple[dict[str, int], set[str]]:
                 made.add(symbol.get_name())
             if symbol.is_referenced() and (outermost or (each is not table and symbol.is_global())):
                 found.add(symbol.get_name())
-    order = sorted(found - defined, key=lambda n: lines.get(n, first))
+    order = sorted(found - defined, key=lambda name: (lines.get(name, first), name))
     return {name: lines.get(name, first) for name in order}, made
 
 

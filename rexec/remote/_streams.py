@@ -24,7 +24,8 @@ _CLOSE_WAIT: Final = 10.0
 class Stream(Iterator[T]):
     """The items of a remote generator function, as it makes them.
 
-    Leaving a `with` block, `close()`, or dropping the stream ends the remote generator: its `finally` runs.
+    Made by `RemoteFunction.stream`. Leaving a `with` block, `close()`, or dropping the stream ends the remote
+    generator: its `finally` runs.
 
     Args:
         poller: Of the controller where it runs.

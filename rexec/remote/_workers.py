@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost
 from rexec.remote._jobs import Job
 from rexec.remote._remote import Remote
@@ -48,7 +48,7 @@ class Workers:
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._threads: dict[str, threading.Thread] = {}
         self._running: dict[str, Job[Any]] = {}
-        self._generation = fork_generation()
+        self._generation = forks.generation
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Run a function on the controller that is free first.
@@ -60,7 +60,7 @@ class Workers:
         """
         future: Future[R] = Future()
         with self._lock:
-            if self._generation != fork_generation():
+            if self._generation != forks.generation:
                 self._begin()
             if self._closed:
                 raise RuntimeError("the fleet was shut down: it takes no more work")
@@ -88,7 +88,7 @@ class Workers:
 
         """
         with self._lock:
-            if self._generation != fork_generation():
+            if self._generation != forks.generation:
                 self._begin()
             self._closed = True
         if cancel:

@@ -74,6 +74,19 @@ def test_the_weight_of_a_value_is_no_less_than_its_length_on_the_wire(value: Any
     assert max(len(pyon.encode(value)), len(old)) <= most
 
 
+@pytest.mark.parametrize(
+    "heaviest",
+    ["\"" * 10_000, "\x01" * 10_000, "\U0001f600" * 10_000, b"\xff" * 10_000, -(10**300), Fraction(10**300, 7**200),
+     [-1.2345678901234567e-300] * 1000, {"": -(1 << 40)}, [False] * 3, np.full((1, 1, 10_000), 1.5)],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_the_weight_of_the_heaviest_of_a_kind_is_little_more_than_its_length(heaviest: Any) -> None:
+    new = pyon.encode(heaviest)
+    old = new if isinstance(heaviest, np.ndarray) else pyon_v1.encode(heaviest)
+    length = max(len(new), len(old))
+    assert length <= weight(heaviest) <= length + 160
+
+
 def test_arrays_of_any_type_and_order_come_together() -> None:
     for array in (
         np.arange(1 << 20, dtype=np.int32).reshape(1024, 1024).T,
@@ -198,6 +211,23 @@ def test_code_in_strings_is_called_with_large_arguments_too(make: str) -> None:
         with pytest.raises(ConnectionError, match="of the function"):
             remote.call("fails", large)
         assert remote.call("total", large, factor=1) == (float(1 << 20), 2)
+
+
+class Knowing(Foreign):
+    """A client that knows how much its server reads at once."""
+
+    def call(self, *args: Any) -> Any:
+        if len(pyon.encode(args)) > STOCK_LINE:
+            raise MessageTooLong("more than the server reads")
+        return super().call(*args)
+
+
+def test_code_in_strings_gets_in_pieces_what_a_client_refuses() -> None:
+    with controller("ours") as port:
+        knowing = Knowing(Client("127.0.0.1", port, "camera_rexec"))
+        with rexec.remote.wrap(knowing, "camera") as remote:
+            remote.add_code("def total(array): return float(array.sum())")
+            assert remote.call("total", np.ones(1 << 20)) == float(1 << 20)
 
 
 @pytest.mark.parametrize("make", MAKES)

@@ -1,5 +1,6 @@
 """Broken connections, restarted controllers, and the class for a plain ARTIQ."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import rexec.remote
 from rexec.artiq import RemoteDevice
 from rexec.remote import RemoteFunctionError, StateLost
+from rexec.remote._channel import Channel
 from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
@@ -64,6 +66,16 @@ def test_a_restarted_controller_has_lost_its_state_and_that_is_said_once() -> No
         assert stateless(2) == 6
 
 
+def test_jobs_of_before_a_restart_fail_with_the_loss() -> None:
+    with serving(rexec_targets("camera", Driver())) as port:
+        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera")
+        jobs = [remote.function(code.slow).submit(30) for _ in range(2)]
+    with serving(rexec_targets("camera", Driver()), port), remote:
+        for job in jobs:
+            with pytest.raises(StateLost, match="camera was restarted"):
+                job.result(150)
+
+
 def test_a_stateless_function_goes_on_after_a_restart() -> None:
     with serving(rexec_targets("camera", Driver())) as port:
         remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"))
@@ -117,6 +129,23 @@ def test_closing_after_a_broken_connection_still_ends_the_jobs() -> None:
             assert other.function(code.scaled).submit(2).result(150) == 6
         with pytest.raises(RemoteFunctionError, match="the remote is closed"):
             job.result(150)
+
+
+def test_news_between_the_farewell_and_the_end_changes_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    farewell = Channel._say_farewell
+
+    def slow_to_return(channel: Channel) -> None:
+        farewell(channel)
+        time.sleep(0.15)
+
+    monkeypatch.setattr(Channel, "_say_farewell", slow_to_return)
+    with serving(rexec_targets("camera", Driver())) as port:
+        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"))
+        jobs = [remote.function(code.slow).submit(30) for _ in range(3)]
+        remote.close_rpc()
+        for job in jobs:
+            with pytest.raises(RemoteFunctionError, match="the remote is closed"):
+                job.result(150)
 
 
 def test_a_plain_artiq_gets_remote_functions_by_an_entry() -> None:

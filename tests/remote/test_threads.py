@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rexec.remote._channel import Channel
+from rexec.remote._jobs import Job
 from rexec.remote._poller import Poller
 from rexec.remote._shipper import Shipper
 from rexec.remote._workers import Workers
@@ -58,6 +59,25 @@ class Connected:
 
 def test_one_request_is_sent_at_a_time() -> None:
     Race(Connected, Connected.ask, Connected.ask, lambda c: c.controller.requests, HERE).check()
+
+
+class Forked(Connected):
+    """The channel of the process that this one was forked from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = 0
+        self.channel._reconnect = self.connect
+        self.channel._generation = -1
+
+    def connect(self) -> Any:
+        self.made += 1
+        return self.controller
+
+
+def test_a_forked_child_connects_anew_once() -> None:
+    ask = Connected.ask
+    Race(Forked, ask, ask, lambda forked: forked.made, ("rexec/remote/_channel.py",)).check()
 
 
 def test_a_request_that_is_interrupted_costs_no_other() -> None:
@@ -126,6 +146,28 @@ def test_a_module_is_sent_once(name: str) -> None:
     Race(Shipping, *SHIPPED[name], Shipping.seen, ("rexec/remote/_shipper.py",)).check()
 
 
+class Inherited:
+    """A job of the process that this one was forked from."""
+
+    def __init__(self) -> None:
+        agent: Any = Agent()
+        self.job: Job[Any] = Job(agent, "1", "f")
+        self.job._generation = self.job._refused_in = -1
+        self.ended: list[Any] = []
+        self.job.add_done_callback(self.ended.append)
+
+    def ask(self) -> str:
+        return str(self.job.exception(150))
+
+    def seen(self) -> Any:
+        return len(self.ended), self.job.done()
+
+
+def test_a_job_of_the_parent_fails_once_for_all_threads_of_a_forked_child() -> None:
+    files = ("remote/_jobs.py", "concurrent/futures/_base.py")
+    Race(Inherited, Inherited.ask, Inherited.ask, Inherited.seen, files).check()
+
+
 class Polling:
     """A poller whose threads do nothing until the end."""
 
@@ -133,6 +175,7 @@ class Polling:
         agent: Any = Agent()
         self.begun: list[threading.Thread] = []
         self.end = threading.Event()
+        self.is_over = False
         self.poller = Poller(agent, Shipper(agent))
         run: Any = self.run
         self.poller._run = run  # type: ignore[method-assign]
@@ -141,10 +184,11 @@ class Polling:
         self.begun.append(threading.current_thread())
         self.end.wait(150)
 
-    def end_if_idle(self) -> bool:
+    def end_if_idle(self) -> None:
         """Do what the poller's thread does between two requests."""
-        self.poller._thread = threading.current_thread()
-        return self.poller._is_over()
+        with self.poller._lock:
+            self.poller._thread = threading.current_thread()
+        self.is_over = self.poller._is_over()
 
     def follow(self) -> None:
         """Begin a job."""
@@ -166,6 +210,13 @@ def test_one_thread_polls_a_controller() -> None:
         Polling.seen,
         ("rexec/remote/_poller.py",),
     ).check()
+
+
+def test_a_job_that_begins_as_the_polling_thread_ends_is_polled() -> None:
+    def is_polled(polling: Polling) -> bool:
+        return bool(polling.seen()) or not polling.is_over
+
+    Race(Polling, Polling.end_if_idle, Polling.follow, is_polled, ("rexec/remote/_poller.py",)).check()
 
 
 class Measured:
@@ -202,9 +253,20 @@ class Working:
             thread.join(150)
         return self.begun, self.workers._queue.qsize()
 
+    def shut_down(self) -> None:
+        self.workers.shutdown(wait=False, cancel=False)
 
-def test_one_thread_works_for_a_controller() -> None:
-    Race(Working, Working.submit, Working.submit, Working.seen, ("rexec/remote/_workers.py",)).check()
+
+WORK = {
+    "two calls": (Working.submit, Working.submit),
+    "a call, and the end": (Working.submit, Working.shut_down),
+    "a call, and a controller that is gone": (Working.submit, Working.leave_out),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_one_thread_works_for_a_controller_and_no_call_is_left(name: str) -> None:
+    Race(Working, *WORK[name], Working.seen, ("rexec/remote/_workers.py",)).check()
 
 
 class Driver:

@@ -162,6 +162,16 @@ def decodes() -> str:
     return b"\xff".decode()
 
 
+class Trouble(Exception):
+    level = 0
+
+
+def raises_trouble(which: str) -> None:
+    error = Trouble(*{"two": ("a", 2), "none": (), "odd": ("a", object)}[which])
+    error.level = 3
+    raise error
+
+
 def opens() -> None:
     open("/nowhere/at/all")
 
@@ -319,6 +329,14 @@ def test_an_error_with_bytes_in_it_comes_back_as_it_was(remote: Remote) -> None:
     with pytest.raises(UnicodeDecodeError, match="can't decode byte 0xff in position 0") as caught:
         remote.function(decodes)()
     assert caught.value.object == b"\xff"
+
+
+def test_an_error_of_a_class_of_the_user_s_has_its_arguments_or_its_text(remote: Remote) -> None:
+    for which, args in (("two", ("a", 2)), ("none", ()), ("odd", ("('a', <class 'object'>)",))):
+        with pytest.raises(Trouble) as caught:
+            remote.function(raises_trouble)(which)
+        assert (caught.value.args, caught.value.level) == (args, 3)
+        assert pickle.loads(pickle.dumps(caught.value)).args == args
 
 
 ERRORS = [

@@ -318,7 +318,7 @@ class Execution:
         return {
             "state": self.state,
             "progress": self.fraction,
-            "events": self.output.since(events_seen, count),
+            "events": self.output.since(events_seen),
             "event_count": count,
             "first_item": self.items.first,
             "items": items,

@@ -42,10 +42,10 @@ class OutputLog:
         while self.size > MOST_OUTPUT or len(self.lines) > MOST_LINES:
             self.size -= len(self.lines.popleft()[-1])
 
-    def since(self, seen: int, count: int) -> list[tuple[int, float, int, str, str]]:
-        """Return the lines after a number."""
-        lines = list(self.lines)[seen - count :] if count > seen else []
-        return [line for line in lines if line[0] > seen]
+    def since(self, seen: int) -> list[tuple[int, float, int, str, str]]:
+        """Return the lines after a number, also those that are added meanwhile: their numbers have no gaps."""
+        lines = list(self.lines) if self.count > seen else []
+        return lines[max(0, seen + 1 - lines[0][0]) :] if lines else []
 
     def clear(self) -> None:
         """Drop all lines."""
