@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from devicedb.opening import open_to_read
 from devicedb.whole_file import put_in_place, sync_file
 from rexec.ground.locks import try_lock
 
@@ -19,7 +20,7 @@ _PATIENCE: Final = 5.0
 def is_locked(path: Path) -> bool:
     """Return whether a process has locked a file; False where that cannot be told."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = open_to_read(path)
     except OSError:
         return False
     try:

@@ -32,6 +32,7 @@ def main(
     keeper = Keeper(JournalReader(Path(journal)), Path(path), replaces=replaces == "True")
     error: ResultsError | None = None
     order = "0"
+    end: list[str] = []
     while True:
         answer = {
             "order": int(order),
@@ -41,6 +42,8 @@ def main(
             "problems": keeper.problems,
         }
         say(json.dumps(answer).encode())
+        if not end and lines.empty():
+            keeper.catch_up()
         order, size, *end = lines.get().decode().split(" ", 2)
         try:
             if end:

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from devicedb.opening import open_to_read
 from rexec.results._files import publish, temporary_beside
 from rexec.results.hdf5.file import FoldedFile
 
@@ -57,6 +58,11 @@ class Copies:
         """Whether one working file is all that there is, or none."""
         return self._shown is None and self._before is None
 
+    @property
+    def are_two(self) -> bool:
+        """Whether the next working file is an older one, which lacks what two refreshes have written."""
+        return self._working is None and self._before is not None
+
     def forget(self) -> None:
         """Use none of them again: the next working file is a new one."""
         self._working = self._shown = self._before = None
@@ -75,7 +81,7 @@ class Copies:
             self._beside("previous").replace(path)
             return self._before
         elif self._shown is not None and _stamp(self.path) == self._shown_is:
-            with self.path.open("rb") as source, path.open("wb") as target:
+            with open(self.path, "rb", opener=open_to_read) as source, path.open("wb") as target:
                 copy_bytes(source.fileno(), target.fileno(), os.fstat(source.fileno()).st_size)
             return self._shown.twin(path)
         # The first one; or somebody has moved, replaced or changed the one that there was.

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from rexec.results.errors import ResultsError
 from rexec.results.fold import one_line
 from rexec.results.journal.records import Kind, Record
@@ -22,7 +22,7 @@ class DegradedStates:
     """
 
     def __init__(self) -> None:
-        self._generation: Final = fork_generation()
+        self._generation: Final = forks.generation
         self._lock: Final = threading.Lock()
         self._states: dict[str, bool] = {}
         self._waiting: list[dict[str, Any]] = []
@@ -30,14 +30,12 @@ class DegradedStates:
         self._journal: Journal | None = None
 
     def __iter__(self) -> Iterator[str]:
-        with self._lock:
-            return iter(list(self._states))
+        return iter(list(self._states))
 
     @property
     def is_unkept(self) -> bool:
         """Whether something that the experiment asked to be kept was not kept."""
-        with self._lock:
-            return any(self._states.values())
+        return any(list(self._states.values()))
 
     def add(self, text: str, *, unkept: bool = False) -> None:
         """Say that something is not as it was asked for.
@@ -54,7 +52,10 @@ class DegradedStates:
         self._change(one_line(text), None)
 
     def keep_in(self, journal: Journal) -> None:
-        """Keep the states in a journal from now on, those from before now, too."""
+        """Keep the states in a journal from now on, those from before now, too.
+
+        :meta private:
+        """
         with self._lock:
             self._journal = journal
             self._settle()
@@ -65,7 +66,7 @@ class DegradedStates:
             self._settle()
 
     def _change(self, text: str, unkept: bool | None) -> None:
-        if fork_generation() != self._generation:
+        if forks.generation != self._generation:
             return
         with self._lock:
             before = self._states.get(text)

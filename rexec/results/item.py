@@ -62,10 +62,13 @@ class Item:
         last = self.value[-1]
         if type(last) is KeptArray:  # it is in the journal, not in memory
             return False
-        size = (
-            last.nbytes if isinstance(last, np.ndarray) else len(last) if isinstance(last, str | bytes) else 0
-        )
-        return len(self.value) * (_OBJECT + size) >= RELEASE_FROM
+        return len(self.value) * (_OBJECT + _size(last)) >= RELEASE_FROM
+
+    def bytes_from(self, first: int | None) -> int:
+        """Return about how many bytes the rows of a list have from one on; 0 for None, and for what is no list."""
+        if first is None or type(self.value) is not list or not self.value:
+            return 0
+        return (self.rows - first) * max(_size(self.value[-1]), 8)
 
     def rows_from(self, first: int) -> list[Any]:
         """Return the rows of a list from one on.
@@ -101,3 +104,10 @@ class Item:
             # Of old epochs few ranges are kept, at the price of writing some rows twice.
             (_, start, end), (later, first, last) = self.edits[:2]
             self.edits[:2] = [(later, min(first, start), max(last, end))]
+
+
+def _size(row: Any) -> int:
+    """Return the bytes of a row beside the object."""
+    if isinstance(row, np.ndarray | KeptArray):
+        return row.nbytes
+    return len(row) if isinstance(row, str | bytes) else 0

@@ -9,7 +9,7 @@ folded again: with the rows in a new file where the old one is gone, with all ro
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,9 @@ KEEPS_FROM: Final = 2**18
 
 SPILL_EVERY: Final = 2**22
 """Bytes of the journal after which long lists are written to the first working file, so that they can be released."""
+
+BEHIND_FROM: Final = 2**20
+"""Least bytes of rows that are written into the older copy ahead of the next refresh."""
 
 _ATTEMPTS: Final = 5
 
@@ -97,6 +100,27 @@ class Keeper:
             else:
                 return
         self._update()
+
+    def catch_up(self) -> None:
+        """Write new rows of lists into the older of two copies, while nothing else is to be done.
+
+        The next refresh, and the end of the run, then write only the rows that came later, not those of two refreshes.
+        """
+        if not self._copies.are_two:
+            return
+        # The next refresh writes all of it, or says why not.
+        with suppress(OSError, RowsReleased, ValueSuperseded):
+            working = self._copies.next()
+            self._copies.keep(working)
+            behind = [
+                key
+                for key, item in self.state.datasets.items()
+                if item.bytes_from(working.held_rows(key, item)) >= BEHIND_FROM
+            ]
+            if behind:
+                working.update(self.state, only=behind)
+                self._copies.keep(working)
+                self._release()
 
     def finish(self, size: int | None, end: dict[str, Any]) -> None:
         """Bring the file up to date for the last time, reopen it, and compare shapes and checksums.
@@ -188,7 +212,8 @@ class Keeper:
         if is_last:
             state.end = state.end if state.end is not None else end
             for key in sorted(state.outdated):
-                state.add_problem(f"{key}: what it was set to last is lost; this is an earlier value")
+                rest = "this is an earlier value" if key in state.datasets else "there is no earlier value"
+                state.add_problem(f"{key}: what it was set to last is lost; {rest}")
         with self._named_errors():
             working = self._copies.next()
             if self._lacks_released(working):

@@ -209,7 +209,8 @@ def _salvage(journal: Path) -> Recovery:
     keeper = Keeper(reader, target)
     try:
         keeper.read()
-        if not keeper.state.records or not (target == wanted or _has_data(keeper.state)):
+        is_empty = keeper.state.records == keeper.state.unreadable
+        if not _has_data(keeper.state) and (is_empty or target != wanted):
             return Recovery(journal, "failed", detail="nothing in it can be read")
         keeper.finish(
             None, {"status": "recovered", "error": "the journal is damaged: problems say what is missing"}

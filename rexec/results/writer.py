@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 class ResultsWriter:
     """The results of one run, from build to end. Methods may be called from any thread.
 
-    It is the sink of a `rexec.datasets.DatasetManager`. Make one with `create`.
+    It is the sink of a `rexec.datasets.DatasetManager`. Made by `create`.
 
     Args:
         path: The result file.

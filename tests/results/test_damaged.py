@@ -38,6 +38,17 @@ def places(journal: Path) -> list[int]:
         return [HEADER.size, *(reader.offset for _ in reader.records())]
 
 
+def test_a_damaged_journal_of_which_nothing_can_be_read_is_left_with_the_reason(tmp_path: Path) -> None:
+    journal = journal_of(tmp_path / "r.h5")
+    data = journal.read_bytes()
+    journal.write_bytes(data[: HEADER.size] + b"\xff" * (len(data) - HEADER.size))
+    assert recover(journal).outcome == "damaged"
+    kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
+    (salvaged,) = recover_damaged(tmp_path)
+    assert (salvaged.outcome, salvaged.detail) == ("failed", "nothing in it can be read")
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.*")} == kept
+
+
 def test_what_is_behind_a_damaged_place_is_read_on_demand(tmp_path: Path) -> None:
     journal = journal_of(tmp_path / "r.h5")
     data = journal.read_bytes()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from rexec import results
+from rexec.catalogue.reading import facts_of
 from rexec.cli.results import main
 from rexec.results.reading.shown import short
 from schemas import RunIdentity
@@ -60,6 +61,10 @@ def soft_link_to_itself(file: h5py.File) -> None:
 def thousands_of_groups(file: h5py.File) -> None:
     for number in range(3000):
         file.create_group(f"datasets/{number}/g")
+
+
+def groups_within_groups(file: h5py.File) -> None:
+    file["datasets"].create_group("/".join("g" * 3000))["x"] = 1.0
 
 
 def terabytes(file: h5py.File) -> None:
@@ -119,6 +124,7 @@ SPOILED: Final[dict[str, Callable[[h5py.File], None]]] = {
     "references": references,
     "soft link to itself": soft_link_to_itself,
     "thousands of groups": thousands_of_groups,
+    "groups within groups": groups_within_groups,
     "terabytes": terabytes,
     "texts by the million": texts_by_the_million,
     "odd types": odd_types,
@@ -201,6 +207,64 @@ def test_data_in_other_files_are_read_only_where_it_is_asked_for(
         assert "in another file" in outcome(["show", str(path), key], capsys)
     assert "secret text" in outcome(["show", str(path), "link", "--external"], capsys)
     assert outcome(["show", str(path), "virtual", "--external"], capsys).startswith("[0. 1. 2.")
+
+
+def through_the_file_itself(file: h5py.File, secret: Path) -> None:
+    """Make datasets and parts of them that are in this file, and lead into another one all the same."""
+    group = file["datasets"]
+    group["link"] = h5py.ExternalLink(str(secret), "/numbers")
+    file.create_group("inner")["link"] = h5py.ExternalLink(str(secret), "/numbers")
+    file["link"] = np.zeros(7)
+    file["inner/relative"] = h5py.SoftLink("link")
+    file["inner/absolute"] = h5py.SoftLink("/datasets/link")
+    for number, source in enumerate(
+        ("datasets/link", "inner/relative", "inner/absolute", "datasets/virtual0")
+    ):
+        layout = h5py.VirtualLayout((7,), "f8")
+        layout[:] = h5py.VirtualSource(".", source, (7,))
+        group.create_virtual_dataset(f"virtual{number}", layout)
+    group["beside"] = np.zeros(7)
+    group["beside"].attrs["rexec_beside"] = "/parts"
+    file["parts"] = h5py.ExternalLink(str(secret), "/")
+    group["part"] = np.zeros(7)
+    group["part"].attrs["rexec_beside"] = "/inner_parts"
+    file.create_group("inner_parts")["exact"] = h5py.ExternalLink(str(secret), "/exact")
+    for name in ("expid", "rid", "start_time"):
+        del file[name]
+        file[name] = h5py.ExternalLink(str(secret), f"/{name}")
+
+
+def test_no_way_through_the_file_itself_leads_into_another_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, secret = tmp_path / "r.h5", tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["numbers"], file["exact"] = np.full(7, 12345.0), "secret 12345"
+        file["expid"], file["rid"], file["start_time"] = '{"class_name": "secret 12345"}', 12345, 12345.0
+    with ours(path) as file:
+        through_the_file_itself(file, secret)
+    with results.open(path) as run:
+        keys = list(run.datasets)
+        assert {"virtual0", "virtual1", "virtual2", "virtual3", "beside", "part"} <= set(keys)
+        for key in keys:
+            with contextlib.suppress(results.ResultsError):
+                assert "12345" not in str(run.datasets[key].value), key
+            assert "12345" not in outcome(["show", str(path), key], capsys), key
+        assert "12345" not in str(run.identity)
+    assert "12345" not in str(facts_of(path))
+    with results.open(path, external=True) as run:
+        assert run["virtual2"].tolist() == [12345.0] * 7
+
+
+def test_a_virtual_dataset_of_the_same_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.h5"
+    with ours(path) as file:
+        for name, source in (("one", "datasets/x"), ("two", "datasets/one")):
+            layout = h5py.VirtualLayout((5,), "f8")
+            layout[:] = h5py.VirtualSource(".", source, (5,))
+            file["datasets"].create_virtual_dataset(name, layout)
+    with results.open(path) as run:
+        assert run["two"].tolist() == [0, 1, 2, 3, 4]
 
 
 LIMIT: Final = 400 * 2**20

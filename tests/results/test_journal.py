@@ -224,7 +224,47 @@ def test_a_large_record_that_does_not_fit_is_refused_whole(
     assert [record.value for record in read(tmp_path / "j")] == [1, 3]
 
 
-@pytest.mark.parametrize("value", [2, "a text", np.zeros(_LARGE, np.uint8)], ids=["short", "any", "large"])
+def test_the_position_grows_with_changes_of_datasets_only(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", sync_interval=0)
+    journal.put(Record(Kind.SET, "x", value=[1]))
+    for kind in (Kind.SET, Kind.APPEND, Kind.MUTATE, Kind.ARCHIVE, Kind.DELETE, Kind.NOTE):
+        before = journal.position
+        journal.put(Record(kind, "x", value=0, index=0 if kind is Kind.MUTATE else None))
+        assert (journal.position > before) == (kind is not Kind.NOTE)
+    journal.close()
+
+
+VALUES = pytest.mark.parametrize(
+    "value", [2, "a text", np.zeros(_LARGE, np.uint8)], ids=["short", "any", "large"]
+)
+
+
+@VALUES
+def test_what_an_interrupted_write_has_left_is_cut_off_before_the_next_record(
+    value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "j", sync_interval=0)
+    journal.append("x", 1)
+    real = os.write
+
+    def interrupted(descriptor: int, data: Any) -> int:
+        real(descriptor, b"".join(data)[:5] if isinstance(data, list) else data[:5])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", interrupted)
+        patch.setattr(os, "writev", interrupted, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            journal.append("x", value)
+    journal.append("x", value)
+    assert journal.size == journal.path.stat().st_size
+    journal.close()
+    first, second = (record.value for record in read(tmp_path / "j"))
+    assert first == 1
+    assert np.array_equal(second, value)
+
+
+@VALUES
 def test_after_a_failed_sync_nothing_more_is_acknowledged(
     value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

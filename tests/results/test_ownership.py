@@ -20,6 +20,7 @@ from rexec.results import ResultsError, ResultsWriter, journal_path, open, recov
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.writer import Journal
 from schemas import RunIdentity
+from tests.threads.opcodes import trace_opcodes
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on this system")
 
@@ -272,7 +273,7 @@ def interrupted_at(place: int, act: Any) -> bool:
     def trace(frame: Any, event: str, _: Any) -> Any:
         if "rexec/results/journal/writer" not in frame.f_code.co_filename.replace("\\", "/"):
             return None
-        frame.f_trace_opcodes = True
+        trace_opcodes(frame, trace)
         if event == "opcode":
             last, before[0] = before[0], dis.opname[frame.f_code.co_code[frame.f_lasti]]
             if before[0] == "RESUME" or last in {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}:

@@ -180,7 +180,8 @@ def test_a_value_whose_successor_was_lost_is_named(tmp_path: Path) -> None:
     recovery = recover(journal)
     assert recovery.path is not None
     with results.open(recovery.path) as run:
-        assert run.problems == ["x: what it was set to last is lost; this is an earlier value"]
+        assert dict(run) == {}
+        assert run.problems == ["x: what it was set to last is lost; there is no earlier value"]
     writer.close()
 
 
@@ -278,6 +279,15 @@ def test_a_content_that_is_nowhere_costs_its_record(tmp_path: Path, piece: tuple
         said = "x: record 2 (SET) has lost its content" if piece else "record 2 (lost) is of no known dataset"
         assert run.problems[0].startswith(said)
         assert ("x: what it was set to last is lost; this is an earlier value" in run.problems) == bool(piece)
+
+
+def test_a_value_that_was_the_only_one_and_is_lost_is_named(tmp_path: Path) -> None:
+    lost = placed_parts(Kind.SET, change([2]), [(2**63, 8)], content_crc(Kind.SET, change([2])))
+    recovery = recover(journal_with(tmp_path, (Kind.PLACED, lost), (Kind.SET, change("sound", name=1))))
+    assert recovery.path is not None
+    with results.open(recovery.path) as run:
+        assert dict(run) == {"y": "sound"}
+        assert run.problems[1:] == ["x: what it was set to last is lost; there is no earlier value"]
 
 
 def test_a_content_that_many_records_claim_is_not_read_without_end(tmp_path: Path) -> None:

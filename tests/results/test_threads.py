@@ -1,6 +1,7 @@
 """The journal, the degraded states and the result file of a run are used by any thread."""
 
 import itertools
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from rexec.results import ResultsError, ResultsWriter
 from rexec.results.degraded import DegradedStates
+from rexec.results.journal._record_file import RecordFile
+from rexec.results.journal._reuse import ReusingWriter
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import Kind, Record
 from rexec.results.journal.writer import Journal
+from rexec.results.refresher import Refresher
 from schemas import RunIdentity
 from tests.threads.interleaving import Race
 from tests.threads.interrupting import interrupted_everywhere
@@ -20,6 +24,7 @@ WRITER = ("results/journal/writer.py",)
 JOURNAL = (*WRITER, "results/journal/_record_file.py")
 DEGRADED = ("rexec/results/degraded.py",)
 REFRESHER = ("rexec/results/refresher.py",)
+HERE = "tests/results/test_threads.py"
 _numbers = itertools.count()
 
 
@@ -58,6 +63,7 @@ def in_time(journal: Journal) -> bool:
 JOURNALS: dict[str, tuple[Any, Any, Any]] = {
     "two appends": (lambda j: j.append("known", 2.0), lambda j: j.append("new", 3.0), JOURNAL),
     "two new names": (put("a"), put("b"), WRITER),
+    "an appender and a new name": (lambda j: j.appender("a", []) and None, put("b"), WRITER),
     "an append and its size": (lambda j: j.append("known", "x" * 30), lambda j: j.size, JOURNAL),
     "an append and its position": (lambda j: j.append("new", "x"), lambda j: j.position, JOURNAL),
     "a new value and a sync": (put("known"), lambda j: j.sync(), WRITER),
@@ -66,6 +72,7 @@ JOURNALS: dict[str, tuple[Any, Any, Any]] = {
     "an append and the end": (in_time, lambda j: j.close(), WRITER),
     "a sync and the end": (lambda j: j.sync(), lambda j: j.close(), WRITER),
     "a healing and the end": (lambda j: j.heal(), lambda j: j.close(), WRITER),
+    "whether it is whole, and the end": (lambda j: j.is_whole, lambda j: j.close(), JOURNAL),
     "two ends": (lambda j: j.close(), lambda j: j.close(), WRITER),
     "two removals": (lambda j: j.remove(), lambda j: j.remove(), WRITER),
 }
@@ -78,6 +85,78 @@ def test_a_journal_holds_what_one_thread_after_the_other_has_written(tmp_path: P
         name, ended if "end" in name else state
     )
     Race(lambda: begun(tmp_path), first, second, seen, files).check()
+
+
+class Appending:
+    """A list to which an appender appends until it is stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journal = begun(folder)
+        self.items: list[Any] = []
+        self.appender = self.journal.appender("known", self.items)
+
+    def stop(self) -> None:
+        self.appender.stop()
+        self.items.append("by another way")
+
+
+APPENDER = ("results/journal/_appender.py",)
+
+
+def test_what_was_appended_is_there_when_the_appender_is_stopped(tmp_path: Path) -> None:
+    Race(
+        lambda: Appending(tmp_path),
+        lambda each: each.appender.append(2.0),
+        Appending.stop,
+        lambda each: (each.items, records(each.journal)),
+        APPENDER,
+    ).check()
+
+
+def test_two_threads_append_by_one_appender(tmp_path: Path) -> None:
+    Race(
+        lambda: Appending(tmp_path),
+        lambda each: each.appender.append(2.0),
+        lambda each: each.appender.append(3.0),
+        lambda each: (each.items, [value for _, _, value in records(each.journal)]),
+        APPENDER,
+    ).check()
+
+
+ENDS = {"heal", "close", "remove"}
+GUARDED = {
+    RecordFile: ("settle", *ENDS),
+    ReusingWriter: ("write", "keep_all", "sync_begins", "synced"),
+}
+
+
+@pytest.mark.parametrize("end", ["close", "remove"])
+def test_the_parts_of_a_journal_are_called_under_its_locks(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`settle` cuts off what a thread writes, an end closes what one syncs, and a place may be given back twice."""
+    journal, called = begun(tmp_path), set()
+
+    def guarded(name: str, method: Any) -> Any:
+        def call(self: Any, *args: Any) -> Any:
+            assert journal.lock.locked(), name
+            assert name not in ENDS or journal._sync_lock.locked(), name
+            called.add(name)
+            return method(self, *args)
+
+        return call
+
+    for owner, names in GUARDED.items():
+        for name in names:
+            monkeypatch.setattr(owner, name, guarded(name, getattr(owner, name)))
+    put("known")(journal)
+    assert journal.size > journal.position > 0
+    journal.sync()
+    journal.keep_all()
+    journal.heal()
+    getattr(journal, end)()
+    assert called | ENDS == {name for names in GUARDED.values() for name in names}
+    assert end in called
 
 
 def ended(journal: Journal) -> Any:
@@ -166,16 +245,64 @@ class Run:
             return file["datasets/x"][()].tolist(), file["rexec"].attrs["status"]
 
 
-FILES: dict[str, tuple[Any, Any]] = {
-    "two refreshes": (lambda run: run.writer.snapshot(), lambda run: run.writer.snapshot()),
-    "a refresh and a change": (lambda run: run.writer.snapshot(), lambda run: run.append(2.0)),
-    "a refresh and the end": (
-        lambda run: run.writer.snapshot() and None,
-        lambda run: run.writer.close() and None,
+def test_a_file_is_refreshed_while_another_thread_changes_data(tmp_path: Path) -> None:
+    Race(
+        lambda: Run(tmp_path),
+        lambda run: run.writer.snapshot(),
+        lambda run: run.append(2.0),
+        Run.seen,
+        REFRESHER,
+        every=7,
+    ).check()
+
+
+class Kept:
+    """A refresher whose keeper notes what is asked of it, and refuses two threads at a time."""
+
+    claim = written = 0
+    shown, problems = True, ()
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.size, self.asked, self.is_asked = folder, 1, Counter[str](), False
+        me: Any = self
+        self.refresher = Refresher(folder / "x.h5", me, DegradedStates(), interval=0)
+        turns = iter((False, True))
+        self.refresher._is_over = lambda *_: next(turns)  # type: ignore[method-assign]
+
+    def heal(self) -> None: ...
+
+    def bring_up_to(self, size: int) -> None:
+        self._ask(f"refresh {size}")
+
+    def finish(self, size: int, end: Any) -> None:
+        self._ask(f"finish {size}")
+
+    def close(self) -> None:
+        self._ask("close")
+
+    def _ask(self, what: str) -> None:
+        assert not self.is_asked, "two threads at a time"
+        self.is_asked = True
+        self.asked[what] += 1
+        self.is_asked = False
+
+
+KEPT: dict[str, tuple[Any, Any]] = {
+    "two refreshes": (lambda kept: kept.refresher.refresh(), lambda kept: kept.refresher.refresh()),
+    "a regular refresh and another": (
+        lambda kept: kept.refresher._refresh_regularly(),
+        lambda kept: kept.refresher.refresh(),
     ),
+    "a refresh and the end": (lambda kept: kept.refresher.refresh(), lambda kept: kept.refresher.finish({})),
+    "the end, twice": (lambda kept: kept.refresher.finish({}), lambda kept: kept.refresher.close()),
 }
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_the_file_of_a_run_is_refreshed_by_any_thread(tmp_path: Path, name: str) -> None:
-    Race(lambda: Run(tmp_path), *FILES[name], Run.seen, REFRESHER, every=7).check()
+@pytest.mark.parametrize("name", KEPT)
+def test_one_thread_at_a_time_keeps_the_file_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(Refresher, "_new_keeper", lambda refresher: refresher._journal)
+    Race(
+        lambda: Kept(tmp_path), *KEPT[name], lambda kept: sorted(kept.asked.items()), (*REFRESHER, HERE)
+    ).check()

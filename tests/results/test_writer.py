@@ -20,6 +20,8 @@ from rexec.results import ResultsError, ResultsNotWritable, ResultsWriter, journ
 from rexec.results.errors import ResultsMismatch
 from rexec.results.hdf5.storage import COMPRESS_FROM
 from rexec.results.hdf5.values import pyon_of, value_of
+from rexec.results.journal.reader import JournalReader
+from rexec.results.journal.records import Kind
 from rexec.results.keeper import state_of
 from rexec.results.recovery import recover
 from rexec.results.verified import verify_against
@@ -85,6 +87,18 @@ def test_a_journal_that_somebody_holds_open_does_not_spoil_a_finished_file(
     assert verify(writer.path) == []
     with h5py.File(writer.path) as file:
         assert file["rexec"].attrs["status"] == "completed"
+
+
+def test_a_run_ends_while_another_program_reads_its_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = begun(tmp_path / "r.h5")
+    writer.set("x", 1, {})
+    with JournalReader(journal_path(writer.path)) as reader:
+        assert writer.close() == writer.path
+        assert [each.key for each in reader.records() if each.kind is Kind.SET] == ["x"]
+    assert caplog.text == ""
+    assert os.listdir(tmp_path) == ["r.h5"]
 
 
 def test_the_file_is_refreshed_while_the_run_goes_on_and_can_be_held_open(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from h5py import h5a
 from rexec.ground.originals import add_maker, object_array, original
 from rexec.ground.plain import Converted
 from rexec.results.hdf5.forms import EXACT
+from rexec.results.hdf5.inside import member, outside
 from rexec.results.hdf5.rows import back_from_rows, container
 from rexec.results.journal._decode import decode
 from rexec.results.journal._encode import PYON_TEXT
@@ -90,17 +91,19 @@ def pyon_of(text: str | bytes) -> Any:
 
 def _parts_beside(dataset: h5py.Dataset, attributes: Attributes) -> dict[str, Any]:
     path = attributes.get("rexec_beside")
-    group = None if path is None else dataset.file.get(str(path))
-    return _tree(group) if isinstance(group, h5py.Group) else {}
+    group = None if path is None else member(dataset.file, str(path).strip("/"), h5py.Group)
+    return {} if group is None else _tree(group)
 
 
 def _tree(group: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, node in group.items():
-        if isinstance(node, h5py.Dataset):
+    for name in group:
+        node = member(group, name, h5py.Dataset | h5py.Group)
+        if isinstance(node, h5py.Group):
+            if "rexec_part" in node.attrs:
+                found[name] = _tree(node)
+        elif node is not None and outside(node) is None:
             found[name] = value_of(node)
-        elif "rexec_part" in node.attrs:
-            found[name] = _tree(node)
     return found
 
 

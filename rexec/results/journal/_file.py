@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from devicedb.opening import open_to_read
 from devicedb.whole_file import make_folder, put_in_place, sync_descriptor, sync_folder_of
 from rexec.ground.file_names import long_path_hint
 from rexec.ground.locks import try_lock
@@ -174,7 +175,7 @@ def _cannot(path: Path, error: OSError) -> ResultsError:
 def _may_replace(path: Path, identifier: bytes) -> bool:
     """Return whether nothing of that name is there, or an older copy of the same journal."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_to_read) as file:
             return file.read(HEADER.size)[12:28] == identifier
     except FileNotFoundError:
         return True

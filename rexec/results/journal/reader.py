@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.opening import open_to_read
 from rexec.ground.kept import KeptArray
 from rexec.results._files import pread
 from rexec.results.errors import JournalDamaged
@@ -57,9 +58,7 @@ class JournalReader:
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
-        # Without waiting: a FIFO of that name has no writer.
-        flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        self._descriptor = os.open(path, os.O_RDONLY | flags)
+        self._descriptor = open_to_read(path)
         self._skip = 1
         """Bytes of the marker of a long record: none in version 1, which has no short ones."""
         try:

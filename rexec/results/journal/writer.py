@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb.whole_file import sync_descriptor
+from rexec.ground import forks
 from rexec.ground.clock import wall_clock
-from rexec.ground.forks import fork_generation
 from rexec.results.errors import ResultsError
 from rexec.results.journal._appender import Appender
 from rexec.results.journal._encode import TextTag
@@ -45,7 +45,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, sync_interval: float = 0.5) -> None:
-        self._generation: Final = fork_generation()
+        self._generation: Final = forks.generation
         self.lock = threading.Lock()
         self._sync_lock = threading.Lock()
         self._numbers: dict[str, int] = {}
@@ -104,7 +104,7 @@ class Journal:
     @property
     def is_ours(self) -> bool:
         """Whether this process has made it, and is no fork of the one that has."""
-        return self._generation == fork_generation()
+        return self._generation == forks.generation
 
     @property
     def is_whole(self) -> bool:

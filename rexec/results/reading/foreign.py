@@ -8,26 +8,14 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import h5py
-from h5py import h5d, h5o
+from h5py import h5o
 
 from devicedb.printable import printable
 from rexec.results.errors import ResultsError, reason
-
-FOREIGN_ERRORS: Final = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What h5py, NumPy and our decoders raise of content that is not what its place says."""
+from rexec.results.hdf5.inside import DEEPEST, FOREIGN_ERRORS
 
 
 def open_foreign(path: Path) -> h5py.File:
@@ -78,49 +66,27 @@ class reading:  # noqa: N801 - read as `with reading(...)`
         raise ResultsError(f"{what} cannot be read: {type(error).__name__}: {text[:300]}") from error
 
 
-def member(group: h5py.Group, path: str, kind: type[Any]) -> Any:
-    """Return the object of this kind at a path below a group, or None; links are not followed out of the file."""
-    node: Any = group
-    for part in path.split("/"):
-        if not isinstance(node, h5py.Group):
-            return None
-        try:
-            link = node.get(part, getlink=True)
-            if isinstance(link, h5py.SoftLink):
-                node = member(group.file, link.path.strip("/"), h5py.Group | h5py.Dataset)
-            elif isinstance(link, h5py.HardLink):
-                node = node[part]
-            else:
-                return None
-        except (*FOREIGN_ERRORS, RecursionError):  # a soft link to itself
-            return None
-    return node if isinstance(node, kind) else None
-
-
 def dataset_paths(group: h5py.Group) -> list[str]:
-    """Return the paths of all datasets below a group that hard links lead to; no object is opened for it."""
+    """Return the paths of all datasets below a group that hard links lead to; no object is opened for it.
+
+    The first group that `is_too_deep` ends the list.
+    """
     found: list[str] = []
 
-    def look(name: bytes, info: Any) -> None:
+    def look(name: bytes, info: Any) -> bool | None:
         if info.type == h5o.TYPE_DATASET:
             found.append(_text(name))
+        return True if name.count(b"/") >= DEEPEST else None
 
     h5o.visit(group.id, look, info=True)
     return found
 
 
-def outside(dataset: h5py.Dataset) -> str | None:
-    """Return the file that holds the data of a dataset, where it is another one (external or virtual storage)."""
-    if dataset.id.get_offset() is not None:  # it is at one place in this file, which is asked faster
-        return None
-    made = dataset.id.get_create_plist()
-    if made.get_external_count():
-        return str(dataset.external[0][0])
-    if made.get_layout() == h5d.VIRTUAL:
-        return next(
-            (str(source.file_name) for source in dataset.virtual_sources() if source.file_name != "."), None
-        )
-    return None
+def is_too_deep(group: h5py.Group) -> bool:
+    """Return whether there are groups below a group that are nested so deeply that `dataset_paths` gives up."""
+    return bool(
+        group.id.links.visit(lambda name, _: True if name.count(b"/") >= DEEPEST else None, info=True)
+    )
 
 
 def external_links(group: h5py.Group) -> dict[str, str]:

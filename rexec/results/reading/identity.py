@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import h5py
 
+from rexec.results.hdf5.inside import FOREIGN_ERRORS, member, outside
 from rexec.results.hdf5.values import pyon_of, value_of
-from rexec.results.reading.foreign import FOREIGN_ERRORS, member, outside
 from schemas import RunIdentity
 
 if TYPE_CHECKING:

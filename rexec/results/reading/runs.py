@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 
 from rexec.results.errors import ResultsError
+from rexec.results.hdf5.inside import DEEPEST, member
 from rexec.results.hdf5.nexus import declared_paths
-from rexec.results.reading.foreign import external_links, member, open_foreign, reading
+from rexec.results.reading.foreign import external_links, is_too_deep, open_foreign, reading
 from rexec.results.reading.identity import identity_of, lines, scalar
 from rexec.results.reading.stored import StoredDataset, stored_below
 
@@ -127,8 +128,12 @@ class Run(Mapping[str, Any]):
         found = lines(self._file, "rexec/problems")
         for name in ("datasets", "archive"):
             group = member(self._file, name, h5py.Group)
-            if group is not None and not self._external:
-                with reading(f"{name} of {self.path}"):
+            if group is None:
+                continue
+            with reading(f"{name} of {self.path}"):
+                if is_too_deep(group):
+                    found.append(f"{name}: groups that are nested deeper than {DEEPEST} levels are not read")
+                if not self._external:
                     found += [
                         f"{name}/{path} is a link to {target}, which is read only where it is asked for"
                         for path, target in external_links(group).items()

@@ -8,15 +8,9 @@ from h5py import h5d, h5s
 
 from rexec.ground.quantities import Display, display_of
 from rexec.results.errors import ResultsError
+from rexec.results.hdf5.inside import FOREIGN_ERRORS, member, outside
 from rexec.results.hdf5.values import Attributes, metadata_of, value_of
-from rexec.results.reading.foreign import (
-    FOREIGN_ERRORS,
-    dataset_paths,
-    external_links,
-    member,
-    outside,
-    reading,
-)
+from rexec.results.reading.foreign import dataset_paths, external_links, reading
 from rexec.wire import pyon
 
 
@@ -136,6 +130,8 @@ class StoredDataset:
         with self._reading():
             path = str(self.attributes.get("rexec_beside", ""))
             mask = member(self._file, f"{path.strip('/')}/mask", h5py.Dataset) if path else None
+            if mask is not None and not self._external and outside(mask) is not None:
+                return None
         return mask if mask is not None and mask.shape == self.node.shape and mask.dtype == bool else None
 
     def numbers(self, index: Any) -> "np.ndarray[Any, Any]":

@@ -9,7 +9,8 @@ import h5py
 from devicedb.printable import printable
 from rexec.results.errors import ResultsError
 from rexec.results.hdf5.checksums import checksum_in_file
-from rexec.results.reading.foreign import dataset_paths, member, open_foreign, outside, reading
+from rexec.results.hdf5.inside import DEEPEST, member, outside
+from rexec.results.reading.foreign import dataset_paths, is_too_deep, open_foreign, reading
 from rexec.results.status import status_of
 
 _MOST_COMPRESSED: Final = 2000
@@ -28,9 +29,11 @@ def verify(path: Path) -> list[str]:
     """
     with open_foreign(path) as file:
         with reading(f"the list of objects of {path}"):
-            paths = dataset_paths(file)
+            paths, is_partly = dataset_paths(file), is_too_deep(file)
         room = path.stat().st_size * _MOST_COMPRESSED
         problems = [problem for name in paths for problem in _problems(file, name, room)]
+        if is_partly:
+            problems.append(f"groups are nested deeper than {DEEPEST} levels: not all of it was read")
     status = status_of(path)
     return [*problems, str(status)] if status.state == "killed" else problems
 
