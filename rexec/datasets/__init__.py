@@ -10,7 +10,17 @@ from rexec.datasets.errors import (
     ForkedRun,
 )
 from rexec.datasets.manager import DatasetManager
-from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Entry, Metadata, Mod, NoSink, Origin
+from rexec.datasets.types import (
+    Dataset,
+    DatasetSink,
+    DatasetStore,
+    Entry,
+    ListAppender,
+    Metadata,
+    Mod,
+    NoSink,
+    Origin,
+)
 
 __all__ = [
     "DatabaseInUse",
@@ -25,6 +35,7 @@ __all__ = [
     "DatasetTooLarge",
     "Entry",
     "ForkedRun",
+    "ListAppender",
     "Metadata",
     "Mod",
     "NoSink",

@@ -182,7 +182,7 @@ class ChangeLog:
         if self._is_known() and not self.size:
             self.close()
             with contextlib.suppress(OSError):  # Windows removes no file that another process has open
-                self.path.unlink(missing_ok=True)
+                self.path.unlink()
 
     def check(self) -> None:
         """Raise DatabaseLost unless the file that is open has the name."""

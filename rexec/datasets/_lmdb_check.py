@@ -179,7 +179,7 @@ class _Walk:
                 self._page(low | high << 16 | node_flags << 32, level + 1)
                 continue
             key = page[offset + _NODE.size : data]
-            if level == 0 and before is not None and len(key) and key == before:
+            if len(key) and key == before:
                 raise Damaged(f"it is damaged: page {number} has a name twice")
             before = key
             length = low | high << 16

@@ -227,9 +227,8 @@ class DatasetManager:
     def get_metadata(self, key: str) -> Metadata:
         """Return a copy of a dataset's metadata: this run's own, else the database's; raises as `get`."""
         check_process(self._generation)
-        with self._lock:
-            dataset = self._local.get(key)
-            return dict(self._filed.read_metadata(key, self._local) if dataset is None else dataset.metadata)
+        dataset = self._local.get(key)
+        return dict(self._filed.read_metadata(key, self._local) if dataset is None else dataset.metadata)
 
     def write_hdf5(self, file: Any) -> None:
         """Write the groups `datasets` and `archive` into an open HDF5 file, by the sink that keeps them.

@@ -20,7 +20,6 @@ class DatasetList(list[Any]):
     __slots__ = ("is_changed",)
 
     def __init__(self) -> None:
-        super().__init__()
         self.is_changed = False
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[type[list[Any]], tuple[list[Any]]]:

@@ -153,6 +153,24 @@ def test_threads_append_set_and_change_one_list(tmp_path: Path, broadcast: bool)
     writer.close()
 
 
+def test_ctrl_c_between_file_and_database_leaves_the_number_in_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, manager, db = begun(tmp_path)
+    manager.set("x", [], broadcast=True)
+    manager.append_to("x", 1.0)
+    assert is_bound(manager, "x")
+
+    def strike(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(manager._appends, "show_number", strike)
+    with pytest.raises(KeyboardInterrupt):
+        manager.append_to("x", 2.0)
+    assert db.get("x") == manager.get("x") == kept(writer)["x"] == [1.0, 2.0]
+    writer.close("completed")
+
+
 def test_an_append_that_does_not_fit_is_in_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer, manager, db = begun(tmp_path)
     manager.set("x", [], broadcast=True)

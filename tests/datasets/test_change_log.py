@@ -14,7 +14,7 @@ import pytest
 
 from rexec.datasets import DatabaseLost, DatabaseUnreadable, DatasetDB, DatasetError, DatasetTooLarge
 from rexec.datasets._lmdb import PersistentStore
-from rexec.datasets._log_records import HEADER_SIZE
+from rexec.datasets._log_records import HEADER_SIZE, LogNames, body, framed, new_header, parsed
 
 from .test_database import NOT_PROTECTED, Another, stored
 
@@ -57,6 +57,21 @@ def test_an_append_writes_what_is_new_and_a_set_point_makes_the_database_complet
         append(db, 5)
     assert stored(path)["x"] == ([*expected, 5], {})
     assert not log.exists()
+
+
+@pytest.mark.parametrize("change", ["set", "delete"])
+def test_what_was_logged_of_a_dataset_does_not_come_back_once_it_is_set_anew(
+    change: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        for key in ("x", "y"):
+            db.set(key, LARGE, persist=True)
+        for key in ("x", "y"):
+            append(db, 5, key)
+        db.set("x", "new", persist=True) if change == "set" else db.delete("x")
+        left: dict[str, Any] = {"x": ("new", {})} if change == "set" else {}
+        assert stored(path) == {**left, "y": ([*LARGE, 5], {})}
 
 
 def test_an_array_is_changed_in_the_log_too(tmp_path: Path) -> None:
@@ -137,6 +152,48 @@ def test_a_damaged_log_is_one_error(tmp_path: Path) -> None:
     log.mkdir()
     with pytest.raises(DatabaseUnreadable, match="the log of the dataset database"):
         DatasetDB(path)
+
+
+HEADER = new_header()
+
+
+def test_a_modification_that_is_logged_is_returned_as_any_other(tmp_path: Path) -> None:
+    with DatasetDB(tmp_path / "dataset_db.mdb") as db:
+        for key, value in (("long", LARGE), ("short", [1])):
+            db.set(key, value, True)
+            mod = {"action": "append", "path": [key, 1], "x": 2.5}
+            assert db.update(mod) == mod
+
+
+def test_a_record_may_be_empty() -> None:
+    names = LogNames()
+    naming = framed(HEADER, body(b"n", 1, b"d" * 24 + b"x"))
+    data = naming + framed(HEADER, body(b"a", 1, b""))
+    assert [each.kind for each in parsed(HEADER, data, 0, names)] == [b"n", b"a"]
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+@pytest.mark.parametrize("at", [600, 4])
+def test_a_sector_that_was_never_written_is_torn_and_any_other_damage_is_damage(
+    at: int, is_empty: bool
+) -> None:
+    """In the middle of the last record, and over its beginning."""
+    record = framed(HEADER, body(b"n", 1, b"d" * 24 + b"x" * 3000))
+    data = bytearray(record)
+    if is_empty:
+        start = 0 if at < 512 else 512
+        data[start : start + 512] = bytes(512)
+    else:
+        data[at] ^= 1
+    if is_empty:
+        assert list(parsed(HEADER, bytes(data), 0, LogNames())) == []
+    else:
+        with pytest.raises(ValueError, match="is damaged at byte 0"):
+            list(parsed(HEADER, bytes(data), 0, LogNames()))
+    # Before another record nothing can be unwritten.
+    if at == 600:
+        with pytest.raises(ValueError, match="is damaged at byte 0"):
+            list(parsed(HEADER, bytes(data) + record, 0, LogNames()))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")

@@ -23,9 +23,16 @@ from rexec.datasets import (
     DatasetManager,
     DatasetTooLarge,
     Origin,
+    _lmdb_claim,
+    _lmdb_new,
+    _locks,
 )
+from rexec.datasets._lmdb_check import check_file
+from rexec.datasets._texts import Writing, digest_of
+from rexec.datasets.changes import changed_metadata
 from rexec.experiment import HasEnvironment
 from rexec.wire import pyon
+from tests.ground.forking import program, said
 
 
 def stored(path: Path) -> dict[str, Any]:
@@ -48,6 +55,7 @@ def test_a_persistent_dataset_is_in_the_file_when_set_returns(tmp_path: Path) ->
         assert stored(tmp_path / "dataset_db.mdb") == {"x": ([1, 2], {"unit": "V"})}
         db.set("x", 3, persist=False)
         assert stored(tmp_path / "dataset_db.mdb") == {}
+    assert not [path for path in tmp_path.iterdir() if ".tmp" in path.name]
 
 
 def test_what_persists_is_there_after_reopening(tmp_path: Path) -> None:
@@ -91,6 +99,8 @@ def test_an_entry_that_cannot_be_read_costs_that_entry(tmp_path: Path) -> None:
                 ask("odd")
         assert list(db.snapshot()) == ["even"]
         assert list(db.unreadable) == ["odd"]
+        with pytest.raises(DatabaseUnreadable):
+            db.in_memory("it is a copy").get("odd")
         db.set("odd", 1)
         assert db.get_entry("odd") == (True, 1, {})
     assert stored(path)["odd"] == (1, {})
@@ -263,6 +273,139 @@ def small_database(path: Path) -> bytes:
     data = path.read_bytes()
     # On Windows the file is as large as its map.
     return data[: -(-len(data.rstrip(b"\0")) // 4096) * 4096]
+
+
+@pytest.mark.parametrize("number", [2, 2000])
+def test_a_name_that_is_there_twice_is_damage(tmp_path: Path, number: int) -> None:
+    """In a tree of one page, and in one of many."""
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        for each in range(number):
+            db.set(f"name{each:05}", each, True)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"name00001", b"name00000"))
+    with pytest.raises(DatasetError, match="has a name twice"):
+        DatasetDB(path)
+
+
+@pytest.mark.skipif(not NOT_PROTECTED, reason="no open file is moved there")
+def test_nothing_is_written_into_a_file_that_was_moved_away(tmp_path: Path) -> None:
+    path, away = tmp_path / "dataset_db.mdb", tmp_path / "away.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", 1, True)
+        path.rename(away)
+        before = away.read_bytes()
+        with pytest.raises(DatabaseLost):
+            db.set("y", 2, True)
+        with pytest.raises(DatabaseLost), db._store.writing("y") as writing:  # type: ignore[union-attr]
+            writing.put(b"y", b"2")
+        assert away.read_bytes() == before
+
+
+@pytest.mark.skipif(not NOT_PROTECTED, reason="no open file is moved there")
+def test_a_file_that_goes_during_a_change_is_noticed_before_that_counts(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+
+    def lose(db: DatasetDB) -> None:
+        with db._store.writing("y") as writing:  # type: ignore[union-attr]
+            writing.put(b"y", b"2")
+            path.unlink()
+
+    with DatasetDB(path) as db, pytest.raises(DatabaseLost):
+        lose(db)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has no modes")
+@pytest.mark.parametrize("links", [True, False])
+def test_the_group_may_write_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def refuses(*_: object) -> None:
+        raise PermissionError
+
+    synced = []
+    monkeypatch.setattr(_lmdb_new, "sync_descriptor", lambda number: synced.append(os.fstat(number).st_size))
+    if not links:
+        monkeypatch.setattr(os, "link", refuses)
+    usual = os.umask(0)
+    try:
+        DatasetDB(tmp_path / "dataset_db.mdb").close()
+    finally:
+        os.umask(usual)
+    assert (tmp_path / "dataset_db.mdb").stat().st_mode & 0o777 == 0o664
+    assert (len(synced), all(synced)) == (0 if links else 1, True)
+
+
+def test_only_what_may_not_be_written_is_opened_for_reading(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent" / "dataset_db.mdb"):
+        with pytest.raises(DatasetError, match="cannot open the dataset database"):
+            _lmdb_claim._open_file(path)
+
+
+def test_a_value_that_fills_its_pages_to_the_last_byte_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    for pages in (1, 2, 3):
+        for besides in (-1, 0, 1):
+            with (
+                lmdb.open(str(path), subdir=False, map_size=2**22) as env,
+                env.begin(write=True) as transaction,
+            ):
+                transaction.put(b"x", b"x" * (pages * env.stat()["psize"] - 16 + besides))
+                transaction.put(b"y", b"y" * 3 * env.stat()["psize"])
+            check_file(path)
+
+
+def test_metadata_are_changed_one_by_one() -> None:
+    before = {"unit": "V"}
+    assert changed_metadata(before, {"action": "setitem", "path": ["x", 2], "key": "scale", "value": 2}) == {
+        "unit": "V",
+        "scale": 2,
+    }
+    assert changed_metadata(before, {"action": "delitem", "path": ["x", 2], "key": "unit"}) == {}
+    assert before == {"unit": "V"}
+    for mod in (
+        {"action": "setitem", "path": ["x", 2, "a"], "key": "b", "value": 1},
+        {"action": "delitem", "path": ["x", 2, "unit"], "key": "unit"},
+        {"action": "append", "path": ["x", 2], "x": 1},
+    ):
+        with pytest.raises(ValueError, match="metadata are changed one by one"):
+            changed_metadata(before, mod)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list open files")
+def test_a_master_that_is_refused_leaves_no_file_open(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    master = f"DatasetDB({str(path)!r}, is_master=True); print('open', flush=True); time.sleep(600)"
+    with program(f"import time; from rexec.datasets import DatasetDB; db = {master}") as holder:
+        assert said(holder) == "open"
+        opened = []
+        for _ in range(2):
+            with pytest.raises(DatabaseInUse):
+                DatasetDB(path, is_master=True)
+            opened.append(len(os.listdir("/proc/self/fd")))
+    assert opened[0] == opened[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_a_holder_of_a_lock_that_the_system_does_not_tell_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = os.open(os.devnull, os.O_RDONLY)
+    os.close(closed)
+    assert _locks._lock_holder(closed) == 0
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    assert _locks._lock_holder(0) == 0
+
+
+def test_what_a_transaction_put_and_removed_is_known_by_its_digest() -> None:
+    class Transaction:
+        def put(self, name: bytes, text: bytes) -> None:
+            """Store it."""
+
+        def delete(self, name: bytes) -> bool:
+            return name != b"absent"
+
+    writing = Writing(Transaction())
+    writing.put(b"x", b"text")
+    writing.remove(b"y")
+    writing.remove(b"absent")
+    assert writing.digests == {b"x": digest_of(b"text"), b"y": None}
 
 
 READS = """

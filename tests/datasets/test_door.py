@@ -1,5 +1,6 @@
 """What may become a dataset is checked once, whoever brings it; what cannot be kept changes nothing."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from rexec.datasets import DatasetDB, DatasetManager
-from rexec.datasets.values import compared, same
-from rexec.ground.plain import MAX_DEPTH
+from rexec.datasets.values import compared, own_copy, same
+from rexec.ground.plain import MAX_DEPTH, TooDeep
 from rexec.results.writer import ResultsWriter
 from rexec.wire import pyon, pyon_v1
 from schemas.run import RunIdentity
@@ -118,6 +119,25 @@ def test_what_is_not_too_deep_is_read_by_everybody(tmp_path: Path, kind: str) ->
                 change()
     with DatasetDB(tmp_path / "dataset_db.mdb") as db:
         assert db.get("deep") == value
+
+
+def test_a_value_is_copied_whole_or_refused_however_deep_its_caller_is() -> None:
+    value: Any = []
+    for _ in range(40):
+        value = [value]
+
+    def copied(calls: int) -> Any:
+        return copied(calls - 1) if calls else own_copy(value)
+
+    refused = 0
+    for calls in range(sys.getrecursionlimit()):
+        try:
+            assert copied(calls) == value
+        except TooDeep:
+            refused += 1
+        except RecursionError:
+            break
+    assert refused > 1
 
 
 def test_one_that_holds_itself_is_refused() -> None:

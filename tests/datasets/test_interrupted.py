@@ -16,6 +16,7 @@ from rexec.datasets import DatasetDB, DatasetManager
 from rexec.datasets.values import same
 from rexec.results.writer import ResultsWriter
 from schemas.run import RunIdentity
+from tests.threads.opcodes import trace_opcodes
 
 _CHECKED = ("CALL", "RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
 """Instructions after which the interpreter looks for signals."""
@@ -36,7 +37,7 @@ class Interrupt:
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if "/rexec/" not in frame.f_code.co_filename.replace("\\", "/"):
             return None
-        frame.f_trace_opcodes = True
+        trace_opcodes(frame, self.trace)
         if event == "opcode":
             before = self._last.get(frame, "")
             self._last[frame] = _instructions(frame.f_code).get(frame.f_lasti, "")

@@ -1,15 +1,23 @@
 """ARTIQ's meaning of broadcast, persist, archive, mutate and metadata; each change once, in every place."""
 
 import logging
+import os
 import pickle
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rexec.datasets import DatasetDB, DatasetManager, Mod, NoSink, Origin
+from rexec.datasets import Dataset, DatasetDB, DatasetManager, DatasetTooLarge, Mod, NoSink, Origin
+from rexec.datasets.errors import ForkedRun
 from rexec.datasets.values import same
+from rexec.ground.kept import has_kept
+from rexec.results import ResultsWriter
+from schemas import RunIdentity
+from tests.ground.forking import in_a_fork
+from tests.immutable import changeable
 
 
 def test_a_dataset_that_is_not_there_has_the_nearest_name() -> None:
@@ -197,6 +205,23 @@ def test_what_the_sink_refuses_is_not_in_memory_either() -> None:
     assert manager.get("y").tolist() == [0, 1, 2]
 
 
+def test_what_the_database_refuses_is_taken_back_in_memory_and_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rexec.datasets._lmdb.MAP_SIZE", 2**22)
+    sink = Recorder()
+    with DatasetDB(tmp_path / "dataset_db.mdb") as db:
+        manager = DatasetManager(db, sink=sink)
+        manager.set("x", [1], persist=True)
+        kept = sink.calls[-1]
+        for key, taken_back in (("x", kept), ("y", ("delete", "y", "run"))):
+            with pytest.raises(DatasetTooLarge):
+                manager.set(key, np.zeros(2**20), persist=True)
+            assert sink.calls[-1] == taken_back
+        assert manager.get("x") == db.get("x") == [1]
+        assert "y" not in manager.local
+
+
 def test_a_list_changed_behind_the_managers_back_changes_nothing_and_is_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -206,6 +231,8 @@ def test_a_list_changed_behind_the_managers_back_changes_nothing_and_is_reported
     manager.set("points", points, broadcast=True)
     manager.set("image", image)
     manager.set("steady", [1])
+    manager.set("grown", [1])
+    manager.append_to("grown", 2)
     points.append(2)
     image[0] = 5
     manager.get("points").append(3)
@@ -268,6 +295,17 @@ def test_a_clients_changes_are_the_runs_and_are_kept_once() -> None:
     ]
 
 
+def test_a_clients_change_that_the_sink_refuses_is_not_the_runs() -> None:
+    sink, db = Recorder(), DatasetDB()
+    manager = DatasetManager(db, sink=sink)
+    manager.set("x", [1, 2], broadcast=True)
+    sink.full = True
+    for change in ({"action": "setitem", "key": 0, "value": 9}, {"action": "append", "x": 3}):
+        with pytest.raises(OSError, match="no space"):
+            db.update({**change, "path": ["x", 1]}, origin="client")
+    assert manager.get("x") == [1, 2]
+
+
 def test_a_clients_deep_change_and_its_removal_are_kept() -> None:
     sink, db = Recorder(), DatasetDB()
     manager = DatasetManager(db, sink=sink)
@@ -294,6 +332,91 @@ def test_after_close_a_clients_changes_no_longer_arrive() -> None:
     manager.close()
     db.set("x", 1, origin="client")
     assert "x" not in manager.local
+
+
+def test_objects_in_arrays_are_compared_one_by_one() -> None:
+    one = np.array([1, "a", None], dtype=object)
+    assert same(one, np.array([1, "a", None], dtype=object))
+    assert not same(one, np.array([1, "b", None], dtype=object))
+
+
+def test_a_dataset_is_shown_to_nobody_and_not_kept_unless_it_is_said() -> None:
+    assert Dataset(1) == Dataset(1, {}, False, False)
+    assert changeable("rexec.datasets") == set()
+
+
+def test_a_sink_that_keeps_nothing_counts_each_change_once() -> None:
+    sink = NoSink()
+    manager = DatasetManager(DatasetDB(), sink=sink)
+    changes: list[Callable[[], None]] = [
+        lambda: manager.set("x", [1]),
+        lambda: manager.append_to("x", 2),
+        lambda: manager.mutate("x", 0, 3),
+    ]
+    for number, change in enumerate(changes, 1):
+        change()
+        assert sink.position == number
+
+
+def test_the_datasets_of_a_run_are_a_mapping_of_all_of_them() -> None:
+    manager = DatasetManager(DatasetDB())
+    assert (len(manager.local), list(manager.local)) == (0, [])
+    manager.set("x", 1)
+    manager.set("y", 2, archive=False)
+    manager.set("z", 3)
+    assert (len(manager.local), list(manager.local)) == (2, ["x", "z"])
+
+
+def test_arrays_that_are_not_in_memory_are_read_when_they_are_looked_at(tmp_path: Path) -> None:
+    image = np.arange(100_000.0)
+    identity = RunIdentity(rid=1, class_name="A", start_time=1.0)
+    with DatasetDB() as db, ResultsWriter.create(tmp_path / "r.h5", identity) as writer:
+        manager = DatasetManager(db, sink=writer)
+        manager.set("images", [], metadata={"unit": "V"})
+        manager.append_to("images", image)
+        assert has_kept(manager._local["images"].value)
+        seen = manager.local["images"]
+        assert same(seen.value, [image])
+        assert (seen.metadata, seen.broadcast, seen.persist) == ({"unit": "V"}, False, False)
+        copied = pickle.loads(pickle.dumps(seen))
+        assert type(copied) is Dataset
+        assert same(copied.value, [image])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
+def test_no_method_is_for_a_forked_child() -> None:
+    manager = DatasetManager(DatasetDB())
+    manager.set("x", [1])
+    calls: list[Callable[[], object]] = [
+        lambda: manager.set("x", 2),
+        lambda: manager.mutate("x", 0, 2),
+        lambda: manager.append_to("x", 2),
+        lambda: manager.get("x"),
+        lambda: manager.get_metadata("x"),
+        lambda: manager.write_hdf5(None),
+        lambda: manager.set_storage("x"),
+        lambda: manager.declare_plot("x"),
+    ]
+
+    def refused() -> str:
+        for number, call in enumerate(calls):
+            try:
+                call()
+            except ForkedRun:
+                continue
+            return f"call {number}"
+        return "all"
+
+    assert in_a_fork(refused) == "all"
+
+
+def test_a_list_that_was_changed_is_found_behind_an_array_that_is_gone() -> None:
+    manager = DatasetManager(DatasetDB())
+    manager.set("gone", np.zeros(3))
+    mine = [1]
+    manager.set("x", mine)
+    mine.append(2)
+    assert manager.check_unchanged() == ["x"]
 
 
 def test_same_compares_at_every_depth() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.datasets.read_copies import FROM
+from rexec.datasets.values import DatasetList
 from rexec.wire import pyon, pyon_v1
 
 CHANGES: dict[str, Callable[[Any], object]] = {
@@ -87,6 +88,18 @@ def test_a_client_and_a_new_value_are_seen_at_once() -> None:
     assert manager.get("x")[-1] == 8
     manager.set("x", [1] * 2 * FROM)
     assert manager.get("x") == [1] * 2 * FROM
+
+
+def test_the_copy_that_is_kept_is_the_one_that_was_handed_out(manager: DatasetManager) -> None:
+    manager.set("x", [0] * FROM)
+    read = manager.get("x")
+    assert manager._copies._kept["x"].copy is read
+
+
+def test_a_copy_is_kept_of_a_long_list_only(manager: DatasetManager) -> None:
+    for length, kind in ((FROM - 1, list), (FROM, DatasetList)):
+        manager.set("x", [0] * length)
+        assert type(manager.get("x")) is kind
 
 
 def test_items_that_can_be_changed_are_copied(manager: DatasetManager) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from rexec.datasets import DatasetDB, DatasetManager
+from rexec.datasets._entries import Entries
 from rexec.datasets.types import DatasetSink, NoSink
 from tests.threads.interleaving import Race
 
 DATABASE = ("datasets/database.py", "datasets/_entries.py", "datasets/changes.py")
-MANAGER = ("datasets/manager.py",)
+MANAGER = ("datasets/manager.py", "datasets/_filed.py")
 
 
 def append(key: str, value: Any) -> Any:
@@ -24,19 +25,21 @@ class Database:
         self.db = DatasetDB()
         self.told: list[Any] = []
         self.db.set("x", [1])
+        self.db._entries.unreadable["z"] = "it is damaged"
         self.db.subscribe(self.tell)
 
     def tell(self, mod: Any, _: Any) -> None:
         self.told.append(mod.get("x", mod.get("value")))
 
     def seen(self) -> Any:
+        self.db.set("last", 0)
         return self.db.snapshot(), self.told
 
 
 def subscribe(database: Database) -> Any:
     """Return all values, those of the snapshot and those told later, which must be no fewer and no more."""
     later: list[Any] = []
-    present = database.db.subscribe(lambda mod, _: later.append(mod["x"]))
+    present = database.db.subscribe(lambda mod, _: later.append(mod.get("x", mod.get("value"))))
     database.told.append(later)
     return [*present["x"][1]]
 
@@ -49,6 +52,11 @@ DATABASES: dict[str, tuple[Any, Any]] = {
     "an append and a listener": (lambda d: d.db.update(append("x", 2)), subscribe),
     "two listeners": (subscribe, lambda d: d.db.unsubscribe(d.tell)),
     "a copy of everything": (lambda d: d.db.snapshot(), lambda d: d.db.set("y", 1)),
+    "two numbers": (lambda d: d.db.append_number("x", 2), lambda d: d.db.append_number("x", 3)),
+    "a copy of what cannot be read": (
+        lambda d: d.db.in_memory("read-only").has("z"),
+        lambda d: d.db.set("z", 1),
+    ),
     "a copy that keeps nothing": (
         lambda d: d.db.in_memory("read-only").snapshot(),
         lambda d: d.db.set("y", 1),
@@ -83,6 +91,35 @@ def test_a_persistent_database_keeps_the_changes_of_both(tmp_path: Path) -> None
     Race(make, first, lambda d: d.db.refresh(), seen, DATABASE, every=37).check()
 
 
+ENTRIES = ("refresh", "entry", "persists", "has", "modify", "replace", "close")
+
+
+def test_the_entries_of_a_database_are_used_under_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a reader finds is neither half changed nor between two of the places where an entry may be."""
+    db, called = DatasetDB(tmp_path / "dataset_db.mdb"), set()
+    lock: Any = db.lock
+
+    def guarded(name: str, method: Any) -> Any:
+        def call(self: Any, *args: Any) -> Any:
+            assert lock._is_owned(), name
+            called.add(name)
+            return method(self, *args)
+
+        return call
+
+    for name in ENTRIES:
+        monkeypatch.setattr(Entries, name, guarded(name, getattr(Entries, name)))
+    db.set("x", [1], persist=True)
+    db.update(append("x", 2))
+    assert (db.get("x"), db.get_metadata("x"), db.get_entry("x")) == ([1, 2], {}, (True, [1, 2], {}))
+    assert (db.persists("x"), db.has("x"), db.count(), list(db.snapshot())) == (True, True, (1, 1), ["x"])
+    db.refresh()
+    db.close()
+    assert called == set(ENTRIES)
+
+
 class Sink(NoSink):
     """Keeps what it is told, in order."""
 
@@ -114,7 +151,10 @@ class Other:
         self.told.append(mod)
 
     def get(self, key: str) -> Any:
-        raise KeyError(key)
+        return 5
+
+    def get_metadata(self, key: str) -> Any:
+        return {}
 
 
 class Managed:
@@ -122,9 +162,13 @@ class Managed:
 
     def __init__(self, db: Any) -> None:
         self.sink, self.db = Sink(), db
+        db.set("of the database", 5)
         sink: DatasetSink = self.sink
         self.manager = DatasetManager(db, sink=sink)
         self.manager.set("x", [0, 0])
+
+    def read(self) -> Any:
+        return self.manager.get("of the database", archive=True)
 
     def seen(self) -> Any:
         local = {key: each.value for key, each in self.manager.local.items()}
@@ -141,6 +185,11 @@ MANAGED: dict[str, tuple[Any, Any]] = {
     "a value and its metadata": (
         lambda m: m.manager.set("x", 1, {"unit": "V"}),
         lambda m: m.manager.get_metadata("x"),
+    ),
+    "two values of the database": (lambda m: m.read(), lambda m: m.read()),
+    "a value that is not archived and a look": (
+        lambda m: m.manager.set("x", 1, broadcast=True, archive=False),
+        lambda m: len(m.manager.check_unchanged()),
     ),
     "a value and a look": (lambda m: m.manager.set("y", [1]), lambda m: m.manager.check_unchanged()),
 }
