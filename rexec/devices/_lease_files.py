@@ -61,8 +61,8 @@ class FileLease:
         self._path = self._folder / f"{holder['pid']}-{id_[-12:]}.lease"
         self._file: int | None = None
         for each in (folder, self._folder):
-            if not each.is_dir():
-                each.mkdir(exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                each.mkdir()
                 each.chmod(0o1777)  # as /tmp: others add files, and remove their own
         _open_ones.add(self)
 
@@ -73,13 +73,15 @@ class FileLease:
             if in_the_way:
                 return in_the_way
             said = {**self._holder, "exclusive": exclusive, "began": time.time()}
+            former = _read(self._path)[1:] if self._file is not None else []
             self.close()
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             while not try_lock(self._file):  # another process looks whether it is locked
                 time.sleep(0.005)
             with contextlib.suppress(OSError):  # Windows
                 os.chmod(self._path, 0o666)  # noqa: S103  # others add a line
-            _add(self._path, said)
+            for each in (said, *former):
+                _add(self._path, each)
             for path, other in others:
                 _add(self._path, other)
                 with contextlib.suppress(OSError):
@@ -94,8 +96,6 @@ class FileLease:
     def close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with contextlib.suppress(OSError):  # Windows removes no open file
-                self._path.unlink()
             os.close(file)
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -112,7 +112,7 @@ class FileLease:
         path = self._folder / _GUARD
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # Windows
                 os.chmod(path, 0o666)  # noqa: S103  # others lock it
         file = _opened(path, os.O_RDWR)
         try:

@@ -107,7 +107,6 @@ class AgentLease:
 
     def _ship(self, client: Client) -> None:
         client.rpc_call("add_code", [_shipped()], timeout=LIMIT)
-        self._is_shipped = True
 
     def _ask(self, name: str, args: list[Any], timeout: float | None) -> Any:
         if not self._is_shipped:
@@ -223,11 +222,11 @@ def lease_way(database: DeviceDatabase, endpoint: Endpoint, id_: str) -> LeaseWa
             return ServerLease(client, own, id_)
         for target in _remote_targets(database, endpoint.controller, own):
             if target in targets:
-                client.select_rpc_target(target)
+                client.close_rpc()  # a connection has one target
+                client = _client(endpoint, target)
                 if hasattr(client, "add_code") and hasattr(client, "call"):
                     client.close_rpc()
                     return AgentLease(endpoint, target, own, id_)
-                break
     except BaseException:
         client.close_rpc()
         raise

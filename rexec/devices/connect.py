@@ -41,8 +41,6 @@ def connect(endpoint: Endpoint, entry: dict[str, Any], timeout: float) -> Client
         )
     except WireError as error:
         raise _failure(endpoint, entry, error) from error
-    except OSError as error:
-        raise DeviceUnreachable(f"{where(endpoint)}: {error}") from error
     try:
         client.select_rpc_target(_choose(endpoint, client.get_rpc_id()[0]))
     except WireError as error:
@@ -66,8 +64,6 @@ def _connect_best_effort(endpoint: Endpoint) -> BestEffortClient:
         )
     except IncompatibleServer as error:
         raise DeviceTargetError(f"{where(endpoint)}: {error}") from error
-    except (WireError, OSError) as error:
-        raise DeviceUnreachable(f"{where(endpoint)}: {error}") from error
 
 
 def ssl_config(tls: TLSFiles | None) -> SimpleSSLConfig | None:
@@ -106,8 +102,18 @@ def _failure(endpoint: Endpoint, entry: dict[str, Any], error: WireError) -> Exc
             f"`rexec doctor {endpoint.controller}` tells which",
             in_a_call=True,
         )
-    advice = start_advice(endpoint, entry, os.environ.get("ARTIQ_SSL_DIR"))
-    return DeviceUnreachable(f"{where(endpoint)}: {reason}. {advice}")
+    return DeviceUnreachable(f"{where(endpoint)}: {reason}. {_advice(endpoint, entry, error)}")
+
+
+def _advice(endpoint: Endpoint, entry: dict[str, Any], error: WireError) -> str:
+    step = error.step if isinstance(error, ConnectionFailed) else ""
+    if step == "resolve":
+        return f"Is the host of the entry {endpoint.controller!r} spelled right?"
+    if step == "files":
+        return f"simple_ssl_config of the entry {endpoint.controller!r} names it"
+    if step in ("tls", "greeting", "target"):
+        return f"Something listens there: `rexec doctor {endpoint.controller}` tells more"
+    return start_advice(endpoint, entry, os.environ.get("ARTIQ_SSL_DIR"))
 
 
 def _is_running(error: WireError) -> bool:

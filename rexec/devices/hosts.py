@@ -14,7 +14,7 @@ from rexec.wire.errors import checked_host
 def addresses(host: str) -> frozenset[str]:
     """Return the addresses of a host; empty if it does not resolve."""
     try:
-        found = socket.getaddrinfo(checked_host(host), None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(checked_host(host), None)
     except OSError:
         return frozenset()
     return frozenset(_plain(str(each[4][0])) for each in found)

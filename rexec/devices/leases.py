@@ -4,6 +4,7 @@ A lease ends with its holder's connection or process. The controller decides how
 table of a server of ours, in a table shipped to a stock one with remote execution, or in a lock file of this machine.
 """
 
+import contextlib
 import logging
 import os
 import threading
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from devicedb import DeviceDatabase, Endpoint
@@ -71,8 +73,8 @@ class DeviceLeases:
         self._id = holder or f"{_PROCESS}{self._pid}"
         self._kept: dict[str, _OwnLease] = {}
         self._keeper: threading.Thread | None = None
-        self._state = threading.Condition()
-        self._asked = self._answered = 0
+        self._asked: SimpleQueue[threading.Event] = SimpleQueue()
+        """Set once all controllers were asked, one a look."""
         self._is_closed = False
         self.troubles: list[str] = []
         """Leases that were lost to others, in words."""
@@ -106,8 +108,10 @@ class DeviceLeases:
                 return
             try:
                 others = self._granted(way, endpoint, exclusive, before_waiting)
-            except WireError as error:
+            except BaseException as error:
                 if exclusive or not _is_late(error):
+                    if kept is None:
+                        way.close()
                     raise
                 logger.info("%s is in a call, and is told later who uses it", name)
         except DeviceBusy:
@@ -153,21 +157,15 @@ class DeviceLeases:
                     logger.warning("%s", text)
                     told = time.monotonic() + 60.0
                 time.sleep(max(0.0, min(LOOK, deadline - time.monotonic())))
-        except BaseException:
-            if endpoint.controller not in self._kept:
-                way.close()
-            raise
         finally:
             self._waiting(None)
 
     def shared(self) -> dict[str, list[DeviceUser]]:
         """Return who else has used the devices since this process has, by controller."""
         if self._keeper is not None and os.getpid() == self._pid:  # a child has no thread that asks
-            with self._state:
-                self._asked += 1
-                number = self._asked
-                self._state.notify_all()
-                self._state.wait_for(lambda: self._answered >= number, LAST)
+            answered = threading.Event()
+            self._asked.put(answered)
+            answered.wait(LAST)
         return {name: list(kept.others.values()) for name, kept in self._kept.items() if kept.others}
 
     def waiting(self) -> set[int | None]:
@@ -177,9 +175,9 @@ class DeviceLeases:
     def _keep(self) -> None:
         """Renew the leases in a thread of its own: a stock controller in a long call answers after it."""
         while not self._is_closed:
-            with self._state:
-                self._state.wait_for(lambda: self._is_closed or self._asked > self._answered, RENEW)
-                number = self._asked
+            answered = None
+            with contextlib.suppress(Empty):
+                answered = self._asked.get(timeout=RENEW)
             for name, kept in list(self._kept.items()):
                 try:
                     found = kept.way.shared()
@@ -189,9 +187,8 @@ class DeviceLeases:
                     kept.waiting = [user for user in found if user.is_waiting]
                 except Exception as error:  # a remote one, too
                     logger.debug("lease of %s: %s: %s", name, type(error).__name__, error)
-            with self._state:
-                self._answered = number
-                self._state.notify_all()
+            if answered is not None:
+                answered.set()
 
     def _again(self, name: str, kept: _OwnLease) -> list[DeviceUser]:
         """Take a lost lease again; return who shares it."""
@@ -208,9 +205,8 @@ class DeviceLeases:
 
     def close(self) -> None:
         """End the leases."""
-        with self._state:
-            self._is_closed = True
-            self._state.notify_all()
+        self._is_closed = True
+        self._asked.put(threading.Event())  # wakes the thread
         kept, self._kept = self._kept, {}
         if os.getpid() != self._pid:  # a child has none
             return

@@ -19,7 +19,7 @@ def fetch_database(
 
     Args:
         host, port: Host and control port of the master.
-        timeout: Seconds for connection, handshake and answer, each.
+        timeout: Seconds for the answer, and for connection and handshake, each (at most 10).
         ssl_config: TLS files, or None.
 
     Raises:
@@ -28,7 +28,7 @@ def fetch_database(
     """
     what = f"device database of the master at {shown_address(host, port)}"
     try:
-        client = Client(host, port, None, timeout, ssl_config, handshake_timeout=timeout)
+        client = Client(host, port, None, timeout, ssl_config)
     except (WireError, OSError) as error:
         raise MasterUnreachable(f"{what}: {error}. Is artiq_master running there?") from error
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devicedb import DeviceDBError, UnknownDeviceError, from_dict
+from devicedb import SIMULATED, DeviceDBError, UnknownDeviceError, from_dict
 from rexec.devices import (
     DeviceLoopError,
     DeviceManager,
@@ -20,6 +20,7 @@ from rexec.devices import (
     LocalDeviceError,
     MasterUnreachable,
 )
+from rexec.wire.errors import ConnectionFailed
 from tests.serving import free_port, serving, silent
 
 
@@ -158,6 +159,87 @@ def test_a_local_device_gets_the_manager_and_its_arguments() -> None:
 def test_local_devices_of_equal_description_are_one_object() -> None:
     devices = manager({"a": local("Driver", label="x"), "b": local("Driver", label="x")})
     assert devices.get("a") is devices.get("b")
+
+
+def test_a_local_device_has_nobody_who_could_use_it_too() -> None:
+    devices = manager({"a": local("Driver", label="x"), "d": {"type": "dummy"}})
+    for name in ("a", "d"):
+        assert devices.get(name, exclusive=True) is devices.get(name, exclusive=True)
+    assert devices.asked == {"a": None, "d": None}
+
+
+def test_a_stand_in_is_described_as_the_driver_that_it_stands_for() -> None:
+    def stand_in(**arguments: Any) -> dict[str, Any]:
+        return {**local("StandIn", module="rexec.simulate.local", **arguments), SIMULATED: True}
+
+    raw: dict[str, Any] = {
+        "a": stand_in(driver="lab.drivers.Lamp", arguments={"port": 1}),
+        "b": stand_in(driver="Lamp"),
+        "c": stand_in(other=1),
+        "d": {**local("Driver", driver="lab.drivers.Lamp")},
+        "e": "a",
+    }
+    devices = manager(raw)
+    shown = devices.get_device_db()
+    for name, module, class_name, arguments in (
+        ("a", "lab.drivers", "Lamp", {"port": 1}),
+        ("b", "", "Lamp", {}),
+    ):
+        assert shown[name] == {**raw[name], "module": module, "class": class_name, "arguments": arguments}
+        assert devices.get_desc(name) == shown[name]
+    assert [shown[name] for name in "cde"] == [raw[name] for name in "cde"]
+    assert devices.get_desc("e") == shown["a"]
+
+
+class Noting:
+    """A controller of which clients might call what is meant for local drivers."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def notify_run_end(self) -> None:
+        self.called.append("notify_run_end")
+
+    def close(self) -> None:
+        self.called.append("close")
+
+
+def test_no_controller_is_told_of_the_end_of_a_run_or_closed() -> None:
+    noting = Noting()
+    with serving({"camera": noting}) as port:
+        with manager({"camera": controller(port), "d": {"type": "dummy"}}) as devices:
+            camera = devices.get("camera")
+            devices.get("d")
+            devices.notify_run_end()
+        assert noting.called == []
+        with pytest.raises(ConnectionFailed, match="is closed"):
+            camera.close()
+        assert noting.called == []
+
+
+def test_a_driver_is_closed_once_whatever_its_names() -> None:
+    with manager({"a": local("Driver", label="x"), "b": local("Driver", label="x"), "c": "a"}) as devices:
+        for name in "abc":
+            devices.get(name)
+        assert list(devices.active()) == ["a", "b"]
+        devices.notify_run_end()
+        assert devices.get("a").notified == 1
+    assert Driver.closed == ["x"]
+    assert devices.active() == {}
+    assert devices.get("a").notified == 0  # made anew
+
+
+def test_only_a_controller_can_be_started(port: int) -> None:
+    seen: list[str] = []
+    devices = manager(
+        {"camera": controller(port), "d": {"type": "dummy"}},
+        before_connect=lambda e: seen.append(e.controller),
+    )
+    devices.ensure_started("camera")
+    assert seen == ["camera"]
+    with pytest.raises(DeviceDBError):
+        devices.ensure_started("d")
+    manager({"camera": controller(port)}).ensure_started("camera")
 
 
 def test_a_dummy_is_an_object_without_methods() -> None:
