@@ -154,6 +154,7 @@ def artiq_language() -> Iterator[bool]:
         module = ModuleType(name, _DOC)
         module.__path__ = []  # a package, so that an import of a missing part is a ModuleNotFoundError
         vars(module).update(contents)
+        # Not its parts: `types` of a star import would hide that of Python.
         module.__dict__["__all__"] = [each for each in contents if not each.startswith("_")]
         sys.modules[name] = module
         parent, _, last = name.rpartition(".")

@@ -5,6 +5,7 @@ journal, file, datasets and connections in the child belong to the parent.
 """
 
 import functools
+import importlib
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class RunProcess:
     """The process of a run: the one that makes this object."""
 
     def __init__(self) -> None:
-        self._generation: Final = fork_generation()
+        self._generation: Final = forks.generation
 
     def leave_if_forked(self, error: BaseException | None) -> None:
         """End this process, without the parent's clean-up, if it is a forked child; else return.
@@ -41,7 +42,7 @@ class RunProcess:
             error: What ended the child's part of the experiment; None where it simply returned.
 
         """
-        if fork_generation() == self._generation:
+        if forks.generation == self._generation:
             return
         status = _status(error)
         for stream in (sys.stdout, sys.stderr):
@@ -105,9 +106,8 @@ else:
             timer.start()
 
     def _in_child() -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in _default_in_child.items():
-                signal.signal(number, handler)
+        for number, handler in _default_in_child.items():
+            signal.signal(number, handler)  # whichever thread forked is the child's main thread
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
         except KeyboardInterrupt:
@@ -116,4 +116,6 @@ else:
     @functools.cache
     def _register() -> None:
         """Block signals during forks. Registered late, so that it covers the hooks registered before."""
+        # Its hooks hold a lock. Another thread that imports it during a fork would have the lock released, never taken.
+        importlib.import_module("concurrent.futures.thread")
         os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)

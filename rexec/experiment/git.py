@@ -105,16 +105,18 @@ class _Asked:
             process.kill_all()  # its children may hold its output open
 
         timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), give_up)
-        timer.start()
         with process:
             assert process.stdout is not None  # noqa: S101  # it is a pipe
             try:
+                timer.start()
                 found = process.stdout.read(limit)
                 cut = len(found) == limit
-                process.stdout.close()
                 if cut:
                     process.kill_all()
                 status = process.wait()
+            except BaseException:  # Ctrl-C does not reach it: it has a session of its own
+                process.kill_all()
+                raise
             finally:
                 timer.cancel()
         if late.is_set():

@@ -85,7 +85,6 @@ class Interrupts:
         elif first and self._termination.watched:
             logger.warning("asked to end: waiting up to %g s for the next pause(); again to force", PATIENCE)
             self._alarm = threading.Timer(PATIENCE, _interrupt_main)
-            self._alarm.daemon = True
             self._alarm.start()
             return
         self._cancel_alarm()

@@ -91,9 +91,9 @@ class RunReport:
     """Degraded states of the run."""
     path: Path | None
     """The result file; None if the experiment was never built, or the file could not be finished."""
-    is_persistent: bool = False
+    is_persistent: bool
     """Whether it set or read persistent datasets."""
-    failure: ResultsError | None = None
+    failure: ResultsError | None
     """Why the result file could not be finished; its text says where everything is kept."""
 
 
@@ -161,14 +161,10 @@ def run(plan: RunPlan, watcher: Watcher) -> RunReport:
                 used.update(devices.asked)
                 writer.update_identity(devices_used=sorted(used))
             for name, clients in devices.shared_controllers().items():
-                text = f"controller {name} is shared with {clients}"
-                if text not in shared:
-                    shared.add(text)
-                    writer.add_degraded(text)
+                writer.add_degraded(f"controller {name} is shared with {clients}")
             for text in devices.lease_troubles():
                 writer.add_degraded(text)
 
-        shared: set[str] = set()
         used: set[str] = set()
         hooks = Hooks(
             phase=watcher.phase,

@@ -120,8 +120,7 @@ def as_typed(description: Mapping[str, Any]) -> str:
         case "StringValue" if isinstance(value, str) and value.isprintable() and not _is_quoted(value):
             return value
         case "Scannable":
-            first = value[0] if isinstance(value, list | tuple) and value else value
-            return scan_as_typed(first, display)
+            return scan_as_typed(value[0], display)  # of several, a dashboard shows the first
         case "PYONValue":
             # Already PYON. A processor decodes texts once more, as those of a dashboard.
             return pyon.encode(value) if isinstance(pyon.decode(value), str) else str(value)

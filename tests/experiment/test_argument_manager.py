@@ -109,3 +109,12 @@ def test_no_answer_cancels_interactive_arguments() -> None:
     requests = [("a", NumberValue(), None, None)]
     assert ArgumentManager({}, answers()).get_interactive(requests, "title") is None
     assert ArgumentManager({}).get_interactive(requests, "title") is None
+
+
+def test_a_default_that_fails_is_no_missing_one() -> None:
+    class Fails(NumberValue):
+        def default(self) -> Any:
+            raise OSError("the file of defaults is gone")
+
+    with pytest.raises(OSError, match="the file of defaults is gone"):
+        ArgumentManager({}).get("x", Fails())

@@ -83,6 +83,11 @@ def test_the_others_are_described_as_by_artiq() -> None:
         "default": '[1,{"__jsonclass__":["tuple",[[2]]]}]',
     }
     assert StringValue("a").describe() == {"ty": "StringValue", "default": "a"}
+    assert EnumerationValue(["a"]).describe() == {
+        "ty": "EnumerationValue",
+        "choices": ["a"],
+        "quickstyle": False,
+    }
     assert EnumerationValue(["a", "b"], "b", quickstyle=True).describe() == {
         "ty": "EnumerationValue",
         "default": "b",

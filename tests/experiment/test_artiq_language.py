@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from rexec.experiment import (
     kernel_from_string,
     portable,
 )
-from rexec.experiment.artiq_language import artiq_language, modules
+from rexec.experiment.artiq_language import artiq_language, missing, modules
 from rexec.experiment.errors import termination_exception
 from rexec.experiment.runner import imported
 from rexec.simulate.local import StandIn
@@ -118,6 +119,7 @@ def test_a_requested_termination_is_one_class() -> None:
 
 
 DRIVERS = """
+import artiq.coredevice.spi2
 from artiq.coredevice import spi2 as spi
 from artiq.coredevice.ad9910 import AD9910, PHASE_MODE_TRACKING, RAM_DEST_ASF
 from artiq.coredevice.exceptions import RTIOUnderflow as same
@@ -133,6 +135,8 @@ from artiq.experiment import RTIOUnderflow
 def test_modules_of_drivers_have_constants_errors_and_names() -> None:
     names: dict[str, Any] = {}
     exec(DRIVERS, names)
+    assert names["artiq"].coredevice.spi2 is names["spi"]
+    assert names["artiq"].coredevice.__name__ == "artiq.coredevice"
     assert names["spi"].SPI_END | names["spi"].SPI_INPUT == 6
     assert (names["PHASE_MODE_TRACKING"], names["RAM_DEST_ASF"], names["DEFAULT_PROFILE"]) == (2, 2, 7)
     assert names["same"] is names["RTIOUnderflow"]
@@ -177,6 +181,28 @@ def test_what_has_no_stand_in_says_what_to_install(tmp_path: Path) -> None:
         imported(path)
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            ModuleNotFoundError("none", name="scipy.fft"),
+            ". Install the package that has 'scipy', or put its folder on",
+        ),
+        (ModuleNotFoundError("none"), ""),
+        (ImportError("no such name", name="scipy"), ""),
+        (
+            ImportError("none", name="artiq.coredevice"),
+            "import from rexec.experiment, or run with --simulate",
+        ),
+        (ImportError("none", name="artiq.protocols.pyon"), "change the import"),
+    ],
+    ids=repr,
+)
+def test_advice_about_a_failed_import_is_given_where_there_is_one(error: ImportError, advice: str) -> None:
+    assert advice in missing(error)
+    assert bool(missing(error)) == bool(advice)
+
+
 def test_every_name_of_artiqs_language_is_one_of_ours() -> None:
     """Recorded from releases 7 to 9."""
     names: dict[str, Any] = {}
@@ -216,6 +242,12 @@ def test_a_kernel_is_made_of_text() -> None:
     assert function(1, 2) == 6
 
 
+def test_an_annotation_reads_as_it_was_written() -> None:
+    from rexec.experiment import TList, TTuple
+
+    assert repr(TTuple([TInt32, TList(TInt32)])) == "TTuple([TInt32, TList(TInt32)])"
+
+
 def test_every_name_of_the_language_is_there() -> None:
     """Names of ARTIQ 9's `artiq.experiment`, without those that only its compiler knows."""
     names = set(modules()["artiq.experiment"])
@@ -226,3 +258,12 @@ def test_every_name_of_the_language_is_there() -> None:
         "TTuple TerminationRequested at_mu dB delay delay_mu host_only interleave kernel ms now_mu ns parallel "
         "portable rpc sequential set_time_manager subkernel us watchdog".split()
     )
+
+
+@pytest.mark.usefixtures("language")
+@pytest.mark.parametrize("module", ["artiq.experiment", "artiq.language"])
+def test_a_star_import_hides_no_module_of_python(module: str) -> None:
+    names: dict[str, Any] = {}
+    exec(f"from {module} import *", names)
+    assert {"EnvExperiment", "kernel", "ms"} <= set(names)
+    assert [key for key, value in names.items() if isinstance(value, ModuleType)] == []

@@ -65,6 +65,21 @@ def test_kernel_invariants_hold_arguments_and_devices() -> None:
     assert Parent(managers()).child.kernel_invariants == {"gain", "camera"}
 
 
+def test_a_device_is_asked_for_alone_only_where_that_is_said() -> None:
+    class Alone:
+        def get(self, name: str, *, exclusive: bool = False) -> tuple[str, bool]:
+            return name, exclusive
+
+    parent = Parent(managers())
+    made = HasEnvironment((Alone(), None, None, {}))
+    made.setattr_device("camera", exclusive=True)
+    made.setattr_device("stage")
+    assert (made.camera, made.stage) == (("camera", True), ("stage", False))  # type: ignore[attr-defined]
+    assert made.get_device("x", exclusive=True) == ("x", True)
+    # A master's device manager has no such parameter.
+    assert parent.get_device("y") == "device y"
+
+
 def test_arguments_belong_into_build() -> None:
     parent = Parent(managers())
     with pytest.raises(TypeError, match=r"outside build\(\)"):
@@ -96,6 +111,19 @@ def test_datasets_go_to_the_manager_and_come_back() -> None:
     assert parent.get_dataset_metadata("c", {}) == {}
     with pytest.raises(KeyError):
         parent.get_dataset("c")
+
+
+def test_a_value_of_the_database_is_filed_unless_it_is_said() -> None:
+    with DatasetDB() as db:
+        for key in ("a", "b", "c", "d"):
+            db.set(key, 1)
+        datasets = DatasetManager(db)
+        made = HasEnvironment((Devices(), datasets, ArgumentManager({}, None), {}))
+        made.setattr_dataset("a")
+        made.get_dataset("b")
+        made.setattr_dataset("c", archive=False)
+        made.get_dataset("d", archive=False)
+        assert set(datasets.archive) == {"a", "b"}
 
 
 def test_interactive_gives_a_namespace_of_answers() -> None:

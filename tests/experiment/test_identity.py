@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from rexec.experiment.argument_manager import ArgumentManager
 from rexec.experiment.git import git_state
 from rexec.experiment.identity import encodable, expid, identity, local_sources
 from rexec.wire import pyon
+from tests.ground.forking import ends
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -77,13 +79,12 @@ def test_a_repository_without_a_commit_has_what_is_staged(tmp_path: Path) -> Non
 
 
 @needs_git
-def test_a_huge_diff_is_kept_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git, "MOST_DIFF", 5000)
+def test_a_huge_diff_is_kept_in_part(tmp_path: Path) -> None:
     file = repository(tmp_path)
     file.write_text("x = 1\n" * 1_000_000)
     state = git_state(file)
     assert state is not None
-    assert (state.dirty, state.diff_cut, len(state.diff)) == (True, True, 5000)
+    assert (state.dirty, state.diff_cut, len(state.diff)) == (True, True, 2**20)
 
 
 def test_outside_a_repository_and_without_git_there_is_no_state(
@@ -100,8 +101,12 @@ def test_outside_a_repository_and_without_git_there_is_no_state(
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("sleep 30 & sleep 30", "git rev-parse did not answer within 0.3 s"),
+        ("sleep 600 & sleep 600", "git rev-parse did not answer within 0.3 s"),
         ("echo 'fatal: detected dubious ownership' >&2; exit 128", "fatal: detected dubious ownership"),
+        ("printf 'fatal: %03000d' 1 >&2; exit 128", "fatal: " + "0" * 1993 + "\n"),
+        ("printf 'fatal: \\377' >&2; exit 2", "fatal: \ufffd\n"),
+        ("echo fatal: $LC_ALL $GIT_OPTIONAL_LOCKS $GIT_TERMINAL_PROMPT >&2; exit 128", "fatal: C 0 0\n"),
+        ("", "git cannot be started: Permission denied\n"),
     ],
 )
 def test_a_git_that_hangs_or_refuses_is_said_and_the_run_goes_on(
@@ -112,13 +117,65 @@ def test_a_git_that_hangs_or_refuses_is_said_and_the_run_goes_on(
     reason: str,
 ) -> None:
     monkeypatch.setattr(git, "PATIENCE", 0.3 if "sleep" in script else 30.0)
-    fake = tmp_path / "git"
-    fake.write_text(f"#!/bin/sh\n{script}\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    stand_in(tmp_path, monkeypatch, script)
+    if not script:
+        (tmp_path / "git").chmod(0o600)
+        monkeypatch.setenv("PATH", str(tmp_path))
     with caplog.at_level(logging.WARNING):
         assert git_state(tmp_path / "scan.py") is None
     assert f"the state of the repository of scan.py is not recorded: {reason}" in caplog.text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for git")
+@pytest.mark.parametrize("script", ["echo fatal: of no interest >&2; exit 1", "echo warning >&2; exit 128"])
+def test_a_git_that_finds_nothing_is_not_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str
+) -> None:
+    stand_in(tmp_path, monkeypatch, script)
+    assert git_state(tmp_path / "scan.py") is None
+    assert caplog.records == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for git")
+def test_a_git_that_says_too_much_is_ended_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(git, "PATIENCE", 150.0)
+    monkeypatch.setattr(git, "MOST_DIFF", 65536)
+    stand_in(tmp_path, monkeypatch, "printf %070000d 1; exec sleep 600")
+    state = git_state(tmp_path / "scan.py")
+    assert state is not None
+    assert {len(each or "") for each in (state.root, state.commit, state.branch, state.diff)} == {65536}
+    assert state.tracked
+    assert caplog.records == []
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Have a script found as `git`."""
+    fake = folder / "git"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for git")
+def test_ctrl_c_while_git_works_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "PATIENCE", 150.0)
+    started = tmp_path / "started"
+
+    class Timer(threading.Timer):
+        def start(self) -> None:
+            super().start()
+            started.touch()
+
+    monkeypatch.setattr("rexec.experiment.git.threading.Timer", Timer)
+    wait = f"while [ ! -e {started} ]; do sleep 0.01; done"
+    stand_in(tmp_path, monkeypatch, f"echo $$ >{tmp_path}/pid; {wait}; kill -INT $PPID; exec sleep 600")
+    with pytest.raises(KeyboardInterrupt):
+        git_state(tmp_path / "scan.py")
+    assert ends(int((tmp_path / "pid").read_text()))
+    timers = [each for each in threading.enumerate() if isinstance(each, Timer)]
+    assert all(each.finished.is_set() for each in timers)
 
 
 def test_sources_are_those_of_the_experiments_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +189,23 @@ def test_sources_are_those_of_the_experiments_folder(tmp_path: Path, monkeypatch
         del sys.modules["helper_of_test_identity"]
     assert sorted(found.values()) == ["import helper_of_test_identity\n", "x = 1\n"]
     assert all(hashlib.sha256(text.encode()).hexdigest() == digest for digest, text in found.items())
+
+
+def test_a_source_in_another_encoding_is_kept_as_far_as_it_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "scan.py").write_bytes(b"# coding: latin-1\nunit = '\xb5s'\n")
+    assert list(local_sources(tmp_path / "scan.py").values()) == ["# coding: latin-1\nunit = '\ufffds'\n"]
+
+
+def test_what_pyon_cannot_encode_is_kept_as_its_repr_and_nothing_else_is() -> None:
+    function = object()
+    assert encodable(function) == repr(function)
+    assert encodable({1: [function, 2], "a": (function, 3.0), "b": {"c": function}, "d": (1, 2)}) == {
+        "1": [repr(function), 2],
+        "a": [repr(function), 3.0],
+        "b": {"c": repr(function)},
+        "d": (1, 2),
+    }
+    assert encodable({1: (1, 2)}) == {1: (1, 2)}
 
 
 def test_the_device_database_is_kept_as_it_was_with_its_hash(tmp_path: Path) -> None:

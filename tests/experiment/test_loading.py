@@ -148,6 +148,11 @@ def test_a_clone_beside_the_installed_packages_is_no_such_folder(tmp_path: Path)
         check_names(tmp_path)
 
 
+def test_no_future_statement_of_ours_holds_in_the_file(tmp_path: Path) -> None:
+    _, module = load(tmp_path, "def plain(x: int): pass\n")
+    assert module.plain.__annotations__ == {"x": int}  # type: ignore[attr-defined]
+
+
 def test_abstract_bases_are_no_experiments(tmp_path: Path) -> None:
     _, module = load(tmp_path, "from rexec.experiment import *\n" + TWO)
     assert list(experiment_classes(module)) == ["One", "Two"]  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 import types
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -41,6 +42,10 @@ def test_what_needs_a_queue_says_so(scheduler: Scheduler, method: str) -> None:
         getattr(scheduler, method)(8)
     with pytest.raises(NeedsMasterError, match="of run 8 needs a master"):
         scheduler.request_termination(8)
+    for ask in (scheduler.check_pause, scheduler.check_termination):
+        with pytest.raises(NeedsMasterError, match="check_termination of run 8 needs a master"):
+            ask(8)
+        assert not ask(7)
 
 
 def test_the_termination_of_artiq_is_raised_and_known(
@@ -73,18 +78,31 @@ def test_the_first_signal_interrupts_an_experiment_that_does_not_look() -> None:
     assert termination.requested
 
 
-def test_the_first_signal_waits_for_one_that_looks_and_the_second_does_not(scheduler: Scheduler) -> None:
+def test_the_first_signal_waits_for_one_that_looks_and_the_second_does_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     termination = Termination()
     interrupts = Interrupts(termination)
     own = Scheduler(1, {}, termination)
     own.pause()
     with interrupts.installed():
         signal.raise_signal(signal.SIGTERM)
+        assert "waiting up to" in caplog.text
         with pytest.raises(TerminationRequested):
             own.pause()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
+        assert interrupts._alarm is None  # nothing strikes again while the run is cleaned up
     assert interrupts.received
+
+
+@pytest.mark.parametrize("look", [Scheduler.pause, Scheduler.check_pause, Scheduler.check_termination])
+def test_whoever_looks_in_any_way_gets_time_to_end(look: Callable[[Scheduler], object]) -> None:
+    termination = Termination()
+    look(Scheduler(1, {}, termination))
+    with Interrupts(termination).installed():
+        signal.raise_signal(signal.SIGINT)
+        assert termination.requested
 
 
 def test_patience_with_one_that_looked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,10 +115,11 @@ def test_patience_with_one_that_looked_is_bounded(monkeypatch: pytest.MonkeyPatc
             time.sleep(10)
 
 
-def test_writing_of_results_takes_two_signals_to_interrupt() -> None:
+def test_writing_of_results_takes_two_signals_to_interrupt(caplog: pytest.LogCaptureFixture) -> None:
     interrupts = Interrupts(Termination())
     with interrupts.installed(), interrupts.shielded():
         signal.raise_signal(signal.SIGINT)
+        assert "once more to give them up" in caplog.text
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rexec.experiment.stand_ins import Scheduler, Termination
 from rexec.experiment.tracebacks import place, user_traceback
 
@@ -64,3 +66,37 @@ def test_the_place_is_the_innermost_line_of_the_experiment(tmp_path: Path) -> No
     path = tmp_path / "experiment.py"
     assert place(raised(path, "outer"), path) == "experiment.py:6"
     assert place(ValueError(), path) is None
+
+
+def raised_in(path: Path, statement: str) -> Exception:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"def run():\n    {statement}\n")
+    namespace: dict[str, Any] = {}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    try:
+        namespace["run"]()
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("experiment.py", "experiment.py:2"),
+        ("helpers/fits.py", "fits.py:2"),
+        ("venv/site-packages/scipy/fits.py", None),
+        ("../elsewhere/experiment.py", None),
+    ],
+)
+def test_the_place_is_in_the_experiments_folder_and_in_no_library(
+    tmp_path: Path, where: str, found: str | None
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert place(raised_in((folder / where).resolve(), "1 / 0"), folder / "experiment.py") == found
+
+
+def test_an_experiment_among_libraries_is_a_place_itself(tmp_path: Path) -> None:
+    path = tmp_path / "site-packages" / "experiment.py"
+    assert place(raised_in(path, "1 / 0"), path) == "experiment.py:2"

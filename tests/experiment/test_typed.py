@@ -66,6 +66,13 @@ def value(text: str, processor: Any) -> Any:
         ("5", StringValue(), "5"),
         ('"a\\"b"', StringValue(), 'a"b'),
         ("'x'", StringValue(), "x"),
+        ("'x", StringValue(), "'x"),
+        ("'it's'", StringValue(), "'it's'"),
+        ("off", BooleanValue(), False),
+        ("no", BooleanValue(), False),
+        ("yes", BooleanValue(), True),
+        ("false", BooleanValue(), False),
+        ("true", BooleanValue(), True),
         ("[1, 2.5]", PYONValue(), [1, 2.5]),
         ("(1, None)", PYONValue(), (1, None)),
         ("True", PYONValue(), True),
@@ -197,6 +204,11 @@ def test_the_printed_default_of_any_other_kind_is_that_value(text: str, more: li
         EnumerationValue([text, *more], text),
     ):
         assert value(as_typed(processor.describe()), processor) == processor.default()
+
+
+def test_the_first_of_several_default_scans_is_printed() -> None:
+    assert as_typed(Scannable([NoScan(2), RangeScan(0, 1, 5)]).describe()) == "2"
+    assert as_typed(Scannable([RangeScan(0, 1, 5), NoScan(2)]).describe()) == "0..1:5"
 
 
 def test_words_are_keys_and_texts() -> None:
