@@ -24,15 +24,23 @@ def person(request: Request) -> Identity:
     return own_identity()
 
 
-def act_route(actions: PageActions, watch: DeviceWatch, runs: RunRoutes) -> BaseRoute:
-    """Return the address of actions."""
+def act_route(actions: PageActions, watch: DeviceWatch, runs: RunRoutes, instance: str) -> BaseRoute:
+    """Return the address of actions.
+
+    Args:
+        actions: Does them.
+        watch: Knows the devices.
+        runs: Knows the result files.
+        instance: That of this server, to which the numbers of datasets belong.
+
+    """
 
     async def act(request: Request) -> Response:
         try:
             order = orjson.loads(await limited_body(request))
             if request.headers.get("content-type") != "application/json" or not isinstance(order, dict):
                 raise ActionRefused("an action is a JSON object")
-            return JSONResponse({"done": await _act(actions, watch, runs, person(request), order)})
+            return JSONResponse({"done": await _act(actions, watch, runs, instance, person(request), order)})
         except orjson.JSONDecodeError:
             return JSONResponse({"problem": "an action is a JSON object"}, 400)
         except ActionRefused as error:
@@ -42,21 +50,30 @@ def act_route(actions: PageActions, watch: DeviceWatch, runs: RunRoutes) -> Base
 
 
 async def _act(
-    actions: PageActions, watch: DeviceWatch, runs: RunRoutes, who: Identity, order: dict[str, Any]
+    actions: PageActions,
+    watch: DeviceWatch,
+    runs: RunRoutes,
+    instance: str,
+    who: Identity,
+    order: dict[str, Any],
 ) -> str:
     kind = order.get("do")
     if kind in ("restart", "retry"):
-        name, database = str(order.get("device")), watch.database
-        if database is None:
-            raise ActionRefused("there is no device database")
+        name, database = watch.device(str(order.get("device"))), watch.database
+        if name is None or database is None:
+            raise ActionRefused("there is no such device")
         return await actions.keep_controller(who, database, name, kind)
     if kind == "set":
         number, text = order.get("dataset"), order.get("value")
         if not isinstance(number, int) or not isinstance(text, str):
             raise ActionRefused("a dataset and a value are needed")
+        if order.get("instance") != instance:  # the number would mean another dataset
+            raise ActionRefused("rexec web was started again since the page was opened: ask once more")
         return await actions.set_dataset(who, number, text)
     if kind in ("end", "comment", "tag", "untag"):
-        path, text = runs.path(str(order.get("file"))), str(order.get("text", ""))
+        path, text = runs.path(str(order.get("file"))), order.get("text", "")
+        if not isinstance(text, str):
+            raise ActionRefused("a text is needed")
         if path is None:
             raise ActionRefused("there is no such result file")
         if kind == "end":

@@ -1,6 +1,7 @@
 """What a person may do from a page with `--control`: by rights, and written down before it is done."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import numpy as np
 import orjson
 
 from devicedb import DeviceDatabase
@@ -19,6 +21,7 @@ from rexec.access.kernel_user import user_name
 from rexec.access.rights import DeviceRights, Right, right_of
 from rexec.catalogue.notes import comment, tag
 from rexec.datasets.targets import NAMES
+from rexec.results.layout import journal_path
 from rexec.results.status import status_of
 from rexec.web.live_datasets import LiveDatasets
 from rexec.wire.pc_rpc import Client
@@ -103,8 +106,8 @@ class PageActions:
                 client.select_rpc_target(next(each for each in NAMES if each in names))
                 client.set(dataset.key, value)
 
-        await self._do(who, "set", dataset.key, act, value=text[:200])
-        return f"{printable(dataset.key[:100])} was set"
+        await self._do(who, "set", dataset.name, act, value=text[:200])
+        return f"{printable(dataset.name[:100])} was set"
 
     async def end_run(self, who: Identity, path: Path) -> str:
         """End a run of this machine in order, as Ctrl-C does."""
@@ -116,6 +119,10 @@ class PageActions:
                 "only a run of this machine can be ended from here: press Ctrl-C where it runs"
             )
         pid = found.pid
+        if not await asyncio.to_thread(has_open, pid, journal_path(path)):
+            raise ActionRefused(
+                f"its journal names process {pid}, which does not write it: press Ctrl-C where the run is"
+            )
         await self._do(who, "end", path.name, lambda: os.kill(pid, signal.SIGINT))
         return "the run was told to end in order"
 
@@ -154,6 +161,26 @@ class PageActions:
         _log.warning("page: %s by %s: %s %s", kind, who.person, action, printable(of[:100]))
 
 
+def has_open(pid: int, path: Path) -> bool:
+    """Return whether a process has a file open, where the system tells that (Linux): a file may name any process."""
+    if pid < 2:  # groups of processes, and the first one
+        return False
+    if not os.path.isdir("/proc/self/fd"):
+        return True
+    try:
+        wanted = path.stat()
+        return any(_is_file(each, wanted) for each in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def _is_file(path: Path, wanted: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), wanted)
+    except OSError:  # closed meanwhile
+        return False
+
+
 def entry_rights(database: DeviceDatabase, name: str) -> DeviceRights:
     """Return the rights on a controller, as the key `allow` of its entry says."""
     entry = database.raw.get(name)
@@ -176,6 +203,11 @@ def new_value(present: Any, text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = None
+    if isinstance(present, np.generic):
+        plain = present.item()
+        if isinstance(plain, bool | int | float):
+            with contextlib.suppress(OverflowError):  # out of the range of its type
+                return type(present)(new_value(plain, text))
     if isinstance(present, bool) and isinstance(value, bool):
         return value
     if not isinstance(present, bool) and isinstance(value, int | float) and not isinstance(value, bool):

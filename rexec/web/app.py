@@ -6,14 +6,14 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from rexec.web.guard import HEADERS, PageGuard, without_token
-from rexec.web.limits import MOST_MESSAGE
+from rexec.web.limits import MOST_ADDRESS, MOST_MESSAGE
 from rexec.web.static_files import SHELL, StaticFile
 from rexec.web.stream import Streams
 
@@ -27,6 +27,12 @@ _FORM: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><ti
 <input id="token" name="token" type="password" autocomplete="off" required autofocus>
 <input type="hidden" name="next" value="{next}"><button>Open</button></form>
 <p>The token is in the address that <code>rexec web</code> printed when it started.</p></main></body></html>"""
+
+
+_AGAIN: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>rexec web</title>
+<meta http-equiv="refresh" content="0"><link rel="stylesheet" href="/static/style.css"><link rel="icon" href="data:,">
+</head><body class="door"><main><h1>rexec web</h1><p>Opening… If nothing happens: <a href="">open</a>.</p></main>
+</body></html>"""
 
 
 class GuardedApp:
@@ -71,23 +77,32 @@ class GuardedApp:
         given = request.query_params.get("token")
         if given is not None and is_reading:
             if self._guard.is_token(given):
-                answer = RedirectResponse(without_token(path, scope["query_string"].decode("latin-1")), 303)
+                answer = RedirectResponse(without_token(_address(scope)), 303)
                 answer.headers["set-cookie"] = self._guard.set_cookie()
                 return answer
             return door(
-                path, "This token is not the one of this server. It changes at each start of rexec web."
+                _address(scope),
+                "This token is not the one of this server. It changes at each start of rexec web.",
             )
-        return (
-            door(path, "")
-            if "text/html" in request.headers.get("accept", "")
-            else PlainTextResponse("no token\n", 401)
-        )
+        if "text/html" not in request.headers.get("accept", ""):
+            return PlainTextResponse("no token\n", 401)
+        if request.headers.get("sec-fetch-site") == "cross-site" and is_reading:
+            # A link in a chat or a logbook: the browser keeps the cookie back until a page of ours asks.
+            return Response(_AGAIN, 401, media_type="text/html; charset=utf-8")
+        return door(_address(scope), "")
 
 
-def door(path: str, problem: str) -> Response:
-    """Return the form that asks for the token."""
+def _address(scope: Scope) -> str:
+    """Return path and query as the browser has sent them: a decoded path would lead elsewhere (`%2F` in a name)."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    return (path.partition(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1")
+
+
+def door(address: str, problem: str) -> Response:
+    """Return the form that asks for the token, and then leads to an address."""
     said = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
-    text = _FORM.format(problem=said, next=html.escape(path[:500], quote=True))
+    text = _FORM.format(problem=said, next=html.escape(without_token(address)[:MOST_ADDRESS]))
     return Response(text, 401, media_type="text/html; charset=utf-8")
 
 
@@ -124,7 +139,7 @@ def application(
 
     async def view(request: Request) -> Response:
         if "token" in request.query_params:
-            return RedirectResponse(without_token(request.url.path, request.url.query), 303)
+            return RedirectResponse(without_token(_address(request.scope)), 303)
         return _answer(request, files[SHELL])
 
     async def static(request: Request) -> Response:
@@ -133,10 +148,10 @@ def application(
 
     async def enter(request: Request) -> Response:
         form = parse_qs((await limited_body(request)).decode("utf-8", "replace"))
-        path = form.get("next", ["/"])[0]
+        address = form.get("next", ["/"])[0]
         if not guard.is_token(form.get("token", [""])[0]):
-            return door(path, "This token is not the one of this server.")
-        answer = RedirectResponse(without_token(path, ""), 303)
+            return door(address, "This token is not the one of this server.")
+        answer = RedirectResponse(without_token(address), 303)
         answer.headers["set-cookie"] = guard.set_cookie()
         return answer
 
@@ -157,12 +172,15 @@ def application(
 
 
 async def limited_body(request: Request) -> bytes:
-    """Return the body of a request, of at most `MOST_MESSAGE` bytes; more is cut."""
+    """Return the body of a request, of at most `MOST_MESSAGE` bytes; more is cut. One that breaks off is empty."""
     found = b""
-    async for piece in request.stream():
-        found += piece
-        if len(found) > MOST_MESSAGE:
-            break
+    try:
+        async for piece in request.stream():
+            found += piece
+            if len(found) > MOST_MESSAGE:
+                break
+    except ClientDisconnect:
+        return b""  # nobody gets the answer
     return found[:MOST_MESSAGE]
 
 

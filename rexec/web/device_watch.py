@@ -20,6 +20,7 @@ from rexec.laboratory.entries import entry_facts
 from rexec.laboratory.examined import put_diagnoses, put_statuses
 from rexec.supervise.sources import FileSource, MasterSource
 from rexec.web.device_rows import DeviceRows
+from rexec.web.labels import LONG, bounded, label
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
@@ -73,35 +74,59 @@ class DeviceWatch:
         self._is_looked_at: Final = is_looked_at
         self._source: DeviceSource | None = None
         self._examined = 0.0
+        self._failure = ""
 
     @property
     def database(self) -> DeviceDatabase | None:
         """The device database; None: it could not be read yet."""
         return None if self._source is None else self._source.database
 
+    def device(self, shown: str) -> str | None:
+        """Return the name of the device that a page shows under a label; None: there is none."""
+        names = () if self.database is None else self.database.raw
+        return next((each for each in names if label(each) == shown), None)
+
     async def run(self) -> None:
         """Follow until cancelled."""
         try:
             while True:
-                if self._source is None:
-                    await self._read_first()
-                elif await asyncio.to_thread(self._source.poll):
-                    self._take_entries()
-                if self._source is not None and self._is_looked_at():
-                    await self._ask_supervisor()
-                    if time.monotonic() >= self._examined + EVERY or not self._examined:
-                        await self._examine(self._source.database)
-                self._rows.refresh()
+                await self._look_and_say()
                 await asyncio.sleep(_LOOK)
         finally:
             if self._source is not None:
                 self._source.close()
 
+    async def _look_and_say(self) -> None:
+        try:
+            await self._look()
+        except Exception as error:
+            # A master may send anything, and the page shows the rest of the laboratory.
+            failure = bounded(f"the devices cannot be followed: {type(error).__name__}: {error}")
+            if failure != self._failure:
+                _log.exception("the devices cannot be followed")
+            self._failure = failure
+            self._rows.tell(problem=failure)
+        else:
+            if self._failure:
+                self._failure = ""
+                self._rows.tell(problem="")
+
+    async def _look(self) -> None:
+        if self._source is None:
+            await self._read_first()
+        elif await asyncio.to_thread(self._source.poll):
+            self._take_entries()
+        if self._source is not None and self._is_looked_at():
+            await self._ask_supervisor()
+            if time.monotonic() >= self._examined + EVERY or not self._examined:
+                await self._examine(self._source.database)
+        self._rows.refresh()
+
     async def _read_first(self) -> None:
         try:
             self._source = await asyncio.to_thread(self._open)
         except ExpectedError as error:
-            self._rows.tell(problem=str(error))
+            self._rows.tell(problem=bounded(str(error), LONG))
             return
         self._take_entries()
 
@@ -117,7 +142,7 @@ class DeviceWatch:
             findings = await asyncio.to_thread(run_audit, Audit(database, _TIMEOUT), ())
         except Exception as error:  # an internal error: the page goes on
             _log.exception("the devices cannot be examined")
-            self._rows.tell(problem=f"the devices cannot be examined: {error}")
+            self._rows.tell(problem=bounded(f"the devices cannot be examined: {error}"))
         else:
             put_diagnoses(self._writer, findings)
         self._examined = time.monotonic()

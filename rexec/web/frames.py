@@ -7,6 +7,9 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from devicedb.printable import LINES, printable
+from rexec.ground.quantities import integer
+
 ALIGNMENT: Final = 8
 """Arrays begin at multiples of this, so that a browser can look at them without a copy."""
 
@@ -27,7 +30,8 @@ def frame(header: dict[str, Any], arrays: Sequence["np.ndarray[Any, Any]"] = ())
     """Return a message.
 
     Args:
-        header: What JSON can hold; NaN becomes null. `arrays` is added: type, shape and place of each array.
+        header: What JSON can hold; NaN becomes null, and what is in no JSON its text. `arrays` is added: type, shape
+            and place of each array.
         arrays: Arrays that `sendable` has returned.
 
     """
@@ -35,9 +39,25 @@ def frame(header: dict[str, Any], arrays: Sequence["np.ndarray[Any, Any]"] = ())
     for array in arrays:
         listed.append([array.dtype.str[1:], list(array.shape), at])
         at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
-    text = orjson.dumps({**header, "arrays": listed}, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        text = orjson.dumps({**header, "arrays": listed}, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:  # one odd fact costs itself, and not the message
+        text = orjson.dumps({**_plain(header), "arrays": listed})
     text += b" " * (-(len(text) + 4) % ALIGNMENT)
     parts = [struct.pack("<I", len(text)), text]
     for array in arrays:
         parts += [array.tobytes(), bytes(-array.nbytes % ALIGNMENT)]
     return b"".join(parts)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value in which JSON can hold everything: whole numbers of over 64 bits and odd objects become text."""
+    if isinstance(value, dict):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -(1 << 63) <= value < 1 << 63 else integer(value)
+    return printable(value if isinstance(value, str) else f"<{type(value).__name__}>", keep=LINES)

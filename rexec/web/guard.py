@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -43,15 +43,19 @@ class PageGuard:
 
     Args:
         token: What a browser must know.
-        names: Host names and addresses of the server beside those of this machine; None: it is reached by any address.
+        names: Host names and addresses of the server beside those of this machine.
+        any_address: Whether it is reached by any address.
         is_tls: Whether browsers speak TLS to it.
         port: Its port: cookies of two servers on one host need different names.
 
     """
 
-    def __init__(self, token: str, names: frozenset[str] | None, *, is_tls: bool, port: int) -> None:
+    def __init__(
+        self, token: str, names: Iterable[str], *, any_address: bool = False, is_tls: bool, port: int
+    ) -> None:
         self._token: Final = token.encode()
-        self._names: Final = names
+        self._names: Final = LOCAL_NAMES | frozenset(map(_usual, names))
+        self._any_address: Final = any_address
         self._is_tls: Final = is_tls
         self.cookie: Final = f"rexec-web-{port}"
         """Name of the cookie."""
@@ -77,9 +81,7 @@ class PageGuard:
         name = _host_name(host)
         if name is None:
             return False
-        if name in LOCAL_NAMES or (self._names is not None and name in self._names):
-            return True
-        return self._names is None and _is_address(name)
+        return _usual(name) in self._names or (self._any_address and _is_address(name))
 
     def is_our_origin(self, origin: str, host: str) -> bool:
         """Return whether a request was made by a page of ours."""
@@ -93,8 +95,9 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def without_token(path: str, query: str) -> str:
-    """Return an address without the token in it."""
+def without_token(address: str) -> str:
+    """Return the address of a page of ours (path and query) without the token in it."""
+    path, _, query = address.partition("?")
     rest = urlencode(
         [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "token"]
     )
@@ -111,6 +114,14 @@ def _host_name(host: str) -> str | None:
     if parts.path or parts.query or parts.fragment or parts.username is not None or not has_port:
         return None
     return parts.hostname
+
+
+def _usual(name: str) -> str:
+    """Return a host name in lower case, an address as browsers write it."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
 
 
 def _is_address(name: str) -> bool:

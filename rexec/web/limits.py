@@ -6,6 +6,9 @@ from typing import Final
 MOST_MESSAGE: Final = 1 << 16
 """Maximum bytes of a message of a browser, and of the body of a request."""
 
+MOST_ADDRESS: Final = 1 << 13
+"""Maximum characters of an address to which the form of the token leads."""
+
 MOST_BROWSERS: Final = 64
 """Maximum number of pages with a connection."""
 

@@ -1,20 +1,36 @@
 """One dataset of a laboratory as the page follows it: its value, and what is needed to tell what is new in it."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from devicedb.printable import printable
+from rexec.datasets.values import same
 from rexec.ground.quantities import Display, display_of
 from rexec.results.reading.shown import shown, summary
 from rexec.web.history import History
+from rexec.web.labels import label
 from rexec.web.rows import NumberRows
 from rexec.web.touched import TouchedRows
 
-NAME_LENGTH: Final = 300
-"""Characters of a name that are sent to a browser."""
-
 _TEXT_LENGTH: Final = 80
+
+
+class MasterEntry(NamedTuple):
+    """What a master has under a name."""
+
+    persist: bool
+    value: Any
+    metadata: dict[str, Any]
+
+    @classmethod
+    def received(cls, given: Any) -> "MasterEntry":
+        """Return what a master has sent: (persist, value) or (persist, value, metadata); anything else as a value."""
+        if not isinstance(given, list | tuple) or len(given) < 2:
+            return cls(False, given, {})
+        persist, value, *rest = given
+        metadata = rest[0] if rest and isinstance(rest[0], dict) else {}
+        return cls(persist is True, value, metadata)
 
 
 class LiveDataset:
@@ -22,9 +38,11 @@ class LiveDataset:
 
     Args:
         number: What browsers call it: short, and never used again for another one.
-        key: Its name.
+        key: Its name; an experiment may have taken a number for it.
 
     Attributes:
+        name: Its name as text.
+        label: The same as browsers show it.
         born: Version in which it was last set anew.
         version: Version of its last change.
         updates: How often it was set or changed inside; appends do not count.
@@ -32,9 +50,11 @@ class LiveDataset:
 
     """
 
-    def __init__(self, number: int, key: str) -> None:
+    def __init__(self, number: int, key: Any) -> None:
         self.number: Final = number
         self.key: Final = key
+        self.name: Final = key if isinstance(key, str) else f"{key!r} ({type(key).__name__})"
+        self.label: Final = label(self.name)
         self.persist = False
         self.value: Any = None
         self.metadata: dict[str, Any] = {}
@@ -45,23 +65,26 @@ class LiveDataset:
         self._rows = NumberRows(None)
         self._row: tuple[int, list[Any]] = (-1, [])
 
-    def set(self, entry: Any, version: int, now: float) -> None:
-        """Take a new value: (persist, value) or (persist, value, metadata)."""
-        persist, value, *rest = entry
-        self.persist, self.value = bool(persist), value
-        self.metadata = rest[0] if rest and isinstance(rest[0], dict) else {}
-        self._rows, self.touched = NumberRows(value), TouchedRows()
+    def set(self, entry: MasterEntry, version: int, now: float) -> None:
+        """Take a new value."""
+        self.persist, self.value, self.metadata = entry
+        self._rows, self.touched = NumberRows(self.value), TouchedRows()
         self.born = self.version = version
         self.updates += 1
         self.changed = now
-        number = _real(value)
+        number = _real(self.value)
         if number is not None:
             self.history = self.history or History()
             self.history.add(now, number)
 
-    def adopt(self, entry: Any) -> None:
+    def is_same(self, entry: MasterEntry) -> bool:
+        """Return whether it has this value already."""
+        present = (self.persist, self.metadata, self.value)
+        return same(present, (entry.persist, entry.metadata, entry.value))
+
+    def adopt(self, entry: MasterEntry) -> None:
         """Take a value that is equal to the present one, and will change in its place."""
-        self.value = entry[1]
+        self.value = entry.value
         self._rows = NumberRows(self.value)
 
     def appended(self, version: int, now: float) -> None:
@@ -105,9 +128,8 @@ class LiveDataset:
             text, unit = summary(str(rows.dtype), rows.shape, None, display), printable(display.unit)
             if rows.ndim == 1 and rows.size and rows.dtype.kind in "iuf" and not np.isnan(rows[-1]):
                 text += f", last {display.number(rows[-1])}"
-        name = printable(self.key[:NAME_LENGTH]) + ("…" if len(self.key) > NAME_LENGTH else "")
         shape = None if rows is None else list(rows.shape)
-        return [self.number, name, kind, text, unit[:40], self.persist, self.changed, shape]
+        return [self.number, self.label, kind, text, unit[:40], self.persist, self.changed, shape]
 
 
 def kind_of(shape: tuple[int, ...], *, is_list: bool) -> str:

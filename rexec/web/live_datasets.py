@@ -5,9 +5,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rexec.datasets.values import same
 from rexec.web.clock import VersionClock
-from rexec.web.live_dataset import LiveDataset
+from rexec.web.live_dataset import LiveDataset, MasterEntry
 
 _MOST_GONE: Final = 1000
 
@@ -22,7 +21,7 @@ class LiveDatasets:
 
     def __init__(self, clock: VersionClock) -> None:
         self._clock: Final = clock
-        self._by_key: Final[OrderedDict[str, LiveDataset]] = OrderedDict()
+        self._by_key: Final[OrderedDict[Any, LiveDataset]] = OrderedDict()
         self._by_number: Final[dict[int, LiveDataset]] = {}
         self._gone: list[tuple[int, int]] = []
         self._numbers = 0
@@ -36,7 +35,7 @@ class LiveDatasets:
         """Return a dataset by its number."""
         return self._by_number.get(number)
 
-    def named(self, key: str) -> LiveDataset | None:
+    def named(self, key: Any) -> LiveDataset | None:
         """Return a dataset by its name."""
         return self._by_key.get(key)
 
@@ -51,28 +50,28 @@ class LiveDatasets:
         """Return the numbers of the datasets that were deleted after a version."""
         return [number for when, number in self._gone if when > version]
 
-    def take_snapshot(self, datasets: dict[str, Any]) -> None:
+    def take_snapshot(self, datasets: dict[Any, Any]) -> None:
         """Take all datasets of a master that has just been connected."""
         now = time.time()
         for key in [key for key in self._by_key if key not in datasets]:
             self._delete(key)
-        for key, entry in datasets.items():
-            present = self._by_key.get(key)
-            if present is None or not _is_same(present, entry):
+        for key, given in datasets.items():
+            present, entry = self._by_key.get(key), MasterEntry.received(given)
+            if present is None or not present.is_same(entry):
                 self._set(key, entry, now)
             else:
                 present.adopt(entry)
 
-    def take_change(self, datasets: dict[str, Any], mod: dict[str, Any]) -> None:
+    def take_change(self, datasets: dict[Any, Any], mod: dict[str, Any]) -> None:
         """Take a modification that was applied to `datasets`."""
         path, now = mod["path"], time.time()
-        key = str(path[0] if path else mod.get("key", mod.get("i")))
+        key = path[0] if path else mod.get("key", mod.get("i"))
         if key not in datasets:
             self._delete(key)
             return
         present, action = self._by_key.get(key), mod["action"]
         if present is None or list(path[1:]) != [1]:
-            self._set(key, datasets[key], now)
+            self._set(key, MasterEntry.received(datasets[key]), now)
         elif action == "append":
             present.appended(self._clock.tick(), now)
             self._by_key.move_to_end(key)
@@ -80,9 +79,9 @@ class LiveDatasets:
             present.rows_changed(*part, self._clock.tick(), now)
             self._by_key.move_to_end(key)
         else:
-            self._set(key, datasets[key], now)
+            self._set(key, MasterEntry.received(datasets[key]), now)
 
-    def _set(self, key: str, entry: Any, now: float) -> None:
+    def _set(self, key: Any, entry: MasterEntry, now: float) -> None:
         present = self._by_key.get(key)
         if present is None:
             self._numbers += 1
@@ -90,22 +89,13 @@ class LiveDatasets:
         present.set(entry, self._clock.tick(), now)
         self._by_key.move_to_end(key)
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: Any) -> None:
         present = self._by_key.pop(key, None)
         if present is not None:
             del self._by_number[present.number]
             self._gone.append((self._clock.tick(), present.number))
             if len(self._gone) > _MOST_GONE:
                 self.forgotten = self._gone.pop(0)[0]
-
-
-def _is_same(present: LiveDataset, entry: Any) -> bool:
-    persist, value, *rest = entry
-    return (
-        present.persist == persist
-        and present.metadata == (rest[0] if rest else {})
-        and same(present.value, value)
-    )
 
 
 def _rows_of(index: Any, value: Any) -> tuple[int, int] | None:

@@ -2,18 +2,29 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import Any, Final
 
+from devicedb.errors import ExpectedError
 from rexec.bridge.master_subscriber import MasterSubscriber
 from rexec.web.clock import VersionClock
+from rexec.web.labels import bounded
 from rexec.web.live_datasets import LiveDatasets
 from rexec.web.log_lines import LogLines
 from rexec.wire.broadcast import Receiver
 from rexec.wire.errors import ConnectionFailed
 from rexec.wire.tls import SimpleSSLConfig
 
+_log = logging.getLogger(__name__)
+
 _RETRY: Final = 2.0
+
+MOST_DATASETS: Final = 1 << 30
+"""Maximum bytes of a message with datasets: a server that is no master may send for ever."""
+
+MOST_LOG_MESSAGE: Final = 1 << 24
+"""Maximum bytes of a message of the log."""
 
 
 class LiveMaster:
@@ -46,7 +57,13 @@ class LiveMaster:
         """Version of the last change of the state."""
         self._state: dict[str, Any] = {"connected": False, "since": time.time(), "problem": "", "log": ""}
         self._subscriber: Final = MasterSubscriber(
-            host, notify, ssl_config, pictured=self._pictured, changed=datasets.take_change, lost=self._lost
+            host,
+            notify,
+            ssl_config,
+            pictured=self._pictured,
+            changed=datasets.take_change,
+            lost=self._lost,
+            limit=MOST_DATASETS,
         )
 
     def state(self) -> dict[str, Any]:
@@ -56,9 +73,23 @@ class LiveMaster:
     async def run(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._subscriber.run(wait=True))
+            tasks.create_task(self._follow_datasets())
             if self._log_port is not None:
                 tasks.create_task(self._follow_log(self._log_port))
+
+    async def _follow_datasets(self) -> None:
+        while True:
+            try:
+                await self._subscriber.run(wait=True)
+            except ExpectedError as error:
+                self._lost(str(error))
+            except Exception as error:
+                # A master may send anything, and the page shows the rest of the laboratory.
+                problem = bounded(f"what it sends cannot be followed: {type(error).__name__}: {error}")
+                if problem != self._state["problem"]:
+                    _log.exception("the datasets of the master at %s", self._subscriber.name)
+                self._lost(problem)
+            await asyncio.sleep(_RETRY)
 
     def _pictured(self, datasets: dict[str, Any], reason: str, missed: float | None) -> None:
         self._datasets.take_snapshot(datasets)
@@ -69,7 +100,7 @@ class LiveMaster:
         since = (
             time.time() if self._state["connected"] or not self._state["problem"] else self._state["since"]
         )
-        self._now(connected=False, since=since, problem=problem)
+        self._now(connected=False, since=since, problem=bounded(problem))
 
     def _now(self, **state: Any) -> None:
         self._state = {**self._state, **state}
@@ -78,7 +109,7 @@ class LiveMaster:
     async def _follow_log(self, port: int) -> None:
         while True:
             ended = asyncio.Event()
-            receiver = Receiver("log", self._take_line, ended.set)
+            receiver = Receiver("log", self._take_line, ended.set, limit=MOST_LOG_MESSAGE)
             try:
                 await receiver.connect(self._host, port, self._ssl_config)
                 self._log_is("")
@@ -92,8 +123,9 @@ class LiveMaster:
             await asyncio.sleep(_RETRY)
 
     def _log_is(self, problem: str) -> None:
-        if self._state["log"] != problem:
-            self._now(log=problem)
+        said = bounded(problem)
+        if self._state["log"] != said:
+            self._now(log=said)
 
     def _take_line(self, message: Any) -> None:
         try:

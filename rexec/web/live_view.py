@@ -13,7 +13,7 @@ from rexec.web import plotted
 from rexec.web.decimation import step_for
 from rexec.web.live_dataset import LiveDataset
 from rexec.web.live_datasets import LiveDatasets
-from rexec.web.plotted import MOST_COLUMNS, Part
+from rexec.web.plotted import MOST_COLUMNS, Part, may_be_axis
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class LiveView:
             # A value may be anything. One that cannot be drawn costs its plot, and not the connection.
             _log.warning(
                 "the dataset %s cannot be drawn: %s: %s",
-                printable(dataset.key[:100]),
+                printable(dataset.name[:100]),
                 type(error).__name__,
                 printable(str(error)[:200]),
             )
@@ -117,8 +117,7 @@ class LiveView:
     def _axis(self, datasets: LiveDatasets, rows: int) -> LiveDataset | None:
         axis = None if self.wanted.axis is None else datasets.get(self.wanted.axis)
         along = None if axis is None else axis.rows()
-        fits = along is not None and along.ndim == 1 and len(along) >= rows and along.dtype.kind in "biuf"
-        return axis if fits else None
+        return axis if along is not None and may_be_axis(along.shape, along.dtype, rows) else None
 
     def _version(self, datasets: LiveDatasets, dataset: LiveDataset) -> int:
         axis = None if self.wanted.axis is None else datasets.get(self.wanted.axis)

@@ -38,6 +38,11 @@ class Part:
     arrays: list[Any]
 
 
+def may_be_axis(shape: tuple[int, ...], dtype: "np.dtype[Any]", rows: int) -> bool:
+    """Return whether rows can be drawn against numbers of this shape and type."""
+    return len(shape) == 1 and shape[0] >= rows and dtype.kind in "biuf"
+
+
 def columns_of(rows: "np.ndarray[Any, Any]", complex_as: str) -> "np.ndarray[Any, Any]":
     """Return rows as a table of real numbers with at most `MOST_COLUMNS` columns.
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from devicedb.printable import LINES, printable
+from devicedb.printable import printable
 from rexec.results.errors import ResultsError
 from rexec.results.reading.pieces import picture_of
 from rexec.results.reading.runs import Run
@@ -16,11 +16,11 @@ from rexec.results.status import status_of
 from rexec.web import plotted
 from rexec.web.decimation import step_for
 from rexec.web.frames import sendable
+from rexec.web.labels import LONG, bounded, label
 from rexec.web.live_dataset import kind_of
 from rexec.web.plotted import MOST_PIXELS, Part
 
 _MOST_DATASETS: Final = 500
-_MOST_TEXT: Final = 4000
 _MOST_HISTOGRAM: Final = 200_000_000
 _SHOWN: Final = (
     "class_name", "file", "start_time", "run_time", "artiq_version", "rexec_version", "git", "host", "user", "person",
@@ -36,20 +36,22 @@ def contents(path: Path) -> dict[str, Any]:
         declared = run.default_plot
         plot = None if declared is None else [declared[0], *(each or "" for each in declared[1])]
         identity = run.identity
-        arguments = (identity.get("expid") or {}).get("arguments") or {}
+        expid = identity.get("expid")
+        given = expid.get("arguments") if isinstance(expid, dict) else None
+        arguments = given if isinstance(given, dict) else {}
         return {
             "rid": run.rid,
-            "status": _status(run, path),
+            "status": bounded(_status(run, path)),
             "datasets": rows,
             "left_out": max(len(names) - _MOST_DATASETS, 0),
-            "default_plot": None if plot is None else [_text(each, 300) for each in plot],
+            "default_plot": None if plot is None else [label(each) for each in plot],
             "is_simulated": run.is_simulated,
-            "error": _text(run.error or ""),
-            "notes": [_text(each) for each in [*run.degraded, *run.problems][:50]],
+            "error": bounded(run.error or "", LONG),
+            "notes": [bounded(each, LONG) for each in [*run.degraded, *run.problems][:50]],
             "arguments": {
-                _text(str(name), 300): _text(str(value)) for name, value in list(arguments.items())[:200]
+                label(str(name)): bounded(str(value), LONG) for name, value in list(arguments.items())[:200]
             },
-            "identity": {name: _text(str(identity[name])) for name in _SHOWN if name in identity},
+            "identity": {name: bounded(str(identity[name]), LONG) for name in _SHOWN if name in identity},
             "modified": path.stat().st_mtime,
         }
 
@@ -64,14 +66,14 @@ def plot(path: Path, wanted: Mapping[str, Any]) -> Part:
 
     """
     with Run(path) as run:
-        names = {_text(name, 300): name for name in run.datasets}
+        names = {label(name): name for name in run.datasets}
         stored = _named(run, names, str(wanted["dataset"]))
         if not stored.is_numeric():
             return Part({"op": "text", "kind": "text"}, [])
         shape = stored.shape
         axis = _named(run, names, str(wanted["axis"])) if wanted.get("axis") in names else None
         if axis is not None and not (
-            axis.is_numeric() and len(axis.shape) == 1 and axis.shape[:1] >= shape[:1]
+            axis.is_numeric() and plotted.may_be_axis(axis.shape, axis.dtype, (shape or (1,))[0])
         ):
             axis = None
         kind = str(wanted.get("kind", "auto"))
@@ -125,6 +127,8 @@ def _reader(stored: StoredDataset) -> Callable[[int, int], "np.ndarray[Any, Any]
         return lambda start, stop: stored.numbers(()).reshape(1)[start:stop]
     if len(stored.shape) == 1:
         return lambda start, stop: stored.numbers(slice(start, stop))
+    if 0 in stored.shape[1:]:  # nothing stands at an index into an empty dimension
+        return lambda start, stop: np.empty((stop - start, 0))
     # Of a wide table only the columns that are drawn are read.
     inner = (0,) * (len(stored.shape) - 2)
     return lambda start, stop: stored.numbers((slice(start, stop), *inner, slice(0, plotted.MOST_COLUMNS)))
@@ -146,7 +150,7 @@ def _row(number: int, stored: StoredDataset) -> list[Any]:
         kind = "text" if shape is None else "number" if not shape else kind_of(tuple(shape), is_list=False)
     except ResultsError as error:
         text, unit, shape, kind = str(error), "", None, "text"
-    return [number, _text(stored.key, 300), kind, _text(text), unit[:40], False, 0, shape]
+    return [number, label(stored.key), kind, bounded(text, LONG), unit[:40], False, 0, shape]
 
 
 def _status(run: Run, path: Path) -> str:
@@ -158,7 +162,3 @@ def _named(run: Run, names: Mapping[str, str], name: str) -> StoredDataset:
     if name not in names:
         raise ResultsError(f"{run.path.name} has no dataset {name[:100]!r}")
     return run.datasets[names[name]]
-
-
-def _text(text: str, most: int = _MOST_TEXT) -> str:
-    return printable(text[:most], keep=LINES) + ("…" if len(text) > most else "")

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from devicedb.printable import LINES, printable
 from rexec.catalogue import FoundRun, find
+from rexec.web.labels import bounded, label
 
 _MOST_VALUES: Final = 60
-_MOST_TEXT: Final = 300
 
 
 def listed(folder: Path, query: str, most: int) -> dict[str, Any]:
@@ -32,29 +31,25 @@ def run_row(run: FoundRun, folder: Path) -> dict[str, Any]:
         "file": run.path.relative_to(folder).as_posix().encode(errors="backslashreplace").decode(),
         "rid": run.rid,
         "kind": facts.kind,
-        "class_name": _text(run.class_name),
-        "status": run.status,
+        "class_name": bounded(run.class_name),
+        "status": bounded(run.status),
         "time": facts.time,
         "run_time": facts.run_time,
         "last_change": facts.last_change,
-        "person": _text(facts.person),
+        "person": bounded(facts.person),
         "person_known_by": facts.person_known_by,
         "is_simulated": facts.simulated,
         "arguments": _values(run.arguments),
-        "datasets": [_text(name) for name in list(facts.datasets)[:_MOST_VALUES]],
-        "comment": _text(run.comment, 2000),
-        "tags": [_text(each) for each in run.tags[:20]],
-        "problem": _text(facts.problem),
+        "datasets": [label(name) for name in list(facts.datasets)[:_MOST_VALUES]],
+        "comment": bounded(run.comment, 2000),
+        "tags": [bounded(each) for each in run.tags[:20]],
+        "problem": bounded(facts.problem),
     }
 
 
 def _values(values: Mapping[str, Any]) -> dict[str, str]:
-    return {_text(name): _text(_number(value)) for name, value in list(values.items())[:_MOST_VALUES]}
+    return {label(name): bounded(_number(value)) for name, value in list(values.items())[:_MOST_VALUES]}
 
 
 def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _text(text: str, most: int = _MOST_TEXT) -> str:
-    return printable(text[:most], keep=LINES) + ("…" if len(text) > most else "")

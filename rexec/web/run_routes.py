@@ -1,13 +1,17 @@
 """Addresses of the runs: the list, one run, its plots, its file. No path leaves the folder of results."""
 
+import asyncio
 import os
+import stat
 from pathlib import Path
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
+from devicedb.opening import open_to_read
 from devicedb.printable import printable
 from rexec.web.frames import frame
 from rexec.web.live_view import MOST_POINTS
@@ -20,6 +24,7 @@ _SEARCH: Final = 600.0
 """Seconds for a list of runs: the first one may have to read all files."""
 _READ: Final = 20.0
 """Seconds for a file."""
+_MOST_NAME: Final = 4000
 
 
 class RunRoutes:
@@ -56,10 +61,9 @@ class RunRoutes:
         root = os.path.realpath(self._folder)
         try:
             found = os.path.realpath(os.path.join(root, name))
-            is_inside = os.path.commonpath([root, found]) == root
         except (ValueError, OSError):
             return None
-        return Path(found) if is_inside and os.path.isfile(found) else None
+        return Path(found) if _is_inside(found, root) and os.path.isfile(found) else None
 
     async def _list(self, request: Request) -> Response:
         if not self._folder.is_dir():
@@ -82,7 +86,7 @@ class RunRoutes:
         if path is None:
             return _no_file()
         wanted: dict[str, Any] = {
-            name: given.get(name, "")[:1000] for name in ("dataset", "axis", "kind", "complex")
+            name: given.get(name, "")[:_MOST_NAME] for name in ("dataset", "axis", "kind", "complex")
         }
         wanted["most"] = min(max(_number(request, "most", 4000), 16), MOST_POINTS)
         if "from" in given:
@@ -93,7 +97,52 @@ class RunRoutes:
         path = self.path(request.query_params.get("file", ""))
         if path is None:
             return _no_file()
-        return FileResponse(path, media_type="application/x-hdf5", filename=path.name)
+        descriptor = await asyncio.to_thread(opened_inside, self._folder, path)
+        return _no_file() if descriptor is None else _Download(descriptor, path)
+
+
+class _Download(FileResponse):
+    """A file that is open already, because its name may lead elsewhere by now. Closes it."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor: Final = descriptor
+        name = f"/dev/fd/{descriptor}" if os.name == "posix" else path
+        super().__init__(
+            name, media_type="application/x-hdf5", filename=path.name, stat_result=os.fstat(descriptor)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._descriptor)
+
+
+def opened_inside(folder: Path, path: Path) -> int | None:
+    """Return a descriptor of a regular file below a folder; None: there is none, or it is elsewhere.
+
+    Args:
+        folder: The folder.
+        path: A path in it, whose parts may have become links, or pipes, since it was looked at.
+
+    """
+    try:
+        descriptor = open_to_read(path)
+    except OSError:
+        return None
+    opened = f"/proc/self/fd/{descriptor}"  # Linux tells where the open file is
+    real, root = os.path.realpath(opened if os.path.islink(opened) else path), os.path.realpath(folder)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode) and _is_inside(real, root):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _is_inside(path: str, root: str) -> bool:
+    try:
+        return os.path.commonpath([root, path]) == root
+    except ValueError:  # another drive of Windows
+        return False
 
 
 def _number(request: Request, name: str, otherwise: int) -> int:
@@ -106,4 +155,6 @@ def _answer(content: bytes) -> Response:
 
 
 def _no_file() -> Response:
-    return PlainTextResponse("there is no such result file\n", 404)
+    return PlainTextResponse(
+        "there is no such result file; one that a link leads out of the folder to is not read\n", 404
+    )

@@ -3,24 +3,26 @@
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rexec.access.identity import certificate_name
 from rexec.web.errors import WebError
-from rexec.wire.errors import reason_of, shown_address
+from rexec.web.limits import MessageBudget
+from rexec.wire._listen import listener_at
+from rexec.wire.errors import checked_host, reason_of, shown_address
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG: Final = 128
 
 SILENCE: Final = 20.0
 """Seconds that a connection may take for a request, or its body: silent ones would keep the others out."""
@@ -56,6 +58,35 @@ class _Connection(H11Protocol):
             self.loop.call_later(SILENCE, self._look, request)
 
 
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Ends the connection of a browser that sends too many frames beside its messages.
+
+    Pongs would wait in memory for a browser that does not read, and so would empty pieces of a message.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._budget: Final = MessageBudget()
+
+    def handle_ping(self) -> None:
+        if self._takes():
+            super().handle_ping()
+
+    def handle_pong(self, event: Any) -> None:
+        if self._takes():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Any) -> None:
+        if self._takes():
+            super().handle_cont(event)
+
+    def _takes(self) -> bool:
+        takes = self._budget.takes()
+        if not takes:
+            self.transport.abort()
+        return takes
+
+
 def listening(hosts: Sequence[str] | None, port: int) -> list[socket.socket]:
     """Return sockets that listen on all addresses, on one port.
 
@@ -69,27 +100,20 @@ def listening(hosts: Sequence[str] | None, port: int) -> list[socket.socket]:
     """
     sockets: list[socket.socket] = []
     wanted = ["0.0.0.0", "::"] if hosts is None else list(hosts)  # noqa: S104  # the person asked for it
+    if not wanted:
+        raise WebError("there is no address to serve on: --no-localhost-bind needs --bind ADDRESS")
     failure: OSError | None = None
     for host in wanted:
         try:
-            for family, kind, protocol, _, address in dict.fromkeys(
-                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, _, _, _, address in dict.fromkeys(
+                socket.getaddrinfo(checked_host(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             ):
-                opened = socket.socket(family, kind, protocol)
-                sockets.append(opened)
-                if sys.platform == "win32":  # otherwise any program that asks for it shares the port
-                    opened.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-                else:
-                    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                opened.bind((address[0], port, *address[2:]))
-                opened.listen(_BACKLOG)
-                opened.setblocking(False)
-                port = opened.getsockname()[1]
+                if any(each.getsockname()[0] == address[0] for each in sockets):
+                    continue  # a host name is often one more name of a loopback address
+                sockets.append(listener_at(family, (address[0], port, *address[2:])))
+                port = sockets[-1].getsockname()[1]
         except OSError as error:
-            is_bound = any(each.fileno() >= 0 and _is_listening(each) for each in sockets)
-            if hosts is not None and host == "::1" and is_bound:
+            if hosts is not None and host == "::1" and sockets:
                 continue  # this machine has no IPv6
             failure = error
             break
@@ -101,17 +125,7 @@ def listening(hosts: Sequence[str] | None, port: int) -> list[socket.socket]:
             f"cannot serve on {shown_address(host, port)}: {reason_of(failure) if failure else 'no address'}; "
             f"choose another with {'--port' if is_port else '--bind'}"
         )
-    for each in sockets:
-        if not _is_listening(each):
-            each.close()
-    return [each for each in sockets if each.fileno() >= 0]
-
-
-def _is_listening(opened: socket.socket) -> bool:
-    try:
-        return bool(opened.getsockname()[1])
-    except OSError:
-        return False
+    return sockets
 
 
 async def serve(
@@ -134,7 +148,7 @@ async def serve(
         lifespan="off",
         server_header=False,
         proxy_headers=False,
-        ws="websockets-sansio",
+        ws=_WebSocket,
         ws_max_size=1 << 17,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
@@ -153,11 +167,14 @@ async def serve(
     await serving
 
 
+def _is_loopback(address: tuple[str, int]) -> bool:
+    return ipaddress.ip_address(address[0]).is_loopback
+
+
 def urls(sockets: list[socket.socket], token: str, *, is_tls: bool) -> list[str]:
-    """Return the addresses of the page with the token, loopback ones first."""
+    """Return the addresses of the page with the token, first those that other machines reach, too."""
     found = []
-    for each in sockets:
-        host, port = each.getsockname()[:2]
+    for host, port in sorted((each.getsockname()[:2] for each in sockets), key=_is_loopback):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # any address leads there
         found.append(f"{'https' if is_tls else 'http'}://{shown_address(host, port)}/?token={token}")
     return list(dict.fromkeys(found))

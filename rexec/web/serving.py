@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devicedb.opening import why_not_opened
 from rexec._version import __version__
 from rexec.access.audit_log import AuditLog
 from rexec.laboratory import LiveSnapshot
@@ -40,7 +42,7 @@ class WebPlan:
         token: What a browser must know.
         hosts: Addresses to listen on; None: all interfaces.
         port: TCP port; 0: chosen by the system.
-        names: Host names under which browsers may reach it, beside those of this machine; None: any address.
+        names: Host names under which browsers may reach it, beside its addresses and `hosts`.
         ssl_config: TLS files for browsers, or None.
         master: Host, notification port and log port of the master, or None.
         control: Control port of the master.
@@ -56,7 +58,7 @@ class WebPlan:
     token: str
     hosts: Sequence[str] | None
     port: int = 0
-    names: frozenset[str] | None = frozenset()
+    names: frozenset[str] = frozenset()
     ssl_config: SimpleSSLConfig | None = None
     master: tuple[str, int, int | None] | None = None
     master_ssl: SimpleSSLConfig | None = None
@@ -84,8 +86,13 @@ async def serve_page(plan: WebPlan, end: asyncio.Event, ready: Callable[[list[st
     with contextlib.ExitStack() as stack:
         audit = None if plan.audit is None else stack.enter_context(contextlib.closing(_audit(plan.audit)))
         sockets = listening(plan.hosts, plan.port)
+        addresses = [each.getsockname()[0] for each in sockets]
         guard = PageGuard(
-            plan.token, plan.names, is_tls=context is not None, port=sockets[0].getsockname()[1]
+            plan.token,
+            [*plan.names, *(plan.hosts or ()), *addresses],
+            any_address=any(ipaddress.ip_address(each).is_unspecified for each in addresses),
+            is_tls=context is not None,
+            port=sockets[0].getsockname()[1],
         )
         clock = VersionClock()
         page = Page(clock, LiveDatasets(clock), LogLines(clock))
@@ -99,7 +106,7 @@ async def serve_page(plan: WebPlan, end: asyncio.Event, ready: Callable[[list[st
         )
         routes = [zoom_route(page), methods_route(watch), *runs.routes()]
         if audit is not None:
-            routes.append(act_route(PageActions(_targets(plan, page), audit), watch, runs))
+            routes.append(act_route(PageActions(_targets(plan, page), audit), watch, runs, page.instance))
         app = application(guard, files, streams, lambda: _hello(plan), routes)
         tasks = [asyncio.create_task(watch.run())]
         if page.source is not None:
@@ -126,9 +133,7 @@ def _audit(path: Path) -> AuditLog:
     try:
         return AuditLog(path)
     except OSError as error:
-        raise WebError(
-            f"the audit {path} cannot be opened: {error.strerror or error}; see --audit"
-        ) from error
+        raise WebError(f"the audit {path} cannot be opened: {why_not_opened(error)}; see --audit") from error
 
 
 def _targets(plan: WebPlan, page: Page) -> ActionTargets:

@@ -23,6 +23,12 @@ MOST_VIEWS: Final = 24
 MOST_BYTES: Final = 4 << 20
 """Bytes of arrays after which a message is sent; the other plots are in the next one."""
 
+MOST_TIME: Final = 0.1
+"""Seconds of making plots after which a message is sent, likewise: the other browsers wait meanwhile."""
+
+_REST: Final = 3.0
+"""Least pause after a message, as a multiple of what making it took: one browser may ask for new plots all the time."""
+
 Send = Callable[[bytes], Awaitable[None]]
 
 
@@ -83,9 +89,10 @@ class Session:
             await self._until_ready()
             began = time.monotonic()
             message = self._message()
+            made = time.monotonic() - began
             if message is not None:
                 await self._send(message)
-            await asyncio.sleep(max(INTERVAL - (time.monotonic() - began), 0.0))
+            await asyncio.sleep(pause_after(made, time.monotonic() - began))
 
     async def _until_ready(self) -> None:
         while True:
@@ -109,7 +116,7 @@ class Session:
                     each.cancel()
 
     def _message(self) -> bytes | None:
-        now = self._page.clock.version
+        now, began = self._page.clock.version, time.monotonic()
         header: dict[str, Any] = {}
         for part in self._parts:
             header |= self._page.news(frozenset({part}), self._seen.get(part, 0))
@@ -118,7 +125,7 @@ class Session:
         arrays: list[Any] = []
         size = 0
         for view in sorted(self._views.values(), key=lambda each: each.wait()):
-            if size > MOST_BYTES:
+            if size > MOST_BYTES or (views and time.monotonic() > began + MOST_TIME):
                 break
             part_of = view.news(self._page.datasets) if view.wait() <= 0 else None
             if part_of is not None:
@@ -150,12 +157,25 @@ class Session:
             self._seen = dict.fromkeys(PARTS, min(version, self._page.clock.version))
         elif "since" in message:
             self._seen = {}
+        if message.get("instance", self._page.instance) != self._page.instance:
+            views = {}  # their numbers mean other datasets here: the page asks again when it has ours
         before, self._views = self._views, {}
         for name, given in views.items():
             wanted, view = _wanted(given), before.get(name)
             if view is None or view.wanted != wanted:
                 view = LiveView(name[:40], wanted, Had.received(given.get("had")) if is_resumed else None)
             self._views[name] = view
+
+
+def pause_after(made: float, sent: float) -> float:
+    """Return the seconds to wait after a message.
+
+    Args:
+        made: Seconds that making it took.
+        sent: Seconds that making and sending it took.
+
+    """
+    return max(INTERVAL - sent, _REST * made)
 
 
 def _wanted(given: Any) -> Wanted:

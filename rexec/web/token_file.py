@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from devicedb.opening import why_not_opened
 from rexec.web.errors import WebError
 from rexec.web.guard import new_token
 
@@ -22,8 +23,10 @@ def kept_token(path: Path) -> str:
             pass
         mode = path.stat().st_mode
         token = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise WebError(f"token file {path}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise WebError(f"token file {path}: {why_not_opened(error)}") from error
+    except UnicodeDecodeError as error:
+        raise WebError(f"token file {path}: {error}") from error
     if os.name == "posix" and mode & 0o077:
         raise WebError(f"others can read the token file {path}: chmod 600 {path}")
     if len(token) < 20 or not token.isascii() or not token.isprintable() or " " in token:

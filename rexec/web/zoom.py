@@ -9,13 +9,13 @@ from starlette.routing import BaseRoute, Route
 from rexec.web.frames import frame
 from rexec.web.live_view import MOST_POINTS
 from rexec.web.page import Page
-from rexec.web.plotted import line
+from rexec.web.plotted import line, may_be_axis
 
 FRAME_TYPE: Final = "application/vnd.rexec.frame"
 
 
 def zoom_route(page: Page) -> BaseRoute:
-    """Return the address `/api/zoom?dataset=&from=&to=&most=`."""
+    """Return the address `/api/zoom?instance=&dataset=&from=&to=&most=`."""
 
     async def zoom(request: Request) -> Response:
         """Answer a part of a line exactly, or with finer steps."""
@@ -26,10 +26,12 @@ def zoom_route(page: Page) -> BaseRoute:
             return PlainTextResponse("dataset, from, to and most are whole numbers\n", 400)
         dataset, axis = page.datasets.get(given["dataset"]), page.datasets.get(axis_number)
         rows = None if dataset is None else dataset.rows()
+        if request.query_params.get("instance") != page.instance:
+            return PlainTextResponse("the dataset numbers are those of an earlier start of rexec web\n", 409)
         if dataset is None or rows is None:
             return PlainTextResponse("there is no such line\n", 404)
         along = None if axis is None else axis.rows()
-        if along is not None and (along.ndim != 1 or len(along) < len(rows)):
+        if along is not None and not may_be_axis(along.shape, along.dtype, len(rows)):
             along = None
         begin = min(max(given["from"], 0), len(rows))
         end = min(max(given["to"], begin), len(rows))

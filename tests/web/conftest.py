@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -78,11 +79,19 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
     return True
 
 
-@pytest.fixture
-def lab() -> Iterator[Served]:
-    """A page beside a master without datasets."""
+@pytest.fixture(scope="module")
+def page_of_datasets() -> Iterator[Served]:
+    """One page beside a master for all tests of a file: a browser keeps the scripts of an address, compiled."""
     with served() as found:
         yield found
+
+
+@pytest.fixture
+def lab(page_of_datasets: Served) -> Iterator[Served]:
+    """A page beside a master without datasets."""
+    yield page_of_datasets
+    for name in page_of_datasets.datasets.snapshot():
+        page_of_datasets.datasets.delete(name)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +101,10 @@ def page_of_file(browser: BrowserThread) -> Iterator[Any]:
     def opened() -> Any:
         context = browser.browser.new_context()
         context.set_default_timeout(LIMIT)
-        return context.new_page()
+        page: Any = context.new_page()
+        # Otherwise it asks at each frame, for which the browser draws sixty a second: three times the work.
+        page.wait_for_function = partial(page.wait_for_function, polling=100)
+        return page
 
     page = browser.call(opened)
     yield page

@@ -1,5 +1,6 @@
 """What the page may do: nothing without --control, and then by rights, confirmed, written down first."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,7 +13,12 @@ import numpy as np
 import pytest
 
 from rexec.access.identity import Identity
-from rexec.web.actions import ActionRefused, entry_rights, new_value
+from rexec.results.journal.records import Kind, Record
+from rexec.results.journal.writer import Journal
+from rexec.results.layout import journal_path
+from rexec.results.status import status_of
+from rexec.web.actions import ActionRefused, ActionTargets, PageActions, entry_rights, new_value
+from rexec.web.labels import label
 from tests.serving import running
 from tests.waiting import within
 from tests.web.conftest import enter
@@ -41,7 +47,11 @@ def test_a_page_that_only_reads_has_no_way_to_act() -> None:
 def test_an_action_needs_origin_cookie_and_json(tmp_path: Path) -> None:
     with served(audit=tmp_path / "audit") as lab:
         lab.datasets.set("a", 1.0)
-        order = {"do": "set", "dataset": 1, "value": "2"}
+        order = {"do": "set", "dataset": 1, "value": "2", "instance": "that of an earlier start"}
+        assert act(lab, order) == (
+            409,
+            {"problem": "rexec web was started again since the page was opened: ask once more"},
+        )
         assert act(lab, order, cookie="")[0] == 401
         assert act(lab, order, origin="https://evil.example")[0] == 403
         assert act(lab, order, content_type="text/plain")[0] == 409
@@ -93,11 +103,14 @@ class Supervisor:
         self.done.append(("retry", name))
 
 
+ODD = "\x1b" + "x" * 400
+
+
 def test_a_controller_is_restarted_by_who_may(tmp_path: Path, tab: Any) -> None:
     supervisor, audit = Supervisor(), tmp_path / "audit"
     with running({"ctlmgr": supervisor}) as server:
         closed = {**entry(1), "allow": {"nobody-here": ["rexec"], "*": ["read"]}}
-        file = database(tmp_path, camera=entry(1), laser=closed)
+        file = database(tmp_path, camera=entry(1), laser=closed, **{ODD: entry(1)})
         with served(device_db=file, supervisor=("127.0.0.1", server.port), audit=audit) as lab:
             enter(tab, lab, "devices/camera")
             tab.click("text=Restart…")
@@ -110,6 +123,8 @@ def test_a_controller_is_restarted_by_who_may(tmp_path: Path, tab: Any) -> None:
                 # The one who runs the page runs the controllers: only a certificate of another name is refused.
                 assert status == 200
             assert act(lab, {"do": "restart", "device": "nothing"})[0] == 409
+            assert act(lab, {"do": "restart", "device": label(ODD)})[0] == 200
+            assert supervisor.done[-1] == ("restart", ODD)
     with pytest.raises(ActionRefused):
         raise ActionRefused(entry_refusal(file))
     assert lines(audit)[0]["action"] == "restart"
@@ -140,6 +155,9 @@ def test_a_run_is_noted(tmp_path: Path, tab: Any) -> None:
         assert act(lab, {"do": "tag", "file": name, "text": "two words"})[0] == 409
         assert act(lab, {"do": "end", "file": name})[1] == {"problem": "this run does not go on any more"}
         assert act(lab, {"do": "comment", "file": "../x.h5", "text": ""})[0] == 409
+        assert act(lab, {"do": "comment", "file": name, "text": {"a": 1}})[1] == {
+            "problem": "a text is needed"
+        }
 
 
 EXPERIMENT = """
@@ -176,9 +194,30 @@ def test_a_run_is_ended_in_order(tmp_path: Path) -> None:
         process.wait()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a run is ended by a signal")
+def test_a_journal_that_names_a_process_that_does_not_write_it_ends_none(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        for number, pid in enumerate((other.pid, 0, -1, -os.getpgrp(), 1, 10**30)):
+            path = tmp_path / f"{number:09}-Evil.h5"
+            journal = Journal(journal_path(path))
+            journal.put(Record(Kind.IDENTITY, value={"pid": pid}))
+            journal.sync()
+            assert (status_of(path).state, status_of(path).pid) == ("running", pid)
+            actions = PageActions(ActionTargets(None, None, None, None), None)  # type: ignore[arg-type]
+            with pytest.raises(ActionRefused, match="which does not write it"):
+                asyncio.run(actions.end_run(Identity("me", "kernel", ""), path))
+            journal.close()
+        assert other.poll() is None
+        other.kill()
+
+
 @pytest.mark.parametrize(
-    ("present", "text", "value"), [(1.5, "2", 2.0), (1, "3", 3), (True, "false", False), ("a", "b c", "b c")]
-)
+    ("present", "text", "value"),
+    [
+        (1.5, "2", 2.0), (1, "3", 3), (True, "false", False), ("a", "b c", "b c"), (np.int32(1), "3", np.int32(3)),
+        (np.float32(1), "2", np.float32(2)), (np.float64(1), "2.5", np.float64(2.5)), (np.bool_(1), "false", np.False_),
+    ],
+)  # fmt: skip
 def test_a_typed_value_is_of_the_kind_of_the_present_one(present: Any, text: str, value: Any) -> None:
     found = new_value(present, text)
     assert (found, type(found)) == (value, type(present))
@@ -186,8 +225,10 @@ def test_a_typed_value_is_of_the_kind_of_the_present_one(present: Any, text: str
 
 @pytest.mark.parametrize(
     ("present", "text"),
-    [(1, "1.5"), (1.0, "x"), (1.0, "true"), (True, "1"), ([1], "[2]"), (None, "1"), (1, "__import__('os')")],
-)
+    [(1, "1.5"), (1.0, "x"), (1.0, "true"), (True, "1"), ([1], "[2]"), (None, "1"), (1, "__import__('os')"),
+     (np.int8(1), "300"), (np.int32(1), "1.5"), (np.bool_(1), "0"), (1.0, "NaN"), (1.0, "1e999"), (1, "1" * 400),
+     (np.zeros(1), "1"), (np.datetime64("2026"), "2027")],
+)  # fmt: skip
 def test_what_is_no_value_is_refused(present: Any, text: str) -> None:
     with pytest.raises(ActionRefused):
         new_value(present, text)

@@ -5,12 +5,12 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,8 +18,10 @@ import pytest
 from rexec.cli.errors import CommandError
 from rexec.cli.web import main
 from rexec.web.errors import WebError
-from rexec.web.server import listening
+from rexec.web.server import listening, urls
+from tests.serving import can_be_taken_over
 from tests.waiting import within
+from tests.web.served import served
 
 LONG = """
 from rexec.experiment import *
@@ -133,20 +135,47 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(
     assert str(found.value) == f"the page needs {name}: pip install 'artiq-rexec[web]'"
 
 
-@pytest.mark.skipif(
-    sys.platform != "win32", reason="elsewhere SO_REUSEADDR shares no port that is listened on"
-)
 def test_nobody_takes_over_the_port_of_a_page() -> None:
     (listener,) = listening(["127.0.0.1"], 0)
-    with listener, socket.socket() as thief:
-        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with pytest.raises(OSError):  # noqa: PT011  # which one depends on the version
-            thief.bind(listener.getsockname())
+    with listener:
+        assert not can_be_taken_over(listener.getsockname())
 
 
 def test_an_address_that_is_not_ours_is_named() -> None:
     with pytest.raises(WebError, match=r"cannot serve on 203\.0\.113\.9:\d+: .*; choose another with --bind"):
         listening(["127.0.0.1", "203.0.113.9"], 0)
+
+
+def test_a_name_of_an_address_that_is_served_already_is_no_second_one() -> None:
+    sockets = listening(["127.0.0.1", "localhost", "127.0.0.1"], 0)
+    addresses = [each.getsockname()[:2] for each in sockets]
+    for each in sockets:
+        each.close()
+    assert len(set(addresses)) == len(addresses)
+    assert {host for host, _ in addresses} <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.1", "0:0::1"], ["0.0.0.0"], None])
+def test_the_printed_address_is_served(hosts: list[str] | None) -> None:
+    try:
+        with served(with_master=False, hosts=hosts) as lab:
+            assert status(lab.url) == 303
+            shown = urlsplit(lab.url)
+            assert shown.hostname in ("127.0.0.1", "::1")
+    except WebError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+
+
+def test_the_first_address_is_one_that_others_reach() -> None:
+    class Socket:
+        def __init__(self, host: str) -> None:
+            self.host = host
+
+        def getsockname(self) -> tuple[str, int]:
+            return self.host, 8270
+
+    sockets: Any = [Socket(host) for host in ("127.0.0.1", "::1", "192.0.2.7")]
+    assert urls(sockets, "t", is_tls=False)[0] == "http://192.0.2.7:8270/?token=t"
 
 
 def test_a_run_has_a_page_that_ends_with_it(folder: Path) -> None:
@@ -159,7 +188,7 @@ def test_a_run_has_a_page_that_ends_with_it(folder: Path) -> None:
 
 
 def test_a_run_shows_its_datasets(folder: Path, tab: object) -> None:
-    from typing import Any, cast
+    from typing import cast
 
     page = cast("Any", tab)
     with rexec(folder, "run", "-q", "--web", "long.py") as process:
@@ -168,6 +197,10 @@ def test_a_run_shows_its_datasets(folder: Path, tab: object) -> None:
         page.wait_for_function("() => document.querySelector('.chart').data[0].y.length > 20")
         page.click("nav >> text=Runs")
         page.wait_for_selector(".runs >> text=running")
+        # A page that is open does not keep the run from its orderly end.
+        process.send_signal(signal.SIGINT)
+        assert process.wait(150) == 0
+    assert [path.suffix for path in folder.rglob("results/*/*/*")] == [".h5"]
 
 
 def test_a_supervisor_has_a_page(folder: Path) -> None:

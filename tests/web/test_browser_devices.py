@@ -92,6 +92,10 @@ def test_a_database_that_cannot_be_read_says_why(tmp_path: Path, tab: Any) -> No
         tab.goto(lab.url)
         tab.click("nav >> text=Devices")
         tab.wait_for_selector("text=device_db.py:2")
+        assert "0 devices" not in tab.inner_text("main")
+        assert tab.locator("[role=region]:visible").count() == 0, (
+            "there is no table to come to by the keyboard"
+        )
 
 
 def test_hostile_names_of_devices(tmp_path: Path, tab: Any) -> None:

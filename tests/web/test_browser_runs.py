@@ -16,7 +16,9 @@ import pytest
 
 from rexec.datasets import Dataset
 from rexec.results import ResultsWriter, write_results
+from rexec.web.run_routes import opened_inside
 from schemas import RunIdentity
+from tests.waiting import within
 from tests.web.conftest import enter
 from tests.web.served import Served, served
 
@@ -56,6 +58,7 @@ def folder(place: Path) -> Path:
     for rid in (1, 2, 3):
         write(place, rid, {"x": x, "y": np.arange(11.0) * rid, "z": np.zeros((20, 30))}, phase=rid / 10)
     empty = {"none": np.zeros((0, 4, 4)), "rows": np.zeros((0, 3)), "columns": np.zeros((3, 0))}
+    empty["void"] = np.zeros((0, 0, 5))
     write(place, 4, {"counts": np.arange(100) % 7, **empty}, "Histogram")
     return place
 
@@ -184,15 +187,23 @@ def test_an_empty_folder_says_what_to_do(tmp_path: Path, tab: Any) -> None:
 
 def test_hostile_texts_of_a_file_are_text(lab: Served, folder: Path, tab: Any) -> None:
     evil = "<img src=x onerror=alert(1)>\u202e\x1b[2J"
-    path = write(folder, 6, {evil: np.arange(3.0), "t": evil * 1000}, "Evil", **{evil: evil})
+    arguments = {evil: evil, "wait_time": 0.25, "host": "mine"}
+    path = write(folder, 6, {evil: np.arange(3.0), "t": evil * 1000}, "Evil", **arguments)
     with h5py.File(path, "a") as file:
         file["rexec/error"] = evil
+        file["rexec"].attrs["status"] = evil
+        for name in ("start_time", "run_time"):  # no calendar has them
+            del file[name]
+            file[name] = -1e18
     enter(tab, lab, "runs")
     tab.wait_for_selector("text=Evil")
+    assert not set(tab.inner_text("body")) & set("\u202e\x1b")
     tab.goto(f"{lab.address}runs/2026-11-26/09/{path.name}")
     tab.wait_for_selector(".chart[data-drawn]")
     assert not set(tab.inner_text("body")) & set("\u202e\x1b")
     assert tab.locator("main img").count() == 0
+    facts = tab.inner_text(".facts").split("\n")
+    assert {"0.25", "mine"} <= set(facts)  # arguments, which are no time and no host
 
 
 OUTSIDE = (
@@ -204,8 +215,9 @@ OUTSIDE = (
 def test_no_name_leads_out_of_the_folder(folder: Path, lab: Served) -> None:
     secret = folder.parent / "secret.h5"
     secret.write_bytes(next(folder.glob("*/*/*.h5")).read_bytes())
-    (folder / "link.h5").symlink_to(secret)
-    (folder / "out").symlink_to(folder.parent)
+    if os.name == "posix":  # elsewhere links need a privilege
+        (folder / "link.h5").symlink_to(secret)
+        (folder / "out").symlink_to(folder.parent)
     cookie = lab.cookie()
     for name in OUTSIDE:
         for address in ("/file", "/api/run", "/api/plot"):
@@ -214,7 +226,7 @@ def test_no_name_leads_out_of_the_folder(folder: Path, lab: Served) -> None:
 
 def test_a_dataset_without_numbers_is_no_problem(lab: Served) -> None:
     question, cookie = "/api/plot?file=2026-11-26/09/000000004-Histogram.h5", lab.cookie()
-    for name in ("none", "rows", "columns"):
+    for name in ("none", "rows", "columns", "void"):
         for kind in ("auto", "image", "line", "histogram"):
             answer = header(lab.ask(f"{question}&dataset={name}&kind={kind}", cookie=cookie))
             assert answer.get("op") in ("points", "histogram"), (name, kind, answer)
@@ -228,6 +240,56 @@ def test_a_file_is_downloaded_as_it_is(folder: Path, lab: Served) -> None:
     assert status == 200
     assert content == path.read_bytes()
     assert headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere links need a privilege, and there are no pipes")
+def test_a_name_that_leads_elsewhere_since_it_was_looked_at_opens_nothing(tmp_path: Path) -> None:
+    folder, secret = tmp_path / "results", tmp_path / "secret.h5"
+    (folder / "day").mkdir(parents=True)
+    secret.write_bytes(b"secret")
+    path = folder / "day" / "run.h5"
+    path.write_bytes(b"run")
+    descriptor = opened_inside(folder, path)
+    assert descriptor is not None
+    assert os.read(descriptor, 9) == b"run"
+    os.close(descriptor)
+    path.unlink()
+    assert opened_inside(folder, path) is None
+    path.symlink_to(secret)
+    assert opened_inside(folder, path) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert opened_inside(folder, path) is None
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.symlink_to(tmp_path)
+    assert opened_inside(folder, path.with_name("secret.h5")) is None
+    assert opened_inside(folder, path.parent) is None
+
+
+def test_a_path_on_another_drive_is_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.h5").write_bytes(b"run")
+    monkeypatch.setattr(os.path, "commonpath", _on_two_drives)
+    assert opened_inside(tmp_path, tmp_path / "run.h5") is None
+
+
+def _on_two_drives(_: object) -> str:
+    raise ValueError("Paths don't have the same drive")  # as on Windows
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is open")
+def test_a_download_leaves_nothing_open(folder: Path, lab: Served) -> None:
+    path = next(folder.glob("*/*/*.h5"))
+    name, cookie = path.relative_to(folder).as_posix(), lab.cookie()
+
+    def is_open() -> bool:
+        links = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+        return str(path.resolve()) in links
+
+    assert lab.ask(f"/file?file={name}", cookie=cookie, range="bytes=1-3")[2] == path.read_bytes()[1:4]
+    assert lab.ask(f"/file?file={name}", "HEAD", cookie=cookie)[2] == b""
+    assert lab.ask(f"/file?file={name}", cookie=cookie, range="bytes=9999999-")[0] == 416
+    assert within(150, lambda: not is_open())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are texts here")

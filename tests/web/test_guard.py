@@ -1,10 +1,12 @@
 """Who may see the page: Host, Origin, token, cookie, and the headers of every answer."""
 
 import gc
+import html
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from websockets.sync.client import connect
@@ -40,7 +42,17 @@ def test_a_person_without_the_token_is_asked_for_it(lab: Served) -> None:
     status, _, body = lab.ask("/runs/7?x=1", accept="text/html,*/*")
     assert status == 401
     assert b'name="token"' in body
-    assert b'value="/runs/7"' in body
+    assert b'value="/runs/7?x=1"' in body
+
+
+def test_a_link_of_another_page_asks_again_from_here(lab: Served) -> None:
+    link = {"accept": "text/html", "sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+    status, headers, body = lab.ask("/runs/7", **link)
+    assert (status, b'http-equiv="refresh"' in body, b'name="token"' in body) == (401, True, False)
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert b'name="token"' in lab.ask("/runs/7", **{**link, "sec_fetch_site": "same-origin"})[2]
+    assert lab.ask(f"/runs/7?token={TOKEN}", **link)[0] == 303
+    assert b'name="token"' in lab.ask("/?token=guess", **link)[2]
 
 
 def test_the_token_becomes_a_cookie_and_leaves_the_address(lab: Served) -> None:
@@ -163,20 +175,54 @@ def test_two_servers_have_cookies_of_their_own() -> None:
 
 
 def test_tls_makes_the_cookie_secure() -> None:
-    assert "; Secure" in PageGuard("x", None, is_tls=True, port=1).set_cookie()
+    assert "; Secure" in PageGuard("x", (), is_tls=True, port=1).set_cookie()
 
 
 def test_names_beside_those_of_this_machine() -> None:
     guard = PageGuard("x", frozenset({"lab.example"}), is_tls=False, port=1)
     assert guard.is_our_host("lab.example:80")
     assert not guard.is_our_host("192.168.1.2")
-    assert PageGuard("x", None, is_tls=False, port=1).is_our_host("192.168.1.2:1")
-    assert not PageGuard("x", None, is_tls=False, port=1).is_our_host("evil.example")
+    guard = PageGuard("x", ["Lab.example", "2001:DB8::0001"], any_address=True, is_tls=False, port=1)
+    assert guard.is_our_host("192.168.1.2:1")
+    assert guard.is_our_host("lab.example")
+    assert not guard.is_our_host("evil.example")
+
+
+@pytest.mark.parametrize("host", ["[2001:db8::1]:8270", "[2001:DB8:0::1]", "192.168.1.2", "LAB1:80"])
+def test_an_address_may_be_written_in_any_way(host: str) -> None:
+    guard = PageGuard("x", ["2001:DB8:0:0::1", "192.168.1.2", "Lab1"], is_tls=False, port=1)
+    assert guard.is_our_host(host)
+    assert not guard.is_our_host("[2001:db8::2]:8270")
 
 
 def test_an_address_without_its_token() -> None:
-    assert without_token("/live", "show=a%26b&token=x&filter=") == "/live?show=a%26b&filter="
-    assert without_token("/", "token=x") == "/"
+    assert without_token("/live?show=a%26b&token=x&filter=") == "/live?show=a%26b&filter="
+    assert without_token("/?token=x") == "/"
+    assert without_token("//evil.example/?token=x") == "/evil.example/"
+
+
+ADDRESS = "/devices/a%2Fb%252F?only=used&filter=x%26y"
+"""A name with a slash, and one with what would be a slash if it were decoded twice."""
+
+
+def test_the_token_leads_to_the_address_that_was_asked_for(lab: Served) -> None:
+    assert lab.ask(f"{ADDRESS}&token={TOKEN}")[1]["location"] == ADDRESS
+    assert lab.ask(f"{ADDRESS}&token={TOKEN}", cookie=lab.cookie())[1]["location"] == ADDRESS
+    form = lab.ask(ADDRESS, accept="text/html")[2].decode()
+    asked = html.unescape(re.findall('name="next" value="([^"]*)"', form)[0])
+    assert asked == ADDRESS
+    origin = lab.address.rstrip("/")
+    body = urlencode({"token": TOKEN, "next": asked})
+    assert lab.ask("/enter", "POST", body, origin=origin)[1]["location"] == ADDRESS
+    for evil in (
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "/\r\nx: y",
+    ):
+        found = lab.ask("/enter", "POST", urlencode({"token": TOKEN, "next": evil}), origin=origin)[1]
+        assert re.fullmatch(r"/[^/\\\s]\S*", found["location"]), evil
 
 
 SILENT = (
@@ -188,7 +234,7 @@ SILENT = (
 
 @pytest.mark.parametrize("sent", SILENT, ids=["nothing", "half a request", "half a body"])
 def test_a_silent_connection_is_closed_and_a_page_is_not(
-    sent: bytes, monkeypatch: pytest.MonkeyPatch
+    sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("rexec.web.server.SILENCE", 0.05)
     with served(with_master=False) as lab:
@@ -205,6 +251,7 @@ def test_a_silent_connection_is_closed_and_a_page_is_not(
             assert silent.recv(1000) == b""
             page.send('{"type": "want", "parts": ["log"]}')
             assert page.recv(100)
+    assert "Traceback" not in caplog.text  # anybody could fill the log
 
 
 def test_one_address_is_enough_where_the_other_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

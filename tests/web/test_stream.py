@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import itertools
 import json
 import socket
 import struct
@@ -14,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rexec.web.limits import MOST_BROWSERS
+from rexec.web.session import pause_after
 from tests.web.served import Served, served
 
 LIMIT = 150.0
@@ -117,26 +119,38 @@ def test_a_page_is_told_what_is_there_and_then_what_is_new(lab: Served) -> None:
 
 
 def test_nothing_is_sent_to_a_page_that_does_not_answer(lab: Served) -> None:
-    async def scene(page: Follower) -> None:
-        lab.datasets.set("image", np.zeros((500, 500)))
+    """What it misses is skipped and counted, then the newest value comes."""
+    values = range(1, 7)
+
+    async def looks_at_the_image(page: Follower) -> None:
         await page.send(type="want", parts=["datasets"], views={})
         first = await page.until(lambda each: each.get("datasets", {}).get("rows"))
         await page.send(type="want", parts=["datasets"], views={"p": {"dataset": number_of(first, "image")}})
         await page.until(lambda each: "views" in each)
-        for value in range(300):
-            lab.datasets.set("image", np.full((500, 500), float(value)))
+
+    async def scene(page: Follower) -> None:
+        lab.datasets.set("image", np.zeros((500, 500)))
+        await looks_at_the_image(page)
+        async with opened(lab) as socket:
+            # Another page shows when the server has each value: a follower of the master may get many at once.
+            other = Follower(socket)
+            await looks_at_the_image(other)
+            for value in values:
+                lab.datasets.set("image", np.full((500, 500), float(value)))
+                while await newest_of(other) != value:
+                    pass
         received = [await page.receive(acknowledge=False), *await silence(page, 1.0)]
         assert 1 <= len(received) <= 2, "two messages may be on the way"
         await page.send(type="ack", seq=received[-1]["seq"])
-        # Whatever was missed in between is skipped, and counted: the newest value comes.
-        skipped = sum(part["skipped"] for each in received for part in each.get("views", []))
-        while True:
-            news = await page.receive()
-            for part in news.get("views", []):
-                skipped += part["skipped"]
-                if news["arrays"][part["arrays"][0]][0, 0] == 299.0:
-                    assert skipped
-                    return
+        received.append(await page.until(lambda each: "views" in each))
+        parts = [part for news in received for part in news.get("views", [])]
+        assert received[-1]["arrays"][parts[-1]["arrays"][0]][0, 0] == values[-1]
+        assert sum(part["skipped"] for part in parts) == len(values) - len(parts)
+
+    async def newest_of(page: Follower) -> float:
+        news = await page.until(lambda each: "views" in each)
+        newest: float = news["arrays"][news["views"][-1]["arrays"][0]][0, 0]
+        return newest
 
     play(lab, scene)
 
@@ -198,6 +212,50 @@ def test_a_page_that_comes_back_says_what_it_has(lab: Served) -> None:
     play(lab, again)
 
 
+def test_numbers_of_another_start_of_the_server_mean_nothing(lab: Served) -> None:
+    lab.datasets.set("a", [1.0])
+
+    async def scene(page: Follower) -> None:
+        hello = await page.until(lambda each: "hello" in each)
+        await page.send(type="want", parts=["datasets"], views={})
+        number = number_of(await page.until(lambda each: each.get("datasets", {}).get("rows")), "a")
+        views, since = {"p": {"dataset": number}}, {"instance": "another", "version": 7}
+        await page.send(type="want", parts=["datasets"], views=views, since=since, instance="another")
+        first = await page.receive()
+        assert first["datasets"]["is_whole"]
+        await page.send(type="want", parts=[], views=views, instance="another")
+        await page.send(type="alive")
+        assert "views" not in first | await page.receive()
+        await page.send(type="want", parts=[], views=views, instance=hello["hello"]["instance"])
+        assert "views" in await page.receive()
+        question = f"/api/zoom?dataset={number}&from=0&to=9&most=99"
+        cookie = await asyncio.to_thread(lab.cookie)
+        for instance, status in (("another", 409), (hello["hello"]["instance"], 200)):
+            address = f"{question}&instance={instance}"
+            assert (await asyncio.to_thread(lab.ask, address, cookie=cookie))[0] == status
+
+    play(lab, scene)
+
+
+def test_a_zoom_has_the_axis_of_the_plot(lab: Served) -> None:
+    lab.datasets.set("y", [1.0, 2.0])
+    for name, axis in (("iq", [1j, 2j]), ("short", [1.0]), ("image", [[1.0], [2.0]]), ("good", [3, 4])):
+        lab.datasets.set(name, axis)
+
+    async def scene(page: Follower) -> None:
+        instance = (await page.until(lambda each: "hello" in each))["hello"]["instance"]
+        await page.send(type="want", parts=["datasets"], views={})
+        rows = (await page.until(lambda each: each.get("datasets", {}).get("rows")))["datasets"]["rows"]
+        number, cookie = {row[1]: row[0] for row in rows}, await asyncio.to_thread(lab.cookie)
+        for name in ("iq", "short", "image", "good"):
+            question = f"instance={instance}&dataset={number['y']}&axis={number[name]}&from=0&to=2&most=99"
+            answer = await asyncio.to_thread(lab.ask, f"/api/zoom?{question}", cookie=cookie)
+            assert answer[0] == 200
+            assert (b'"axis":true' in answer[2]) == (name == "good")
+
+    play(lab, scene)
+
+
 BAD: list[str | bytes] = [
     "", "nonsense", "[]", "1", "null", '{"type": "other"}', '{"type": "ack"}', '{"type": "ack", "seq": "x"}',
     '{"type": "want", "parts": 3}', '{"type": "want", "views": []}', '{"type": "want", "views": {"a": 1}}',
@@ -225,6 +283,59 @@ def test_too_many_messages_end_the_connection(lab: Served) -> None:
         for _ in range(1000):
             await page.send(type="pause")
         assert await closed(page.socket) == (4002, "too many messages")
+
+    play(lab, scene)
+
+
+def test_many_plots_come_one_after_another(lab: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rexec.web.session.MOST_TIME", 0.0)
+
+    async def scene(page: Follower) -> None:
+        lab.datasets.set("a", [1.0, 2.0])
+        await page.send(type="want", parts=["datasets"], views={})
+        number = number_of(await page.until(lambda each: each.get("datasets", {}).get("rows")), "a")
+        await page.send(type="want", parts=[], views={f"p{each}": {"dataset": number} for each in range(24)})
+        came: list[str] = []
+        while len(came) < 24:
+            news = (await page.until(lambda each: "views" in each))["views"]
+            assert len(news) == 1
+            came.append(news[0]["name"])
+        assert sorted(came) == sorted(f"p{each}" for each in range(24))
+
+    play(lab, scene)
+
+
+def test_a_message_that_is_slow_to_make_is_followed_by_a_rest() -> None:
+    assert pause_after(0.001, 0.002) == pytest.approx(0.048)
+    assert pause_after(0.001, 3.0) == pytest.approx(0.003)
+    assert pause_after(0.5, 0.6) == 1.5
+
+
+async def pings(socket: ClientConnection) -> None:
+    while True:
+        await socket.ping()
+
+
+async def pongs(socket: ClientConnection) -> None:
+    while True:
+        await socket.pong()
+
+
+async def pieces(socket: ClientConnection) -> None:
+    await socket.send("" for _ in itertools.count())
+
+
+@pytest.mark.parametrize("flood", [pings, pongs, pieces])
+def test_a_flood_of_other_frames_ends_the_connection(
+    lab: Served, flood: Callable[[ClientConnection], Awaitable[None]]
+) -> None:
+    async def scene(page: Follower) -> None:
+        for _ in range(20):
+            await (await page.socket.ping())
+        with pytest.raises(ConnectionClosed) as found:
+            async with asyncio.timeout(LIMIT):
+                await flood(page.socket)
+        assert found.value.rcvd is None  # otherwise it was closed because it did not answer
 
     play(lab, scene)
 

@@ -22,7 +22,7 @@ function plotly() {
 }
 
 export class Chart {
-  /** `zoomed(range)` is called when a person has chosen a range of x; null: all of it. `failed(problem)`: nothing is drawn. */
+  /** `zoomed(zoom)` is called when a person has chosen a range of x, or of x and y (four numbers); null: all. `failed(problem)`: nothing is drawn. */
   constructor(element, zoomed, failed) {
     this.element = element;
     this.failed = failed;
@@ -31,6 +31,8 @@ export class Chart {
     this.isClosed = false;
     this.next = null;
     this.revision = 0;
+    this.zoom = null;
+    element.addEventListener("keydown", (event) => this.key(event));
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(element);
   }
@@ -65,8 +67,11 @@ export class Chart {
     layout.datarevision = this.revision += 1;
     layout.width = this.element.clientWidth || 300;
     layout.height = this.element.clientHeight || 240;
-    if (plot.zoom) layout.xaxis.range = plot.zoom;
+    this.zoom = plot.zoom ?? null;
+    layout.uirevision = String(this.zoom); // the zoom is the one of the address, and plotly remembers no other
+    if (plot.zoom) layout.xaxis.range = plot.zoom.slice(0, 2);
     else layout.xaxis.autorange = true;
+    if (plot.zoom?.length === 4) Object.assign(layout.yaxis, { range: plot.zoom.slice(2), autorange: false });
     const traces = plot.overlays ? overlayTraces(plot, theme) : plot.image ? imageTraces(plot, theme) : plot.histogram ? histogramTraces(plot, theme) : lineTraces(plot, theme);
     const isFirst = !this.drawn;
     this.drawn = await Plotly.react(this.element, traces, layout, CONFIG);
@@ -79,9 +84,9 @@ export class Chart {
   }
 
   relayout(change) {
-    const low = change["xaxis.range[0]"];
-    const high = change["xaxis.range[1]"];
-    if (low !== undefined && high !== undefined) this.zoomed([low, high]);
+    const of = (axis) => (`${axis}.range[1]` in change ? [change[`${axis}.range[0]`], change[`${axis}.range[1]`]] : null);
+    const [x, y] = [of("xaxis"), of("yaxis")];
+    if (x || y) this.zoomed([...(x ?? this.range()), ...(y ?? this.zoom?.slice(2) ?? [])]);
   }
 
   resize() {
@@ -93,6 +98,24 @@ export class Chart {
   /** The range of x that is shown now. */
   range() {
     return this.drawn ? this.element.layout.xaxis.range.slice() : null;
+  }
+
+  /** Keys of a focused plot: + and - zoom, arrows move, 0 shows all. */
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return; // of the browser: its zoom, its back button
+    const range = this.range();
+    if (event.key === "0") this.zoomed(null);
+    if (!range) return;
+    // Plotly writes times as texts of this place, and reads numbers as milliseconds since the epoch.
+    const [low, high] = range.map((each) => (typeof each === "string" ? Date.parse(each.replace(" ", "T")) : each));
+    const [middle, half] = [(low + high) / 2, (high - low) / 2];
+    const next = {
+      "+": [middle - half / 2, middle + half / 2], "-": [middle - 2 * half, middle + 2 * half],
+      ArrowLeft: [low - half / 2, high - half / 2], ArrowRight: [low + half / 2, high + half / 2],
+    }[event.key];
+    if (!next) return;
+    event.preventDefault();
+    this.zoomed([...next, ...(this.zoom?.slice(2) ?? [])]);
   }
 
   /** Save a picture: "png" or "svg". */

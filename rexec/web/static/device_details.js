@@ -1,7 +1,7 @@
 // What a person may want to know of one device: its entry, its methods, its log.
 
 import { confirmAndDo } from "./confirm.js";
-import { h, setText, told } from "./dom.js";
+import { h, setText, shownName, told } from "./dom.js";
 
 export class DeviceDetails {
   constructor(page, name) {
@@ -18,13 +18,13 @@ export class DeviceDetails {
   }
 
   refresh(row) {
-    const parts = [row.kind, row.aliases.length && `also called ${row.aliases.join(", ")}`, row.target && `target ${row.target}`,
+    const parts = [row.kind, row.aliases.length && `also called ${row.aliases.map((each) => shownName(each)).join(", ")}`, row.target && `target ${row.target}`,
       row.controller && row.controller !== row.name && `at controller ${row.controller}`, row.milliseconds && `answers in ${row.milliseconds.toFixed(1)} ms`, row.pid && `process ${row.pid}`];
     setText(this.facts, parts.filter(Boolean).join(" · "));
     setText(this.entry, row.entry);
     if (this.page.lab.hello?.has_control && row.is_kept && !this.actions.children.length) this.offer(row);
     if (!row.address) return setText(this.methods, "A local device has no controller to ask.");
-    if (row.severity !== "error") return this.isAsked || this.ask(row.place);
+    if (row.severity !== "error") return this.isAsked || this.ask();
     this.isAsked = false; // when it answers again, it may be another program
     return setText(this.methods, "They are shown when the controller answers.");
   }
@@ -32,14 +32,14 @@ export class DeviceDetails {
   offer(row) {
     const button = (text, order, question) => h("button", { type: "button", on: { click: () => confirmAndDo(question, { ...order, device: row.name }) } }, text);
     this.actions.append(
-      button("Restart…", { do: "restart" }, `Restart the controller ${row.name}? Its users are disconnected.`), " ",
-      button("Try again now…", { do: "retry" }, `Try to start ${row.name} now?`));
+      button("Restart…", { do: "restart" }, `Restart the controller ${shownName(row.name)}? Its users are disconnected.`), " ",
+      button("Try again now…", { do: "retry" }, `Try to start ${shownName(row.name)} now?`));
   }
 
-  async ask(place) {
+  async ask() {
     this.isAsked = true;
     try {
-      const response = await fetch(`/api/methods?${new URLSearchParams({ place })}`);
+      const response = await fetch(`/api/methods?${new URLSearchParams({ device: this.name })}`);
       this.show(await response.json());
     } catch {
       this.isAsked = false; // asked again at the next change

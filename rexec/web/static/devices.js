@@ -1,18 +1,20 @@
 // The view "Devices": what is in the device database, what works, what does not, and what to do.
 
 import { go } from "./address.js";
-import { h, setText, told } from "./dom.js";
+import { h, named, setText, told } from "./dom.js";
 import { bytes, count, moment, span } from "./format.js";
 import { DeviceDetails } from "./device_details.js";
 
+/** Names that no path can have as a part. */
+const INEXPRESSIBLE = new Set(["", ".", ".."]);
 const ORDER = { error: 0, warning: 1, ok: 2 };
 
 export class DevicesView {
   constructor(page, query, rest) {
     this.page = page;
     this.filterText = query.get("filter") ?? "";
-    this.only = query.get("only") ?? "all";
-    this.opened = rest[0] ?? null;
+    this.only = ["trouble", "used"].find((each) => each === query.get("only")) ?? "all";
+    this.opened = rest[0] ?? query.get("device");
     this.rows = new Map();
     this.element = this.build();
     this.refresh(new Set(["devices"]));
@@ -49,7 +51,9 @@ export class DevicesView {
     const query = new URLSearchParams();
     if (this.filterText) query.set("filter", this.filterText);
     if (this.only !== "all") query.set("only", this.only);
-    go(this.opened === null ? "/devices" : `/devices/${encodeURIComponent(this.opened)}`, query, how);
+    const isPlain = this.opened !== null && !INEXPRESSIBLE.has(this.opened);
+    if (this.opened !== null && !isPlain) query.set("device", this.opened);
+    go(isPlain ? `/devices/${encodeURIComponent(this.opened)}` : "/devices", query, how);
   }
 
   refresh(changed) {
@@ -61,6 +65,7 @@ export class DevicesView {
     shown.sort((one, other) => ORDER[one.severity] - ORDER[other.severity] || one.place - other.place);
     const broken = all.filter((each) => each.severity === "error").length;
     const when = state.is_examining ? "examining now…" : state.examined ? `examined at ${moment(state.examined)}` : "not examined yet";
+    this.summary.hidden = Boolean(state.problem) && !all.length;
     setText(this.summary, `${shown.length} of ${count(all.length, "device")}, ${broken ? `${broken} with errors` : "none with errors"}, ${when}`);
     setText(this.problem, state.problem ?? "");
     this.problem.hidden = !state.problem;
@@ -101,7 +106,7 @@ export class DevicesView {
   }
 
   line(name) {
-    const button = h("button", { type: "button", class: "name", on: { click: () => this.toggle(name) } }, told(name, 120));
+    const button = h("button", { type: "button", class: "name", on: { click: () => this.toggle(name) } }, named(name));
     const cell = (kind) => h("td", { class: kind, role: "cell" });
     const cells = { state: cell("word"), message: cell("message"), users: cell("users"), address: cell("address") };
     const line = { button, ...cells, element: h("tr", { role: "row" }, h("th", { scope: "row", role: "rowheader" }, button), ...Object.values(cells)) };

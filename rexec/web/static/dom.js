@@ -9,6 +9,13 @@ export function shown(text, most = 300) {
   return part.replace(UNSAFE, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
+/** A name from elsewhere: of a long one the beginning and the end, where names of one group differ; an empty one in quotes. */
+export function shownName(name, most = 120) {
+  if (!name.trim()) return JSON.stringify(name.slice(0, most));
+  const end = Math.floor(most / 3);
+  return name.length > most ? `${shown(name.slice(0, most - end))}…${shown(name.slice(-end))}` : shown(name);
+}
+
 /** An element. Properties: `class`, `on` (listeners by event), `data`, ARIA and other attributes; children: nodes or text. */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -31,6 +38,11 @@ export function h(tag, properties = {}, ...children) {
 /** A name or message of elsewhere: isolated, so that its writing direction does not reach what stands around it. */
 export function told(text, most) {
   return h("bdi", {}, shown(text, most));
+}
+
+/** A name from elsewhere, as `told`; the whole of a long one is its tooltip. */
+export function named(name, most = 120) {
+  return h("bdi", { title: name.length > most ? shown(name) : null }, shownName(name, most));
 }
 
 /** Sets the text of an element, if it differs: screen readers are told of every change. */

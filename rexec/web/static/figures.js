@@ -98,7 +98,6 @@ export function layoutOf(plot, names, colours) {
     hoverlabel: { bgcolor: colours.back, bordercolor: colours.edge, font: { color: colours.text } },
     showlegend: Boolean(plot.overlays) || (plot.data?.columns.length ?? 0) > 1,
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    uirevision: "kept",
     dragmode: "zoom",
     xaxis: axis(""),
     yaxis: axis(""),

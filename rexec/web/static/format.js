@@ -5,8 +5,8 @@ const DAY = new Intl.DateTimeFormat("sv-SE", { year: "numeric", month: "2-digit"
 
 /** The time of day, with the date when it is another day. */
 export function moment(seconds) {
-  if (!Number.isFinite(seconds)) return "";
   const date = new Date(1000 * seconds);
+  if (seconds === null || Number.isNaN(date.getTime())) return ""; // no time, or one that no calendar has
   const clock = CLOCK.format(date);
   return DAY.format(date) === DAY.format(new Date()) ? clock : `${DAY.format(date)} ${clock}`;
 }

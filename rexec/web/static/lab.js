@@ -1,18 +1,21 @@
 // What this page knows of the laboratory: the last state of each part, as the server told it.
 
 const MOST_LINES = 2000;
+const AXIS = /^(x|axis|scan|t|time|times|f|freq|frequency|frequencies|detuning|phase|delay|points?)$|[_.](x|axis|scan)$/i;
 
 /** Facts of the laboratory. Changed by `take` alone. */
 export class Lab {
   constructor() {
     this.title = "";
     this.hello = null;
+    this.instance = undefined; // start of the server to which the numbers of datasets belong
     this.datasets = new Map();
     this.byName = new Map();
     this.log = [];
     this.logLeftOut = 0;
     this.source = undefined;
     this.devices = null;
+    this.axes = null;
   }
 
   /** Take a message; return which parts have changed. */
@@ -51,7 +54,9 @@ export class Lab {
   }
 
   takeDatasets({ rows, gone, is_whole: isWhole }) {
+    this.axes = null;
     if (isWhole) {
+      this.instance = this.hello?.instance;
       this.datasets.clear();
       this.byName.clear();
     }
@@ -78,9 +83,14 @@ export class Lab {
   /** The axis that names suggest: in the same group, called x, scan, frequency, … */
   likelyAxis(row) {
     const group = row.name.replace(/[^./]*$/, "");
-    const names = this.axesFor(row.shape).filter((each) => each !== row.name && each.startsWith(group));
-    const pattern = /^(x|axis|scan|t|time|times|f|freq|frequency|frequencies|detuning|phase|delay|points?)$|[_.](x|axis|scan)$/i;
-    if (pattern.test(row.name.slice(group.length))) return "";
-    return names.find((each) => pattern.test(each.slice(group.length))) ?? "";
+    if (!row.shape || AXIS.test(row.name.slice(group.length))) return "";
+    const isAxis = ({ name, shape }) => shape[0] === row.shape[0] && name !== row.name && name.startsWith(group) && AXIS.test(name.slice(group.length));
+    return this.namedLikeAxes().find(isAxis)?.name ?? "";
+  }
+
+  /** The few lines whose names end like that of an axis: each dataset is compared with these alone. */
+  namedLikeAxes() {
+    this.axes ??= [...this.datasets.values()].filter(({ name, shape }) => shape?.length === 1 && (AXIS.test(name) || AXIS.test(name.replace(/^.*[./]/, ""))));
+    return this.axes;
   }
 }

@@ -75,21 +75,23 @@ export class LineData {
     return column.y.subarray(0, column.length);
   }
 
-  /** The rows whose coordinates are in a range, one stretch wider; null: none. */
+  /** The rows from the last known point before a range of coordinates to the first one behind it; null: none. */
   rowsWithin(low, high) {
     let first = Infinity;
     let last = -Infinity;
     for (const [number, column] of this.columns.entries()) {
       const along = this.along(number);
+      const rowOf = (index) => (column.at ? column.at[index] : index);
       for (let index = 0; index < along.length; index += 1) {
-        if (along[index] < low || along[index] > high) continue;
-        const row = column.at ? column.at[index] : index;
-        first = Math.min(first, row);
-        last = Math.max(last, row);
+        // Between two extremes there are points that are not here: the range may lie there.
+        const before = along[Math.max(index - 1, 0)];
+        if (Math.max(before, along[index]) < low || Math.min(before, along[index]) > high) continue;
+        first = Math.min(first, rowOf(Math.max(index - 1, 0)));
+        last = Math.max(last, rowOf(index));
       }
     }
     if (first > last) return null;
-    return [Math.max(first - this.step, 0), Math.min(last + this.step + 1, this.rows)];
+    return [first, Math.min(last + 1, this.rows)];
   }
 }
 

@@ -3,7 +3,7 @@
 import { go } from "./address.js";
 import { ask } from "./api.js";
 import { confirmAndDo } from "./confirm.js";
-import { h, setText, shown, told } from "./dom.js";
+import { h, named, setText, shownName, told } from "./dom.js";
 import { ago, count, moment } from "./format.js";
 import { Plots } from "./plots.js";
 
@@ -74,7 +74,7 @@ export class LiveView {
     this.empty.hidden = this.panels.size > 0;
     if (!this.empty.hidden) this.empty.replaceChildren(...emptyState(lab));
     for (const [name, panel] of this.panels) if (!lab.byName.has(name)) panel.gone();
-    const known = [...this.panels.keys()].map((name) => lab.byName.get(name)?.number).join();
+    const known = [lab.instance, ...[...this.panels.keys()].map((name) => lab.byName.get(name)?.number)].join();
     if (known !== this.known) {
       this.known = known;
       this.page.want();
@@ -105,8 +105,14 @@ export class LiveView {
 
   /** Without a choice of a person: plots of what changed last. */
   choose() {
-    const { lab } = this.page;
     this.askDefault();
+    this.openSome();
+    this.showDefault();
+  }
+
+  openSome() {
+    const { lab } = this.page;
+    if (this.panels.size >= FIRST_PLOTS) return;
     const rows = [...lab.datasets.values()].filter((each) => ["line", "lines", "image"].includes(each.kind));
     const axes = new Set(rows.map((each) => lab.likelyAxis(each)));
     rows.sort((one, other) => other.changed - one.changed);
@@ -114,7 +120,6 @@ export class LiveView {
       if (this.panels.size >= FIRST_PLOTS) break;
       this.plots.open(row.name);
     }
-    this.showDefault();
   }
 
   likely(name) {
@@ -128,12 +133,12 @@ export class LiveView {
       isLive: true,
       axes: () => lab.axesFor(lab.byName.get(name)?.shape),
       exact: ({ axis, complex }, from, to) =>
-        ask("/api/zoom", { dataset: lab.byName.get(name)?.number ?? 0, axis: lab.byName.get(axis)?.number, from, to, most: 4000, complex }),
+        ask("/api/zoom", { instance: lab.instance, dataset: lab.byName.get(name)?.number ?? 0, axis: lab.byName.get(axis)?.number, from, to, most: 4000, complex }),
     };
   }
 
   opened(panel) {
-    panel.id = `${panel.options.name.slice(0, 30)}#${(LiveView.number = (LiveView.number ?? 0) + 1)}`;
+    panel.id = `plot ${(LiveView.number = (LiveView.number ?? 0) + 1)}`;
     this.known = undefined;
   }
 
@@ -193,10 +198,10 @@ export class LiveView {
   }
 
   line(name) {
-    const button = h("button", { type: "button", class: "name", on: { click: () => this.plots.toggle(name) } }, told(name, 120));
+    const button = h("button", { type: "button", class: "name", on: { click: () => this.plots.toggle(name) } }, named(name));
     const value = h("td", { class: "value" });
     const when = h("td", { class: "when" });
-    const edit = h("button", { type: "button", hidden: true, "aria-label": `Set ${shown(name, 120)}`, on: { click: () => this.edit(name) } }, "Set…");
+    const edit = h("button", { type: "button", hidden: true, "aria-label": `Set ${shownName(name)}`, on: { click: () => this.edit(name) } }, "Set…");
     const line = { element: h("tr", {}, h("th", { scope: "row" }, button, " ", edit), value, when), button, value, when, edit };
     this.rows.set(name, line);
     return line;
@@ -205,7 +210,7 @@ export class LiveView {
   edit(name) {
     const row = this.page.lab.byName.get(name);
     const unit = row?.unit ? ` In base units, not in ${row.unit}.` : "";
-    if (row) confirmAndDo(`Set the dataset ${name}? It is ${row.text} ${row.unit} now.${unit}`, { do: "set", dataset: row.number }, { name: "value", label: "New value", value: "" });
+    if (row) confirmAndDo(`Set the dataset ${shownName(name)}? It is ${row.text} ${row.unit} now.${unit}`, { do: "set", dataset: row.number, instance: this.page.lab.instance }, { name: "value", label: "New value", value: "" });
   }
 
   close() {

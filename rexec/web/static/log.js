@@ -10,7 +10,7 @@ const MOST = 500;
 export class LogView {
   constructor(page, query) {
     this.page = page;
-    this.level = Number(query.get("level") ?? 0);
+    this.level = LEVELS.map(([level]) => level).find((each) => String(each) === query.get("level")) ?? 0;
     this.text = query.get("text") ?? "";
     this.element = this.build();
     this.refresh(new Set(["log"]));

@@ -4,7 +4,7 @@ import { current, onAddress } from "./address.js";
 import { Connection } from "./connection.js";
 import { CompareView } from "./compare.js";
 import { DevicesView } from "./devices.js";
-import { h } from "./dom.js";
+import { h, shown } from "./dom.js";
 import { Lab } from "./lab.js";
 import { LiveView } from "./live.js";
 import { LogView } from "./log.js";
@@ -21,7 +21,7 @@ const VIEWS = {
 
 /** Below "Runs" are the list, the comparison, and one view for each file. */
 function runsView(page, query, rest) {
-  if (rest[0] === "compare") return new CompareView(page, query);
+  if (rest.length === 1 && rest[0] === "compare") return new CompareView(page, query);
   return rest.length ? new RunView(page, query, rest) : new RunsView(page, query);
 }
 
@@ -44,17 +44,23 @@ class Page {
     this.view = null;
     this.nav.replaceChildren(...Object.entries(VIEWS).map(([name, [text]]) =>
       h("a", { href: `/${name}`, "data-view": true, "aria-current": text === title ? "page" : null }, text)));
-    document.title = `${title} · ${this.lab.hello?.title ?? "rexec"}`;
+    this.title = title;
+    this.entitle();
     this.view = made(this, query, rest);
     this.content.replaceChildren(h("h2", { class: "unseen" }, title), this.view.element);
     this.want();
+  }
+
+  /** Name the tab. */
+  entitle() {
+    document.title = `${this.title} · ${shown(this.lab.hello?.title ?? "rexec", 100)}`;
   }
 
   /** Tell the server what the view shows. */
   want() {
     if (!this.view) return;
     const { parts, views } = this.view.wishes();
-    this.stream.want(parts, views);
+    this.stream.want(parts, views, this.lab.instance);
   }
 
   take(header) {
@@ -65,6 +71,7 @@ class Page {
     }
     if (changed.size) this.view.refresh(changed);
     if (changed.has("hello") || changed.has("source")) this.connection.refresh();
+    if (changed.has("hello")) this.entitle();
   }
 }
 

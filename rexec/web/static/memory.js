@@ -5,7 +5,7 @@ const MOST = 200;
 
 export function remembered(key) {
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + key.slice(0, 200)));
+    return JSON.parse(localStorage.getItem(PREFIX + key));
   } catch {
     return null;
   }
@@ -15,7 +15,7 @@ export function remember(key, value) {
   try {
     const own = Object.keys(localStorage).filter((each) => each.startsWith(PREFIX));
     if (own.length >= MOST) localStorage.removeItem(own[0]);
-    localStorage.setItem(PREFIX + key.slice(0, 200), JSON.stringify(value));
+    localStorage.setItem(PREFIX + key, JSON.stringify(value));
   } catch {
     // Storage may be switched off.
   }

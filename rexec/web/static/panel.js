@@ -1,14 +1,20 @@
 // One plot with its tools: how it is drawn, against which, pause, zoom, picture. By mouse and by keyboard.
 
 import { Chart } from "./chart.js";
-import { h, setText, shown, told } from "./dom.js";
+import { h, named, setText, shown, shownName } from "./dom.js";
 import { count } from "./format.js";
 import { LineData } from "./line_data.js";
 import { PlotData } from "./plot_data.js";
 import { onTheme } from "./theme.js";
 
 const REFINE_EVERY = 300;
-const KINDS = { auto: "by shape", line: "line", lines: "lines", image: "image", histogram: "histogram", history: "history" };
+
+/** What may be chosen of a plot, with its words. */
+export const CHOICES = {
+  kind: { auto: "by shape", line: "line", lines: "lines", image: "image", histogram: "histogram", history: "history" },
+  log: { "": "linear", y: "log y", x: "log x", xy: "log x, y" },
+  complex: { re_im: "re, im", mag_phase: "magnitude, phase" },
+};
 
 export class Panel {
   /**
@@ -28,26 +34,24 @@ export class Panel {
   }
 
   build() {
-    const name = shown(this.options.name, 120);
+    const name = shownName(this.options.name);
     this.note = h("span", { class: "note" });
     this.pauseButton = h("button", { type: "button", "aria-pressed": "false", hidden: !this.calls.isLive, on: { click: () => this.pause() } }, "Pause");
     this.area = h("div", {
       class: "chart", tabindex: "0", role: "img", "aria-label": `${name}: waiting for data`,
-      on: { keydown: (event) => this.key(event) },
     });
     this.empty = h("p", { class: "chart-empty" }, "Waiting for data…");
-    this.kind = this.choice("Drawn as", KINDS, this.options.kind, (kind) => this.set({ kind }));
+    this.kind = this.choice("Drawn as", CHOICES.kind, this.options.kind, (kind) => this.set({ kind, zoom: null }));
     this.axis = this.choice("Against", this.axes(), this.options.axis, (axis) => this.set({ axis, zoom: null }));
-    this.log = this.choice("Scales", { "": "linear", y: "log y", x: "log x", xy: "log x, y" }, this.options.log, (log) => this.set({ log }));
-    const complexes = { re_im: "re, im", mag_phase: "magnitude, phase" };
-    this.complex = this.choice("Complex", complexes, this.options.complex, (complex) => this.set({ complex }));
+    this.log = this.choice("Scales", CHOICES.log, this.options.log, (log) => this.set({ log, zoom: null }));
+    this.complex = this.choice("Complex", CHOICES.complex, this.options.complex, (complex) => this.set({ complex }));
     this.complex.hidden = true;
     const tools = h("details", { class: "tools" }, h("summary", {}, "Options"),
       h("div", { class: "tool-row" }, this.kind, this.axis, this.log, this.complex,
         h("button", { type: "button", on: { click: () => this.chart.save("png", name) } }, "PNG"),
         h("button", { type: "button", on: { click: () => this.chart.save("svg", name) } }, "SVG")));
     this.resetButton = h("button", { type: "button", hidden: true, on: { click: () => this.reset() } }, "Reset zoom");
-    const bar = h("div", { class: "panel-bar" }, h("h3", {}, told(name)), this.note, this.resetButton, this.pauseButton,
+    const bar = h("div", { class: "panel-bar" }, h("h3", {}, named(this.options.name)), this.note, this.resetButton, this.pauseButton,
       this.calls.closed && h("button", { type: "button", "aria-label": `Close ${name}`, on: { click: () => this.calls.closed() } }, "Close"));
     return h("section", { class: "panel", "aria-label": `Plot of ${name}` }, bar, this.empty, this.area, tools);
   }
@@ -66,7 +70,7 @@ export class Panel {
   }
 
   fill(select, choices, value) {
-    select.replaceChildren(...Object.entries(choices).map(([key, text]) => h("option", { value: key }, shown(text, 60))));
+    select.replaceChildren(...Object.entries(choices).map(([key, text]) => h("option", { value: key }, shownName(text, 60))));
     select.value = value;
   }
 
@@ -175,7 +179,7 @@ export class Panel {
     const { data, facts } = this.plot;
     if (this.frozen || !zoom || !data || !(facts.step > 1)) return false;
     const log = this.options.log.includes("x");
-    const [low, high] = zoom.map((each) => (log ? 10 ** each : Number(each)));
+    const [low, high] = zoom.slice(0, 2).map((each) => (log ? 10 ** each : Number(each)));
     const rows = data.rowsWithin(low, high);
     if (!rows) return false;
     const part = await this.calls.exact(this.options, ...rows);
@@ -184,22 +188,6 @@ export class Panel {
     this.fine.data.take({ ...part, is_whole: true }, part.arrays);
     this.draw();
     return true;
-  }
-
-  /** Keys of a focused plot: + and - zoom, arrows move, 0 shows all. */
-  key(event) {
-    const range = this.chart.range();
-    if (event.key === "0") this.zoomTo(null);
-    if (!range || !"+-ArrowLeftArrowRight".includes(event.key)) return;
-    const [low, high] = range.map((each) => (typeof each === "string" ? Date.parse(each) : each));
-    const [middle, half] = [(low + high) / 2, (high - low) / 2];
-    const next = {
-      "+": [middle - half / 2, middle + half / 2], "-": [middle - 2 * half, middle + 2 * half],
-      ArrowLeft: [low - half / 2, high - half / 2], ArrowRight: [low + half / 2, high + half / 2],
-    }[event.key];
-    if (!next) return;
-    event.preventDefault();
-    this.zoomTo(next);
   }
 
   close() {

@@ -1,7 +1,7 @@
 // The plots of a view, by dataset: opened and closed by name, at most so many, kept in the address and remembered.
 
 import { remember, remembered } from "./memory.js";
-import { Panel } from "./panel.js";
+import { CHOICES, Panel } from "./panel.js";
 
 const MOST = 12;
 
@@ -21,7 +21,7 @@ export class Plots {
   open(name, options = {}) {
     if (this.panels.has(name) || this.panels.size >= MOST) return;
     const known = remembered(this.calls.keyOf(name)) ?? {};
-    const panel = new Panel({ ...this.calls.likely(name), ...known, ...options, name }, {
+    const panel = new Panel({ ...this.calls.likely(name), ...valid(known), ...valid(options), name }, {
       ...this.calls.panel(name),
       changed: (all, change) => this.changed(panel, change),
       closed: () => this.toggle(name),
@@ -73,10 +73,28 @@ export class Plots {
   }
 }
 
+/** The options that a plot can have: addresses are typed, and this browser may remember those of another version. */
+function valid(options) {
+  return Object.fromEntries(Object.entries(options).filter(([name, value]) => (
+    name in CHOICES ? Object.hasOwn(CHOICES[name], value) : name === "zoom" ? isZoom(value) : typeof value === "string")));
+}
+
+/** Two or four places: numbers, or times as plotly writes them. */
+function isZoom(zoom) {
+  const isPlace = (each) => (typeof each === "string" ? /^\d{4}-\d\d-\d\d[ \d:.]*$/.test(each) : Number.isFinite(each));
+  return [2, 4].includes(zoom?.length) && zoom.every(isPlace) && zoom[0] !== zoom[1] && zoom[2] !== (zoom[3] ?? null);
+}
+
+/** The zoom of an address. */
+export function zoomOf(text) {
+  const zoom = (text ?? "").split("_").map((each) => (each === "" || Number.isNaN(Number(each)) ? each : Number(each)));
+  return isZoom(zoom) ? zoom : null;
+}
+
 function optionsOf(query, index) {
-  const zoom = (query.get(`zoom.${index}`) ?? "").split("_").map((each) => (Number.isNaN(Number(each)) ? each : Number(each)));
   const options = { kind: query.get(`as.${index}`) ?? "auto", log: query.get(`log.${index}`) ?? "", complex: query.get(`complex.${index}`) ?? "re_im" };
   if (query.has(`x.${index}`)) options.axis = query.get(`x.${index}`);
-  if (zoom.length === 2) options.zoom = zoom;
+  const zoom = zoomOf(query.get(`zoom.${index}`));
+  if (zoom) options.zoom = zoom;
   return options;
 }

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { confirmAndDo } from "./confirm.js";
 import { go } from "./address.js";
-import { h, setText, told } from "./dom.js";
+import { h, named, setText, told } from "./dom.js";
 import { moment } from "./format.js";
 import { Plots } from "./plots.js";
 import { runAddress } from "./runs.js";
@@ -62,7 +62,8 @@ export class RunView {
       this.state.className = "bad";
       this.modified = this.modified === undefined ? undefined : null; // to be shown again, also if it is the same
     } else if (found && found.modified !== this.modified) this.show(found);
-    if (!found || found.isLost || found.status === "running") this.timer = setTimeout(() => this.load(), EVERY);
+    const last = found?.problem ? this.found : found; // a run that goes on does so after a failed look, too
+    if (!found || found.isLost || last?.status === "running") this.timer = setTimeout(() => this.load(), EVERY);
   }
 
   show(found) {
@@ -81,8 +82,9 @@ export class RunView {
     this.body.replaceChildren(...[...this.rows.values()].map((row) => this.line(row)));
     if (focused !== undefined) this.rows.get(focused)?.button.focus();
     this.marks();
-    const known = { ...found.arguments, ...identity };
-    this.facts.replaceChildren(...Object.entries(known).filter(([, value]) => value !== "").flatMap(([name, value]) => [h("dt", {}, told(name, 60)), h("dd", {}, told(/_time$/.test(name) ? moment(Number(value)) : value, 600))]));
+    const times = Object.entries(identity).map(([name, value]) => [name, /_time$/.test(name) ? moment(Number(value)) : value]);
+    const known = [...Object.entries(found.arguments), ...times]; // an argument may have the name of a fact
+    this.facts.replaceChildren(...known.filter(([, value]) => value !== "").flatMap(([name, value]) => [h("dt", {}, named(name, 60)), h("dd", {}, told(value, 600))]));
     if (isFirst) this.choose();
     else for (const panel of this.panels.values()) this.fetch(panel);
   }
@@ -113,7 +115,7 @@ export class RunView {
   }
 
   line(row) {
-    const button = h("button", { type: "button", class: "name", "data-dataset": row.name, on: { click: () => this.plots.toggle(row.name) } }, told(row.name, 120));
+    const button = h("button", { type: "button", class: "name", "data-dataset": row.name, on: { click: () => this.plots.toggle(row.name) } }, named(row.name));
     row.button = button;
     return h("tr", {}, h("th", { scope: "row" }, button), h("td", { class: "value" }, told(row.unit ? `${row.text} ${row.unit}` : row.text, 300)));
   }

@@ -25,7 +25,8 @@ export class RunsView {
     this.summary = h("p", { class: "muted", role: "status" });
     this.problem = h("p", { class: "bad", role: "alert" });
     this.body = h("tbody", { role: "rowgroup" });
-    this.compare = h("button", { type: "button", disabled: true, on: { click: () => this.compareChosen() } }, "Compare");
+    this.compare = h("button", { type: "button", on: { click: () => this.compareChosen() } });
+    this.countChosen();
     this.table = h("table", { class: "runs cards", role: "table" },
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...["", "Run", "Class", "Status", "Time", "Arguments", "By"].map((text) => h("th", { scope: "col", role: "columnheader" }, text || h("span", { class: "unseen" }, "Chosen"))))), this.body);
     this.table.hidden = true;
@@ -91,7 +92,7 @@ export class RunsView {
 
   line(run) {
     const status = run.kind === "unreadable" ? "unreadable" : run.status;
-    const level = LEVEL[status] ?? "still";
+    const level = Object.hasOwn(LEVEL, status) ? LEVEL[status] : "still";
     const name = run.rid === null ? run.file.split("/").pop() : String(run.rid);
     const box = h("input", { type: "checkbox", checked: this.chosen.has(run.file), "aria-label": `Choose run ${name}`, on: { change: () => this.choose(run.file, box.checked) } });
     const took = run.run_time && run.last_change > run.run_time ? `, ${span(run.last_change - run.run_time)}` : "";
@@ -101,7 +102,7 @@ export class RunsView {
       cell("pick", box),
       h("th", { scope: "row", role: "rowheader" }, h("a", { href: runAddress(run.file), "data-view": true, "data-file": run.file }, told(name, 60))),
       cell("class", told(run.class_name, 80), run.is_simulated ? h("div", { class: "simulated" }, "simulated") : null),
-      cell("word", h("span", { class: `state ${level}` }, h("span", { class: "mark", "aria-hidden": "true" }, MARK[level] ?? "·"), ` ${status}`), run.problem ? h("div", { class: "message" }, told(run.problem, 200)) : null),
+      cell("word", h("span", { class: `state ${level}` }, h("span", { class: "mark", "aria-hidden": "true" }, MARK[level] ?? "·"), " ", told(status, 40)), run.problem ? h("div", { class: "message" }, told(run.problem, 200)) : null),
       cell("when", moment(run.time) + took),
       cell("given", told(given.map(([key, value]) => `${key}=${value}`).join(", "), 300), run.comment ? h("div", { class: "comment" }, told(run.comment, 300)) : null, ...run.tags.map((each) => h("span", { class: "tag" }, told(each, 40)))),
       cell("by", told(run.person, 60)));
@@ -110,9 +111,13 @@ export class RunsView {
   choose(file, isChosen) {
     if (isChosen) this.chosen.add(file);
     else this.chosen.delete(file);
+    this.countChosen();
+    this.note();
+  }
+
+  countChosen() {
     this.compare.disabled = this.chosen.size < 2;
     setText(this.compare, this.chosen.size ? `Compare ${this.chosen.size}` : "Compare");
-    this.note();
   }
 
   compareChosen() {

@@ -31,8 +31,8 @@ export class Stream {
   }
 
   /** What this page wants to see from now on. */
-  want(parts, views) {
-    this.wishes = { parts, views };
+  want(parts, views, instance) {
+    this.wishes = { parts, views, instance };
     this.send({ type: "want", ...this.wishes });
   }
 
