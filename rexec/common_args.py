@@ -17,6 +17,7 @@ from devicedb.printable import LINES, inset, printable
 from rexec.access.guard import AUDIT, AUDIT_BEST_EFFORT, AUDIT_CALLS, DEVICE, RIGHTS
 
 LOCALHOST: Final = ("127.0.0.1", "::1")
+_ALL: Final = ("0.0.0.0", "::")  # noqa: S104 - what a person may ask for
 _STEP: Final = 10
 _EVERYTHING: Final = "*"
 
@@ -138,8 +139,10 @@ def bind_address_from_args(args: argparse.Namespace) -> list[str] | None:
     wanted: list[str] = args.bind
     if _EVERYTHING in wanted:
         return None
+    # All IPv4 (or IPv6) interfaces have the loopback one among them, on which nobody else can listen then.
+    local = [every if every in wanted else one for one, every in zip(LOCALHOST, _ALL, strict=True)]
     # Without duplicates, because a controller manager's --bind is often an address of localhost.
-    return list(dict.fromkeys([*(() if args.no_localhost_bind else LOCALHOST), *wanted]))
+    return list(dict.fromkeys([*(() if args.no_localhost_bind else local), *wanted]))
 
 
 def verbosity_args(parser: argparse.ArgumentParser, quiet: str = "") -> None:

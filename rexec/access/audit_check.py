@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from devicedb.opening import open_to_read
 from rexec.access.chain import FIRST, head_of, read_head, read_line, rotated
 
 
@@ -48,7 +49,7 @@ def records(path: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
         if last is not None:
             stack.enter_context(last)
         for file in before:
-            with file.open("rb") as stream:
+            with open(file, "rb", opener=open_to_read) as stream:
                 yield from _records(file, stream)
         if last is not None:
             yield from _records(path, last)
@@ -59,7 +60,7 @@ def _opened(path: Path) -> tuple[list[Path], BinaryIO | None]:
     while True:
         before = rotated(path)
         try:
-            last: BinaryIO | None = path.open("rb")
+            last: BinaryIO | None = open(path, "rb", opener=open_to_read)
         except FileNotFoundError:
             last = None
         if rotated(path) == before:

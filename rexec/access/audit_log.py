@@ -27,7 +27,7 @@ from rexec.access.chain import (
     read_line,
     rotated,
 )
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from rexec.ground.locks import try_lock
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class AuditLog:
         self.path = path
         self._limit = limit
         self._lock = threading.Lock()
-        self._generation = fork_generation()
+        self._generation = forks.generation
         self._number, self._hash, self._before = 0, FIRST, FIRST
         self._size = 0
         self._pending: tuple[bytes, str] | None = None
@@ -104,7 +104,7 @@ class AuditLog:
             os.close(self._head)
 
     def _locked(self, kind: str, facts: Mapping[str, Any], source: bytes | None) -> None:
-        if self._generation != fork_generation():
+        if self._generation != forks.generation:
             return  # a forked child is not this server
         with self._lock:
             try:
@@ -191,8 +191,14 @@ class AuditLog:
         old, is_closed = self._file, sys.platform == "win32"
         if is_closed:  # Windows cannot rename an open file
             os.close(old)
-        if self.path.exists():  # it is missing if Ctrl-C interrupted the rotation
-            os.rename(self.path, next_rotated(self.path))
+        try:
+            if self.path.exists():  # it is missing if Ctrl-C interrupted the rotation
+                os.rename(self.path, next_rotated(self.path))
+        except PermissionError:
+            if not is_closed:
+                raise
+            self._file = self._open()  # another program has it open: the next line tries again
+            return
         self._file = self._open()
         if not is_closed:
             os.close(old)

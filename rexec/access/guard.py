@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from rexec.access.audit_log import AuditLog
-from rexec.access.identity import Identity, calling_client
+from rexec.access.identity import Identity, calling_client, own_identity
 from rexec.access.record_budget import RecordBudget, network_of
 from rexec.access.rights import REFUSED, DeviceRights, Right, RightsFile
 
@@ -30,7 +30,9 @@ AUDIT_CALLS: Final = "REXEC_AUDIT_CALLS"
 """Environment variable: "1" to record each call, too."""
 AUDIT_BEST_EFFORT: Final = "REXEC_AUDIT_BEST_EFFORT"
 """Environment variable: "1" to run remote code that cannot be recorded."""
-_VARIABLES: Final = (RIGHTS, DEVICE, AUDIT, AUDIT_CALLS, AUDIT_BEST_EFFORT)
+SUPERVISOR: Final = "REXEC_SUPERVISOR"
+"""Environment variable: process id of the supervisor that has started the controller."""
+_VARIABLES: Final = (RIGHTS, DEVICE, AUDIT, AUDIT_CALLS, AUDIT_BEST_EFFORT, SUPERVISOR)
 _SECONDS_BETWEEN_WARNINGS: Final = 60.0
 _FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
@@ -57,6 +59,7 @@ class AccessGuard:
         calls: Whether to record each call, too.
         best_effort: Whether to run remote code that cannot be recorded (full disk).
         device: Name of the controller's entry, for the records.
+        supervisor: Process that connects every few seconds to see whether the server answers; 0: none.
 
     """
 
@@ -68,12 +71,16 @@ class AccessGuard:
         calls: bool = False,
         best_effort: bool = False,
         device: str = "",
+        supervisor: int = 0,
     ) -> None:
         self.rights = rights
         self.audit = audit
         self.records_calls = calls and audit is not None
         self._best_effort = best_effort
         self._device = device
+        self._supervisor = supervisor
+        self._probes = 0
+        """Connections of the supervisor since the last record."""
         self._budget = RecordBudget()
         self._lock = threading.Lock()
         self._warned_at = -_SECONDS_BETWEEN_WARNINGS
@@ -129,6 +136,20 @@ class AccessGuard:
                     f"{error.strerror or error}. {remedy}, or start the controller with --audit-best-effort"
                 ) from error
 
+    def record_arrival(self, client: GuardedClient) -> None:
+        """Record a connection. Those of the supervisor are counted, because they would be most of the audit."""
+        who = client.identity
+        if (
+            self._supervisor
+            and who.pid == self._supervisor
+            and who.is_proven
+            and who.name == own_identity().name
+        ):
+            with self._lock:
+                self._probes += 1
+        else:
+            self.record_bounded("connect", client, {})
+
     def record_bounded(self, kind: str, client: GuardedClient, facts: dict[str, Any]) -> None:
         """Record an event that takes no right, within the budget of this client."""
         if self.audit is None:
@@ -142,8 +163,11 @@ class AccessGuard:
     def record(self, kind: str, client: GuardedClient | None, facts: dict[str, Any]) -> None:
         """Record an event that happens even if this fails: the failure is logged, and counted in the next record."""
         if self.audit is not None:
+            with self._lock:
+                probes, self._probes = self._probes, 0
+            counted = {"probes": probes} if probes else {}
             try:
-                self.audit.append(kind, {**self._facts(client), **facts})
+                self.audit.append(kind, {**self._facts(client), **facts, **counted})
             except OSError as error:
                 self._warn(error)
 
@@ -213,7 +237,10 @@ def _from_environment() -> AccessGuard | None:
     best_effort = given[AUDIT_BEST_EFFORT] == "1"
     audit = _audit(Path(given[AUDIT]), best_effort) if given[AUDIT] else None
     calls = given[AUDIT_CALLS] == "1"
-    return AccessGuard(rights, audit, calls=calls, best_effort=best_effort, device=given[DEVICE])
+    supervisor = int(given[SUPERVISOR]) if given[SUPERVISOR].isdecimal() else 0
+    return AccessGuard(
+        rights, audit, calls=calls, best_effort=best_effort, device=given[DEVICE], supervisor=supervisor
+    )
 
 
 def _audit(path: Path, best_effort: bool) -> AuditLog | None:

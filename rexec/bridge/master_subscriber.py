@@ -34,6 +34,7 @@ class MasterSubscriber:
             time since which changes may have been missed (None: no change was missed).
         changed: Called with all datasets and each change, after the change was applied.
         lost: Called with a text when the connection is lost.
+        limit: Longest message of the master in bytes; None for any length.
 
     """
 
@@ -46,7 +47,9 @@ class MasterSubscriber:
         pictured: Callable[[dict[str, Any], str, float | None], None],
         changed: Callable[[dict[str, Any], Mod], None],
         lost: Callable[[str], None],
+        limit: int | None = None,
     ) -> None:
+        self._limit: Final = limit
         self.name: Final = shown_address(host, port)
         self._address: Final = (host, port, ssl_config)
         self._pictured: Final = pictured
@@ -74,6 +77,7 @@ class MasterSubscriber:
         while True:
             problem = await self._follow_once()
             if self._failure is not None:
+                self.is_connected = False
                 raise self._failure
             if self._received is None and not wait:
                 raise BridgeError(f"datasets of the master at {self.name}: {problem}")
@@ -86,9 +90,10 @@ class MasterSubscriber:
     async def _follow_once(self) -> str:
         """Subscribe for the life of one connection; return why it ended."""
         host, port, ssl_config = self._address
+        self._failure = None
         self._ended = asyncio.Event()
         self._answered = asyncio.Event()
-        subscriber = Subscriber("datasets", lambda struct: struct, self._take, self._end)
+        subscriber = Subscriber("datasets", lambda struct: struct, self._take, self._end, limit=self._limit)
         try:
             await subscriber.connect(host, port, ssl_config=ssl_config)
             try:
@@ -98,11 +103,15 @@ class MasterSubscriber:
             except TimeoutError:
                 return f"no data within {FIRST_ANSWER:g} s. Is this the notification port of a master?"
             if not self.is_connected:
+                if subscriber.has_failed():
+                    return f"what it sends cannot be read: {subscriber.failure}"
                 return (
                     "the server closed the connection at once: it has no notifier 'datasets'. Is this the notification "
                     "port of a master (3250, not 3251)?"
                 )
             await self._ended.wait()
+            if subscriber.has_failed():
+                return f"a change that it sent cannot be applied: {subscriber.failure}"
         except (ConnectionFailed, OSError) as error:
             return f"{error}. Does a master run there?"
         finally:
@@ -128,7 +137,9 @@ class MasterSubscriber:
             self._end()
         self._received = now
 
-    def _take_picture(self, datasets: dict[str, Any], now: float) -> None:
+    def _take_picture(self, datasets: Any, now: float) -> None:
+        if not isinstance(datasets, dict):
+            raise BridgeError(f"the server at {self.name} is no master: its datasets are no dict")
         self._datasets = datasets
         if self._received is None:
             reason, missed = "connected", None

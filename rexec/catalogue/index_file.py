@@ -117,13 +117,17 @@ class IndexFile:
             isolation_level=None,
             check_same_thread=False,
         )
-        connection.execute(
-            "PRAGMA synchronous = NORMAL" if self.path is not None else "PRAGMA synchronous = OFF"
-        )
-        connection.execute("PRAGMA cache_size = -16000")
-        # SQLite's journal stays, empty: to make and remove it would change the folder's time at each write.
-        connection.execute("PRAGMA journal_mode = TRUNCATE")
-        connection.execute("PRAGMA trusted_schema = OFF")
+        try:
+            connection.execute(
+                "PRAGMA synchronous = NORMAL" if self.path is not None else "PRAGMA synchronous = OFF"
+            )
+            connection.execute("PRAGMA cache_size = -16000")
+            # SQLite's journal stays, empty: to make and remove it would change the folder's time at each write.
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
+            connection.execute("PRAGMA trusted_schema = OFF")
+        except BaseException:
+            connection.close()  # an error holds on to this frame, and Windows removes no open file
+            raise
         return connection
 
     def _is_whole(self) -> bool:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s
 
-from rexec.results.reading.foreign import FOREIGN_ERRORS
+from rexec.results.hdf5.inside import DEEPEST, FOREIGN_ERRORS
 
 MOST_NAMES: Final = 10_000
 """Maximum number of members of a group that are read."""
@@ -70,7 +70,7 @@ def datasets_below(group: Any) -> list[str]:
         looked += 1
         if info.type == h5o.TYPE_DATASET:
             found.append(name.decode("utf-8", "surrogateescape"))
-        return True if looked >= MOST_NAMES else None
+        return True if looked >= MOST_NAMES or name.count(b"/") > DEEPEST else None
 
     h5o.visit(group, look, info=True)
     return found

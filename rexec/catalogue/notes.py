@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from devicedb.opening import open_to_read
 from devicedb.printable import printable
 from devicedb.whole_file import sync_descriptor, sync_folder_of
 from rexec.results.errors import ResultsError, reason
@@ -130,7 +131,7 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
 
 
 def _last_byte(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_to_read) as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1)
 
@@ -144,7 +145,7 @@ def _user() -> str:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = open_to_read(path)
     except OSError:
         return
     with os.fdopen(descriptor, "rb") as file:

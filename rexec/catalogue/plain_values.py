@@ -8,7 +8,7 @@ import numpy as np
 from devicedb.printable import printable
 from rexec.catalogue.facts import NamedValue, Scalar
 from rexec.ground.quantities import display_of
-from rexec.results.reading.foreign import FOREIGN_ERRORS
+from rexec.results.hdf5.inside import FOREIGN_ERRORS
 from rexec.results.reading.shown import short
 
 LONGEST_TEXT: Final = 1_000

@@ -1,6 +1,7 @@
 """Reads the facts of one result file, whoever wrote it, in bounded time: what the catalogue needs and no more."""
 
 import stat
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +31,8 @@ from rexec.catalogue.plain_values import (
     text_of,
 )
 from rexec.results.errors import reason
+from rexec.results.hdf5.inside import FOREIGN_ERRORS
 from rexec.results.hdf5.values import pyon_of
-from rexec.results.reading.foreign import FOREIGN_ERRORS
 
 MOST_SCALARS: Final = 1_000
 """Datasets of a file whose values are looked at."""
@@ -64,54 +65,63 @@ def _of_file(root: Any, written: float) -> RunFacts:
     there = names(root)
     ours = inner(root, "rexec") if "rexec" in there else None
     if ours is not None:
-        return _ours(root, ours, written)
+        return _ours(root, there, ours, written)
     datasets = inner(root, "datasets") if "datasets" in there else None
     if datasets is None:
         return RunFacts("foreign", written, datasets=_datasets(root))
-    rid, start = finite(value(root, "rid")), finite(value(root, "start_time"))
-    expid = mapping(_pyon(root, "expid"))
+    rid, start = _number(root, there, "rid"), _number(root, there, "start_time")
+    expid = _expid(root, there)
     return RunFacts(
         "artiq_run" if rid is None and not expid else "artiq",
         moment_of(start, written),
         rid=None if rid is None else int(rid),
         class_name=string(expid.get("class_name")),
         file=string(expid.get("file")),
-        run_time=finite(value(root, "run_time")),
+        run_time=_number(root, there, "run_time"),
         simulated="simulated" in attribute_names(root),
         arguments=arguments_of(expid),
         datasets=_datasets(datasets),
     )
 
 
-def _ours(root: Any, ours: Any, written: float) -> RunFacts:
-    there = names(ours)
+def _number(root: Any, there: Container[str], name: str) -> Any:
+    """Return a number of the file itself: a link may lead into another one."""
+    return finite(value(root, name)) if name in there else None
+
+
+def _expid(root: Any, there: Container[str]) -> dict[str, Any]:
+    return mapping(_pyon(root, "expid")) if "expid" in there else {}
+
+
+def _ours(root: Any, there: Container[str], ours: Any, written: float) -> RunFacts:
+    inside = names(ours)
 
     def text(name: str) -> str:
-        return text_of(value(ours, name)) if name in there else ""
+        return text_of(value(ours, name)) if name in inside else ""
 
     def plain(name: str) -> Any:
-        return _pyon(ours, name) if name in there else None
+        return _pyon(ours, name) if name in inside else None
 
     attributes = attribute_names(ours)
 
     def said(name: str) -> Any:
         return attribute(ours, name) if name in attributes else None
 
-    expid, git, recording = mapping(_pyon(root, "expid")), mapping(plain("git")), mapping(plain("recording"))
+    expid, git, recording = _expid(root, there), mapping(plain("git")), mapping(plain("recording"))
     mode = recording.get("mode")
     status = text_of(said("status"))
-    datasets = inner(root, "datasets")
-    rid = finite(value(root, "rid"))
-    sources = inner(ours, "sources") if "sources" in there else None
+    datasets = inner(root, "datasets") if "datasets" in there else None
+    rid = _number(root, there, "rid")
+    sources = inner(ours, "sources") if "sources" in inside else None
     dirty = git.get("dirty")
     return RunFacts(
         mode if mode in ("record", "mirror") else "run",
-        moment_of(finite(value(root, "start_time")), written),
+        moment_of(_number(root, there, "start_time"), written),
         rid=None if rid is None or recording else int(rid),
         class_name=text("class_name") or string(expid.get("class_name")),
         status="unfinished" if status == "running" else status or "unknown",
         file=text("file") or string(expid.get("file")),
-        run_time=finite(value(root, "run_time")),
+        run_time=_number(root, there, "run_time"),
         last_change=finite(said("last_change")),
         person=text_of(said("person")),
         person_known_by=text_of(said("person_known_by")),

@@ -11,7 +11,7 @@ from devicedb.cli import output
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.terminal import say
 from rexec.cli._laboratory import DATASETS
-from rexec.cli._logging import log_to
+from rexec.cli._logging import ConsoleHandler, log_to
 from rexec.cli._options import add_device_db, mebibytes
 from rexec.cli._signals import on_signals
 from rexec.cli._tls import tls_files
@@ -91,8 +91,8 @@ def main(argv: Sequence[str]) -> int:
     options = get_argparser().parse_args(argv)
     console = output.console(stderr=True)
     log_to(console, options)
-    for handler in logging.getLogger().handlers:
-        # `source` is set by messages from controller managers.
+    # Its own handlers only: a program that calls this has others. `source` is set by messages from controller managers.
+    for handler in (each for each in logging.getLogger().handlers if isinstance(each, ConsoleHandler)):
         handler.setFormatter(
             logging.Formatter("%(levelname)s:%(source)s:%(name)s:%(message)s", defaults={"source": "master"})
         )

@@ -59,7 +59,8 @@ def get_argparser() -> argparse.ArgumentParser:
         "                                        restart one controller, even a busy one\n\n"
         "A controller that answers no ping while a client is connected counts as busy. It is left alone, without "
         "limit\nunless --busy-limit or busy_limit in its entry gives one.\n\n"
-        "Exit status: 0 ended by a signal or a client, 2 could not start.",
+        "Exit status: 0 ended by a signal or a client, 2 could not start. With --export: 1 if a controller is left\n"
+        "out because its entry is wrong.",
     )
     add = parser.add_argument
     add(
@@ -160,7 +161,7 @@ def main(argv: Sequence[str]) -> int:
         if options.export is not None:
             tell_not_enforced(selection, source.database, console)
             write_export(export(options.export, selection.specs, os.environ), options.output)
-            return 0
+            return 1 if selection.wrong else 0
         log_files(options.log_dir, selection.specs)
         laboratory = LiveSnapshot()
         gathered = SupervisedControllers(laboratory)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PORT = 8270
 """The default port: one that no controller and no master has."""
 
+AUDIT = "web-audit.jsonl"
+"""The default file of the actions."""
+
 
 def get_argparser() -> argparse.ArgumentParser:
     """Return the parser of `rexec web`."""
@@ -81,6 +84,7 @@ def get_argparser() -> argparse.ArgumentParser:
     page.add_argument(
         "--host",
         metavar="NAME",
+        type=host_name,
         action="append",
         default=[],
         help="a further host name by which browsers reach this server; may be repeated (default: its addresses)",
@@ -95,8 +99,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "--audit",
         metavar="FILE",
         type=Path,
-        default=Path("web-audit.jsonl"),
-        help="file of the actions of --control (default: %(default)s)",
+        help=f"file of the actions of --control (default: {AUDIT})",
     )
     page.add_argument(
         "--token-file",
@@ -107,6 +110,13 @@ def get_argparser() -> argparse.ArgumentParser:
     simple_network_args(parser, PORT, ssl=True, access=False)
     verbosity_args(parser, "print only the address")
     return parser
+
+
+def host_name(text: str) -> str:
+    """Return the name of a host. A `type` for argparse."""
+    if not text or any(char in text for char in ":/@ "):
+        raise argparse.ArgumentTypeError(f"{text!r} is no host name: name it without http:// and port")
+    return text
 
 
 def up_address(text: str) -> tuple[str, int]:
@@ -139,21 +149,15 @@ def plan(options: argparse.Namespace) -> "WebPlan":
     from rexec.web.serving import WebPlan
     from rexec.web.token_file import kept_token
 
-    if options.no_master and options.master is not None:
-        raise CommandError("--no-master and --master contradict each other")
+    refuse_contradictions(options)
     hosts = bind_address_from_args(options)
-    names = (
-        None
-        if hosts is None
-        else frozenset({*(each.lower() for each in hosts), *map(str.lower, options.host)})
-    )
     address = (options.master or "localhost", options.master_port_notify, options.master_port_broadcast)
     return WebPlan(
         title=options.name or socket.gethostname(),
         token=new_token() if options.token_file is None else kept_token(options.token_file),
         hosts=hosts,
         port=options.port,
-        names=names,
+        names=frozenset(options.host),
         ssl_config=tls_files(options.ssl),
         master=None if options.no_master else address,
         master_ssl=tls_files(options.master_ssl),
@@ -161,8 +165,20 @@ def plan(options: argparse.Namespace) -> "WebPlan":
         device_db=options.device_db or (Path(DEVICES).absolute() if Path(DEVICES).is_file() else None),
         supervisor=options.up,
         results=options.results,
-        audit=options.audit if options.control else None,
+        audit=(options.audit or Path(AUDIT)) if options.control else None,
     )
+
+
+def refuse_contradictions(options: argparse.Namespace) -> None:
+    """Refuse what would have no effect, or show nothing: a person who gives --audit believes that there is one."""
+    if options.no_master and options.master is not None:
+        raise CommandError("--no-master and --master contradict each other")
+    if options.audit is not None and not options.control:
+        raise CommandError("--audit: only with --control; without it the page only reads")
+    if options.device_db is not None and not options.device_db.is_file():
+        raise CommandError(f"{options.device_db}: no such file")
+    if options.results.exists() and not options.results.is_dir():
+        raise CommandError(f"--results {options.results}: it is no folder")
 
 
 def tell(options: argparse.Namespace, urls: list[str]) -> None:

@@ -85,6 +85,8 @@ def _cause(
     if isinstance(reason, TimeoutError):
         return Failed("silent", "it accepts connections but sends no greeting. It hangs, or is a controller of the "
                       "reference library in a long call")  # fmt: skip
+    if error.step == "tls" and isinstance(reason, _ENDS):
+        return Failed("tls", _HAS_NO_TLS)
     # With TLS 1.3 the server refuses our certificate only after the handshake has succeeded here.
     if isinstance(reason, ssl.SSLError) and (error.step == "tls" or _is_alert(reason)):
         return Failed("tls", _tls_reason(reason, tls))
@@ -95,6 +97,9 @@ _OUT_OF_DATE: Final = (9, 10)
 """OpenSSL's codes of certificates that are not valid yet, or not any more."""
 _UNTRUSTED: Final = "the server does not trust {}: add that certificate to the server's peer file"
 _WANTS_TLS: Final = "the server requires TLS, but the entry has no simple_ssl_config"
+_HAS_NO_TLS: Final = "the server has no TLS, but the entry has simple_ssl_config: start it with --ssl"
+_ENDS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
+"""How a connection ends in a handshake: which one is seen depends on the moment."""
 
 
 def _closed(reason: str, host: str, port: int, tls: TLSFiles | None, deadline: float) -> Failed:
@@ -139,6 +144,6 @@ def _tls_reason(error: ssl.SSLError, tls: TLSFiles | None) -> str:
         return f"the server's certificate is not in {tls.server_cert}: add it"
     if _is_alert(error):
         return _UNTRUSTED.format(tls.client_cert)
-    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE") or isinstance(error, ssl.SSLEOFError):
-        return "the server has no TLS, but the entry has simple_ssl_config: start it with --ssl"
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return _HAS_NO_TLS
     return f"TLS fails: {error}"

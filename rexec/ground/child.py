@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, cast
 
 from devicedb.process_tree import ProcessTree
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 
 __all__ = ["BUSY", "Child", "ChildLost", "ChildSilent"]
 
@@ -67,7 +67,7 @@ class Child:
         if inherit and sys.platform == "win32":
             raise ValueError("descriptors are not inherited on Windows")
         self._purpose: Final = purpose
-        self._generation: Final = fork_generation()
+        self._generation: Final = forks.generation
         self._lines: Final[queue.SimpleQueue[bytes | None]] = queue.SimpleQueue()
         if isinstance(module, Path):
             command = ["-I", "-S", str(module), *args]
@@ -183,7 +183,7 @@ class Child:
         self.close()
 
     def _is_foreign(self) -> bool:
-        return self._generation != fork_generation()
+        return self._generation != forks.generation
 
     def _check_owner(self) -> None:
         if self._is_foreign():

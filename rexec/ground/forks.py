@@ -2,18 +2,12 @@
 
 import os
 
-__all__ = ["fork_generation", "generation"]
-
 generation = 0
+"""How many forks lie between this process and the one that imported this module first.
 
-
-def fork_generation() -> int:
-    """Return how many forks lie between this process and the one that imported this module first.
-
-    An object that must not be shared by a fork keeps the number that it was made with; where the number is another
-    one, the object belongs to an ancestor. `os.getpid` says the same, but is a system call.
-    """
-    return generation
+An object that must not be shared by a fork keeps the number that it was made with; where the number is another one, the
+object belongs to an ancestor. Read it as `forks.generation`. `os.getpid` says the same, but is a system call.
+"""
 
 
 def _count_fork() -> None:

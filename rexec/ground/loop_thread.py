@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 
 __all__ = ["LoopThread"]
 
@@ -51,7 +51,7 @@ class LoopThread(Generic[T]):
         self._name: Final = name
         self._new_loop: Final = new_loop
         self._timeout: Final = timeout
-        self._generation = fork_generation()
+        self._generation = forks.generation
         self._ready: Final[Future[T]] = Future()
         self._calls: Final[set[Future[Any]]] = set()
         self._thread: threading.Thread | None = None
@@ -74,7 +74,7 @@ class LoopThread(Generic[T]):
         """
         if self._thread is not None:
             raise RuntimeError(f"{self._name} was started before")
-        self._generation = fork_generation()
+        self._generation = forks.generation
         # The loop is made here, so that a failure is the caller's.
         self._loop = loop = _without_signals(self._new_loop)
         self._thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)
@@ -161,7 +161,7 @@ class LoopThread(Generic[T]):
         self.close()
 
     def _is_ours(self) -> bool:
-        return self._generation == fork_generation()
+        return self._generation == forks.generation
 
     def _post(self, function: Callable[[], object]) -> bool:
         assert self._loop is not None  # noqa: S101  # start has made it

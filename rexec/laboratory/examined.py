@@ -13,6 +13,9 @@ from rexec.laboratory.facts import ControllerFact
 from rexec.laboratory.store import SnapshotWriter
 from rexec.supervise.status import ControllerStatus, State
 
+_HIGHEST: Final = 1 << 53
+"""Whole numbers below it are the same as floats, and in JSON."""
+
 _FIELDS: Final = frozenset(field.name for field in dataclasses.fields(ControllerStatus))
 
 
@@ -52,7 +55,8 @@ def put_statuses(writer: SnapshotWriter, answer: object, names: Iterable[str]) -
     for each in answer if isinstance(answer, list) else []:
         status = _status(each)
         if status is not None:
-            found[status.name] = status, each["memory"] if isinstance(each.get("memory"), int) else None
+            memory = each.get("memory")
+            found[status.name] = status, memory if isinstance(memory, int) and _is_number(memory) else None
     with writer.together():
         for name in {*names, *found}:
             writer.amend("controllers", name, partial(_kept, name, found.get(name)))
@@ -71,11 +75,13 @@ def _kept(
 
 
 def _status(given: Any) -> ControllerStatus | None:
-    if not isinstance(given, Mapping) or given.get("state") not in get_args(State):
+    if not isinstance(given, Mapping) or not isinstance(given.get("state"), str):
+        return None
+    if given["state"] not in get_args(State):
         return None
     fields: dict[str, Any] = {name: value for name, value in given.items() if name in _FIELDS}
     numbers = ("pid", "since", "restarts", "pinged", "ping", "silent_since", "retry_at")
-    if not all(isinstance(fields.get(name, 0), int | float | None) for name in numbers):
+    if not all(_is_number(fields.get(name)) for name in numbers):
         return None
     if not all(isinstance(fields.get(name, ""), str) for name in ("name", "address", "reason")):
         return None
@@ -83,3 +89,8 @@ def _status(given: Any) -> ControllerStatus | None:
         return ControllerStatus(**fields)
     except TypeError:
         return None
+
+
+def _is_number(given: Any) -> bool:
+    """Return whether it is a number that any reader understands, or none."""
+    return given is None or (isinstance(given, int | float) and abs(given) < _HIGHEST)

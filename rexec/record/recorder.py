@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-import ssl
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from rexec.ground.loop_thread import LoopThread
@@ -13,6 +14,7 @@ from rexec.record.offers import Source
 from rexec.record.recording import RecordingWriter
 from rexec.record.records import record_of, unread
 from rexec.record.relay import CHUNK, close, open_real, pass_on
+from rexec.wire._listen import listen
 from rexec.wire.tap import Exchange, Tap
 from rexec.wire.tls import SimpleSSLConfig
 
@@ -100,13 +102,17 @@ class Recorder:
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         context = self._tls.create_server_context() if self._tls is not None else None
-        servers = []
+        servers: list[asyncio.Server] = []
         try:
             for source in self._sources:
-                server = await self._listen(source, context)
-                servers.append(server)
-                host, port = server.sockets[0].getsockname()[:2]
+                sockets = self._listen(source)
+                host, port = sockets[0].getsockname()[:2]
                 self.addresses[source.name] = (str(host), int(port))
+                connected = partial(self._connected, source)
+                servers += [
+                    await asyncio.start_server(connected, sock=each, ssl=context, limit=CHUNK)
+                    for each in sockets
+                ]
             yield
         finally:
             for server in servers:
@@ -117,22 +123,20 @@ class Recorder:
                 await asyncio.wait(self._connections, timeout=5.0)
             await asyncio.sleep(0)  # the loop lets closed sockets go in its next iteration
 
-    async def _listen(self, source: Source, context: ssl.SSLContext | None) -> asyncio.Server:
-        port = self._ports.get(source.name, 0)
-
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            if task is not None:
-                self._connections.add(task)
-                task.add_done_callback(self._connections.discard)
-            await self._relay(source, reader, writer)
-
+    def _listen(self, source: Source) -> list[socket.socket]:
         try:
-            return await asyncio.start_server(connected, self._host, port, ssl=context, limit=CHUNK)
+            return listen(self._host, self._ports.get(source.name, 0), secured=self._tls is not None)
         except OSError as error:
-            raise RecordingError(
-                f"the proxy of {source.name} cannot listen on {self._host}:{port}: {error}"
-            ) from error
+            raise RecordingError(f"the proxy of {source.name} {error.strerror or error}") from error
+
+    async def _connected(
+        self, source: Source, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        await self._relay(source, reader, writer)
 
     async def _relay(
         self, source: Source, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -87,7 +87,7 @@ class RecordingWriter:
 
 @dataclass
 class Recording:
-    """The content of a recording.
+    """The content of a recording. Made by `load_recording`.
 
     Attributes:
         path: The file.

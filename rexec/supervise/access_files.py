@@ -13,7 +13,7 @@ from typing import Final
 from devicedb import DeviceDatabase
 from devicedb.rights import file_of_rights
 from devicedb.whole_file import write_whole
-from rexec.access.guard import AUDIT, AUDIT_BEST_EFFORT, AUDIT_CALLS, DEVICE, RIGHTS
+from rexec.access.guard import AUDIT, AUDIT_BEST_EFFORT, AUDIT_CALLS, DEVICE, RIGHTS, SUPERVISOR
 from rexec.ground.file_names import file_name
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class AuditPlan:
         """Return the environment variables of a controller."""
         if self.folder is None:
             return {}
-        found = {AUDIT: str(self.folder.absolute() / audit_name(name))}
+        found = {AUDIT: str(self.folder.absolute() / audit_name(name)), SUPERVISOR: str(os.getpid())}
         chosen = {AUDIT_CALLS: self.calls, AUDIT_BEST_EFFORT: self.best_effort}
         return found | {name: "1" for name, is_on in chosen.items() if is_on}
 

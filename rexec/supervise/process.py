@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import IO, Final, cast
 
 from devicedb import Endpoint
 from devicedb.command import as_typed
+from devicedb.exit_status import killer, was_killed
 from devicedb.process_tree import HAS_GUARD, ProcessTree
 from rexec.devices.connect import ssl_config
 from rexec.supervise.errors import ControllerStartError
@@ -238,9 +238,4 @@ def _not_started(error: Exception, words: list[str], env: Mapping[str, str], fol
 
 
 def _ended(status: int) -> str:
-    if status >= 0:
-        return f"ended with exit status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:  # a real-time signal has no name
-        return f"was ended by signal {-status}"
+    return f"was ended by {killer(status)}" if was_killed(status) else f"ended with exit status {status}"

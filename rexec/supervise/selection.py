@@ -40,6 +40,8 @@ class ControllerSelection:
 
     specs: dict[str, Spec] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    wrong: frozenset[str] = frozenset()
+    """Those of the others whose entries have an error."""
     is_final: bool = True
     """False if a host does not resolve or is not this machine: a later look-up may give another result."""
 
@@ -74,11 +76,13 @@ class Selector:
         wanted = [database.endpoint(name).controller for name in self._names]
         chosen: dict[str, Spec] = {}
         left_out: dict[str, str] = {}
+        wrong = set()
         for name in dict.fromkeys(wanted) if wanted else controllers(database):
             try:
                 made = self._spec(database, name)
             except DeviceDBError as error:
                 made = str(error)
+                wrong.add(name)
             if isinstance(made, Spec):
                 chosen[name] = made
             else:
@@ -89,7 +93,7 @@ class Selector:
             if spec.endpoint.host in elsewhere:
                 left_out[name] = elsewhere[spec.endpoint.host]
                 del chosen[name]
-        return ControllerSelection(chosen, left_out, not elsewhere)
+        return ControllerSelection(chosen, left_out, frozenset(wrong), not elsewhere)
 
     def _elsewhere(self, hosts: set[str]) -> dict[str, str]:
         """Return the hosts that are not this machine, with the reasons."""

@@ -125,23 +125,22 @@ class MasterSource:
         self._ssl_config = ssl_config
         self._origin = f"master {shown_address(host, port)}"
         self.database: DeviceDatabase = fetch_database(host, port, ssl_config=ssl_config)
-        self._new: DeviceDatabase | None = None
-        self._changed_at = 0.0
-        self._lock = threading.Lock()
+        self._sent = self._used = (self.database, 0.0)
+        """Devices, and when they were sent: the last ones, and the last ones that `poll` has looked at."""
         self._thread = LoopThread(self._following, name="devices of the master", timeout=15.0)
         self._thread.start()
 
     def poll(self) -> bool:
         """Return whether `database` is new."""
-        with self._lock:
-            if time.monotonic() < self._changed_at + QUIET:
-                return False
-            new, self._new = self._new, None
-        if new is not None and not new.raw and self.database.raw:
+        sent = new, when = self._sent
+        if sent is self._used or time.monotonic() < when + QUIET:
+            return False
+        self._used = sent
+        if not new.raw and self.database.raw:
             # ARTIQ's master does so for a file with `device_db = []`.
             logger.error("the %s has no devices any more. The controllers keep running", self._origin)
             return False
-        if new is None or new.raw == self.database.raw:
+        if new.raw == self.database.raw:
             return False
         self.database = new
         return True
@@ -190,5 +189,4 @@ class MasterSource:
         except DatabaseLoadError as error:
             logger.error("%s. The controllers keep running", error)
             return
-        with self._lock:
-            self._new, self._changed_at = database, time.monotonic()
+        self._sent = database, time.monotonic()
