@@ -79,7 +79,7 @@ _HELD: Final[list[socket.socket]] = []
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port at which nobody listens, and that the system gives to nobody else while this process lives.
+    """Return a port at which nobody listens, and that the system gives to nobody else while the test runs.
 
     The port stays bound without a listener: connections are refused, and a server that is told this port can still
     have it, since servers bind with SO_REUSEADDR as this does. A port that is freed first may be given away before
@@ -117,6 +117,31 @@ def _bound(host: str, port: int) -> socket.socket:
     return held
 
 
-def _release() -> None:
-    for held in _HELD:
-        held.close()
+def _release(first: int = 0) -> None:
+    while len(_HELD) > first:
+        _HELD.pop().close()
+
+
+@contextlib.contextmanager
+def ports_released() -> Iterator[None]:
+    """Give back the ports that `free_port` is asked for in the block."""
+    before = len(_HELD)
+    try:
+        yield
+    finally:
+        _release(before)
+
+
+def can_be_taken_over(address: tuple[str, int]) -> bool:
+    """Return whether another program can listen at an address, too: on Windows, unless the port is exclusive.
+
+    Elsewhere SO_REUSEADDR shares no port that is listened on.
+    """
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            thief.bind(address)
+            thief.listen()
+        except OSError:
+            return False
+    return True

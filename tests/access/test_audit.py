@@ -95,6 +95,28 @@ def test_each_call_is_recorded_without_its_arguments(path: Path) -> None:
     assert all(0 <= line["seconds"] < 150 for line in lines if line["kind"] == "call")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no user of a connection is proven")
+def test_connections_of_the_supervisor_are_counted_and_no_others(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(port: int, pid: int) -> None:
+        monkeypatch.setattr(os, "getpid", lambda: pid)
+        with Client(LOCAL, port, "camera") as client:
+            client.status()
+
+    guard = AccessGuard(None, AuditLog(path), supervisor=7)
+    with running({"camera": Camera()}, guard=guard) as server:
+        for pid in (7, 7, 7, 8):
+            connect(server.port, pid)
+        monkeypatch.setattr(identity, "user_of_peer", lambda *_: None)
+        connect(server.port, 7)  # one that only says that it is the supervisor
+    lines = told(path)
+    assert [(line["kind"], line.get("pid"), line.get("probes")) for line in lines[1:]] == [
+        ("connect", 8, 3),
+        ("connect", 7, None),
+    ]
+
+
 @pytest.mark.parametrize("features", [(), FEATURES[:1], FEATURES])
 def test_an_outcome_is_recorded_whatever_the_client_speaks(path: Path, features: tuple[str, ...]) -> None:
     with running({"camera": Failing()}, guard=AccessGuard(None, AuditLog(path), calls=True)) as server:
@@ -276,6 +298,9 @@ def test_options_and_up_begin_an_audit(tmp_path: Path) -> None:
     assert {line["device"] for line in lines} == {"by.up"}
     assert "x = 1" in {line.get("source") for line in lines}
     assert "call" not in {line["kind"] for line in lines}
+    assert sys.platform != "linux" or [line["kind"] for line in lines].count("connect") == 1, (
+        "rexec up is counted"
+    )
     assert "add_code" in {line.get("method") for line in told(tmp_path / "own.jsonl")}
 
 
@@ -284,7 +309,7 @@ def test_a_controller_without_its_audit_does_not_start(tmp_path: Path) -> None:
     command = [sys.executable, "controller.py", "-p", str(free_port()), "--audit", "nowhere/a.jsonl"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode != 0
-    assert "nowhere/a.jsonl" in done.stderr
+    assert repr(str(Path("nowhere/a.jsonl")))[1:-1] in done.stderr
 
 
 def test_who_is_refused_again_and_again_does_not_fill_the_disk(

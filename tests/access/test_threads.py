@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rexec.access.audit_log import AuditLog
-from rexec.access.chain import read_line
+from rexec.access.chain import head_of, head_text, read_line
 from rexec.access.guard import AccessGuard
 from rexec.access.identity import Identity
 from tests.threads.interleaving import Race
@@ -25,12 +25,17 @@ def begun(folder: Path) -> AuditLog:
 
 
 def lines(log: AuditLog) -> Any:
-    """Return the lines, whose chain must be whole."""
     log.close()
+    return written(log)
+
+
+def written(log: AuditLog) -> Any:
+    """Return the lines, whose chain must be whole."""
     text = log.path.read_bytes()
     found = [read_line(each) for each in text.splitlines(keepends=True)]
     assert [each["n"] for each in found] == list(range(1, len(found) + 1))
     assert all(one["hash"] == other["prev"] for one, other in itertools.pairwise(found))
+    assert head_of(log.path).read_bytes() == head_text(len(found), found[-1]["hash"])
     return [(each["kind"], each.get("source"), each.get("lost")) for each in found]
 
 
@@ -44,6 +49,17 @@ PAIRS: dict[str, tuple[Any, Any]] = {
 def test_lines_of_two_threads_are_a_chain(tmp_path: Path, name: str) -> None:
     first, second = PAIRS[name]
     Race(lambda: begun(tmp_path), first, second, lines, FILES).check()
+
+
+def test_a_line_at_the_end_is_written_or_refused(tmp_path: Path) -> None:
+    def append(log: AuditLog) -> bool:
+        try:
+            log.append("a", {})
+        except OSError:
+            return False
+        return True
+
+    Race(lambda: begun(tmp_path), append, lambda log: log.close(), written, FILES).check()
 
 
 def test_a_line_that_is_interrupted_is_whole_or_absent(tmp_path: Path) -> None:

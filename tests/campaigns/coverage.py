@@ -36,8 +36,9 @@ MEASURED: Final = {
 """Files and folders, by what they are."""
 TESTS: Final = (
     "tests/remote", "tests/remote_exec/test_global_rpc.py",
-    *(f"tests/devicedb/test_{name}.py" for name in ("load", "literal", "construct", "strangers", "stop")),
-    "tests/results/test_refresher.py", "tests/ground/test_child.py",
+    *(f"tests/devicedb/test_{name}.py" for name in ("load", "literal", "places", "construct", "strangers", "stop")),
+    *(f"tests/results/test_{name}.py" for name in ("refresher", "fold", "released", "catching_up")),
+    "tests/ground/test_child.py",
 )  # fmt: skip
 """The tests that concern them; others start such children, too."""
 LEAST: Final = 90.0
@@ -50,7 +51,7 @@ def measured(tests: list[str]) -> tuple[int, Lines]:
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder, "lines")
         notes.touch()
-        wanted = [str(ROOT / name) + os.sep for name in ("schemas", "devicedb", "rexec")]
+        wanted = [str(ROOT / place) for places in MEASURED.values() for place in places]
         environment = {
             **os.environ,
             "REXEC_LINES_RUN": str(notes),

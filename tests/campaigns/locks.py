@@ -9,6 +9,7 @@ if one survived that is not excused.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,11 @@ from typing import Final
 
 from tests.threads.without import ROOT, Mutant, MutantImporter, mutants
 
-EXCUSED: Final[dict[str, str]] = {}
+_RAISES: Final = "its wait raises at once; tests/supervise/test_forward.py fails"
+EXCUSED: Final[dict[str, str]] = {
+    "rexec/supervise/forward.py LogForwarder._some line 108": _RAISES,
+    "rexec/supervise/forward.py LogForwarder._some line 124": _RAISES,
+}
 """Locks that no test of threads needs (as printed), and what else shows that they are needed."""
 
 
@@ -32,10 +37,12 @@ def tests_of(mutant: Mutant) -> Path:
 def run_with(mutant: Mutant, arguments: list[str]) -> int:
     """Run pytest in this process with a mutant in place of its module."""
     MutantImporter(mutant)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # to import them takes longer than most of the tests
     import pytest
 
     # Plain asserts: to rewrite them, pytest would import the modules of this distribution in place of the mutant.
-    return int(pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *arguments]))
+    usual = "-x -q --assert=plain -p no:cacheprovider -p pytest_timeout --noconftest".split()
+    return int(pytest.main([*usual, *arguments]))
 
 
 def outcome(mutant: Mutant, *, is_shown: bool = False) -> str:
@@ -55,10 +62,10 @@ def outcome(mutant: Mutant, *, is_shown: bool = False) -> str:
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     if is_shown:
-        print(done.stdout)
+        print(done.stdout, done.stderr)
     if done.returncode == 1 and "1 failed" in done.stdout:
         return "killed"
-    return "survived" if done.returncode == 0 else f"no outcome: {done.stdout}{done.stderr}"
+    return "survived" if done.returncode == 0 else f"status {done.returncode}, see --show:"
 
 
 def main() -> int:
@@ -74,7 +81,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time; default: 2")
     args = parser.parse_args()
     found = [
-        each for each in mutants(each_use=args.each_section) if all(part in str(each) for part in args.parts)
+        each
+        for each in mutants(each_use=args.each_section)
+        if not args.parts or any(part in str(each) for part in args.parts)
     ]
     killed, is_good = 0, True
     with ThreadPoolExecutor(args.jobs) as pool:

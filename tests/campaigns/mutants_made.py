@@ -3,7 +3,7 @@
 Operators: a comparison, `and`/`or`, arithmetic, an integer or a boolean is replaced; a condition is negated; a
 statement is deleted; None is returned; a keyword argument is dropped; what `with` enters is not entered (a lock, a
 suppression); a shield around an awaitable is taken off. Left alone: texts (people read them), fractions (nearly all are
-seconds of patience), annotations, what only a type checker sees, f-strings, messages for debugging.
+seconds of patience), annotations, what only a type checker sees, f-strings, messages for debugging, sizes of caches.
 """
 
 import ast
@@ -110,10 +110,12 @@ def _mutable(node: ast.AST) -> Iterator[ast.AST]:
             is_typing = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
             is_debugging = isinstance(child, ast.Expr) and ".debug(" in ast.unparse(child)
             is_alias = isinstance(child, ast.AnnAssign) and ast.unparse(child.annotation) == "TypeAlias"
+            called = ast.unparse(child.func) if isinstance(child, ast.Call) else ""
+            is_left_alone = called.rpartition(".")[2] in {"TypeVar", "ParamSpec", "lru_cache"}
             if (
                 isinstance(child, ast.AST)
                 and not isinstance(child, ast.JoinedStr)
-                and not (is_typing or is_debugging or is_alias)
+                and not (is_typing or is_debugging or is_alias or is_left_alone)
             ):
                 yield from _mutable(child)
 

@@ -40,6 +40,7 @@ from tests.campaigns.one_client_tally import (
     numbers,
     tls,
 )
+from tests.threads.opcodes import trace_opcodes
 
 SERVER: Final = """
 import sys
@@ -131,8 +132,7 @@ def interrupted_at(place: int, tally: Tally) -> Iterator[None]:
         name = frame.f_code.co_filename
         if f"rexec{os.sep}wire" not in name and name != asyncio.locks.__file__:
             return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
+        trace_opcodes(frame, trace)
         if event == "opcode":
             left -= 1
             if left == 0:

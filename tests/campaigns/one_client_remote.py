@@ -26,6 +26,7 @@ import rexec.remote
 from rexec.remote import Remote, RemoteFunctionError, job
 from rexec.wire.pc_rpc import Client
 from tests.remote_exec.peers import controller
+from tests.threads.opcodes import trace_opcodes
 
 PATIENCE: Final = 20.0
 """Seconds after which a call counts as stuck."""
@@ -133,8 +134,7 @@ class Interrupter:
         """Trace calls of code that counts."""
         if self.raised or not self.wanted(frame.f_code.co_filename):
             return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
+        trace_opcodes(frame, self.within)
         return self.within
 
     def within(self, frame: FrameType, event: str, arg: Any) -> Any:

@@ -13,6 +13,7 @@ at the end is not what was written.
 import argparse
 import contextlib
 import hashlib
+import math
 import signal
 import statistics
 import subprocess
@@ -119,7 +120,10 @@ class Soak:
                 self._add(role, process)
                 for number, child in enumerate(process.children(recursive=True)):
                     self._add(f"{role}'s child {number}", child)
-        for name, path in [("run's file", self.folder / "r.h5"), ("bridge's file", self.bridge_file)]:
+        files = [("run's file", self.folder / "r.h5"), ("bridge's file", self.bridge_file)]
+        for name, path in (
+            files if self.run.poll() is None else []
+        ):  # a file of an ended run lags behind nothing
             with contextlib.suppress(OSError, KeyError), h5py.File(path, "r") as file:
                 self.lag[name].add(time.time() - float(file["rexec"].attrs["last_change"]))
         self.journals.add(sum(path.stat().st_size for path in self.folder.rglob("*.journal")))
@@ -142,6 +146,7 @@ class Soak:
         assert self.follower.stdout is not None
         if self.run.wait():
             yield f"the run ended with {self.run.returncode}: {(self.folder / 'run.log').read_text()[-500:]}"
+            return  # the follower waits for what the run sets last
         found = self.follower.stdout.readline().strip()
         expected = {}
         with Client(LOCAL, self.control, "dataset_db") as client:
@@ -220,8 +225,15 @@ def report(soak: Soak) -> Iterator[str]:
         if ended > begun:
             yield f"{role} has {ended} descriptors, and had {begun}"
     for name, lag in soak.lag.items():
-        longest = max(lag.values[len(lag.values) // 4 :], default=float("inf"))
-        print(f"{name:16} lagged by at most {longest:.1f} s")
+        skip = len(lag.values) // 4
+        longest, when = max(
+            zip(lag.values[skip:], lag.times[skip:], strict=True), default=(math.inf, math.inf)
+        )
+        over = sum(value > LAG for value in lag.values[skip:])
+        print(
+            f"{name:16} lagged by at most {longest:.1f} s, {(when - lag.times[0]) / 60:.1f} minutes after the "
+            f"first look; {over} of {len(lag.values) - skip} looks over {LAG:.0f} s"
+        )
         if longest > LAG:
             yield f"the {name} lagged by {longest:.1f} s"
     most, last = max(soak.journals.values) / 1e6, soak.journals.values[-1] / 1e6

@@ -32,7 +32,7 @@ class Soak(EnvExperiment):
                 self.set_dataset("points", [], broadcast=True)
             self.append_to_dataset("points", turn)
             if turn % 20 == 0:
-                self.set_dataset("image", noise + np.uint16(turn), broadcast=True)
+                self.set_dataset("image", noise + np.uint16(turn % 2**16), broadcast=True)
             turn += 1
             time.sleep(0.01)
         self.set_dataset("appended", appended, broadcast=True)

@@ -163,6 +163,7 @@ def main() -> int:
     )
     parser.add_argument("pytest", nargs="*", help="what pytest is told, such as a folder")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, too
     runs: list[Run] = []
     with busy(max(0, options.load - WORKERS)), tree_of(options.user, options.python) as (folder, further):
         for _ in range(options.runs):

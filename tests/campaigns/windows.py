@@ -1,6 +1,6 @@
 """Runs the suite with a Python for Windows under Wine, a folder at a time, and prints what passed.
 
-    python -m tests.campaigns.windows                       (every folder of tests; an hour)
+    python -m tests.campaigns.windows                       (every folder of tests; hours)
     python -m tests.campaigns.windows wire results
     python -m tests.campaigns.windows --setup-only
 
@@ -18,6 +18,7 @@ import collections
 import importlib.metadata
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
@@ -26,7 +27,7 @@ from tests.campaigns.windows_faults import WINE_FAULTS
 from tests.campaigns.windows_wine import Wine, WineFault, make
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-LONGEST: Final = 3600.0
+LONGEST: Final = 7200.0
 """Seconds for the tests of one folder."""
 
 NOT_HERE: Final = frozenset({"campaigns"})
@@ -60,13 +61,13 @@ def use_this_tree(wine: Wine) -> None:
         (target / name).write_text(ours.read_text(name) or "", encoding="utf-8")
 
 
-def tally(wine: Wine, folder: str, faults: dict[WineFault, str]) -> collections.Counter[str]:
+def tally(wine: Wine, folder: str, faults: Collection[WineFault]) -> collections.Counter[str]:
     """Run the tests of one folder; print failures, and return counts."""
     with tempfile.TemporaryDirectory() as name:
         report = Path(name, "report.xml")
         status, said = wine.run_python(
             *("-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider"),
-            *("--timeout", "180", "--timeout-method", "thread", f"--junitxml=Z:{report}"),
+            *("--timeout-method", "thread", f"--junitxml=Z:{report}"),
             f"tests/{folder}",
             cwd=ROOT,
             timeout=LONGEST,
@@ -75,9 +76,13 @@ def tally(wine: Wine, folder: str, faults: dict[WineFault, str]) -> collections.
         if not report.is_file():
             print(f"{folder}: no report (status {status})\n{said[-3000:]}")
             return collections.Counter(failed=1)
-        cases = list(ElementTree.parse(report).iter("testcase"))
+        return counted(report, faults)
+
+
+def counted(report: Path, faults: Collection[WineFault]) -> collections.Counter[str]:
+    """Return the counts of a report of pytest (JUnit); print what is skipped, and failures with their last lines."""
     counts: collections.Counter[str] = collections.Counter()
-    for case in cases:
+    for case in ElementTree.parse(report).iter("testcase"):
         path, _, group = case.get("classname", "").partition(f".test_{_module(case)}")
         number = f"{path.replace('.', '/')}/test_{_module(case)}.py::{case.get('name')}"
         bad = case.find("failure") if case.find("failure") is not None else case.find("error")
@@ -89,6 +94,8 @@ def tally(wine: Wine, folder: str, faults: dict[WineFault, str]) -> collections.
             print(
                 f"  {'FAILED' if excuse is None else 'excused'} {number}{group}: {lines[0][:150]}", flush=True
             )
+            if excuse is None:
+                print("\n".join(f"    {line}" for line in (bad.text or "").splitlines()[-15:]), flush=True)
         elif skipped is not None:
             counts["skipped"] += 1
             print(f"  skipped {number}: {skipped.get('message')}", flush=True)

@@ -26,7 +26,8 @@ from typing import Final
 PACKAGES: Final = (
     "h5py lmdb numpy orjson prompt_toolkit>=3 psutil pybase64 pydantic rich shtab cryptography scipy matplotlib "
     "xarray pandas dask[distributed] plotly starlette uvicorn websockets pygls pyvisa pyvisa-py pyvisa-sim pytest "
-    "pytest-timeout pytest-xdist hypothesis jsonschema"
+    "pytest-timeout pytest-xdist hypothesis jsonschema adaptive editables furo hatchling mypy myst-parser netCDF4 "
+    "pyarrow pyyaml sphinx sphinx-argparse types-jsonschema types-psutil vulture zarr"
 ).split()
 
 _PYTHON: Final = "3.13"

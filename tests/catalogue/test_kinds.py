@@ -70,7 +70,8 @@ def test_other_hdf5_and_what_is_none(results: Path) -> None:
     (results / "garbage.h5").write_bytes(b"\x00garbage")
     (results / "empty.h5").touch()
     (results / "folder.h5").mkdir()
-    (results / "gone.h5").symlink_to(results / "nowhere")
+    if sys.platform != "win32":  # where links need a privilege
+        (results / "gone.h5").symlink_to(results / "nowhere")
     (results / "text.txt").touch()
     kinds = {run.path.name: run.facts.kind for run in find()}
     assert kinds == {

@@ -83,7 +83,7 @@ def test_a_hangup_reads_the_device_database_again_and_a_bad_one_changes_nothing(
             lines += [line] if "device_db.py" in line else []
         assert set(client.get_device_db()) == {"lamp"}
     assert "device_db.py was read again: 1 new (lamp)" in lines[0]
-    assert "device_db.py: `device_db` is a list" in lines[1]
+    assert "device_db.py: `device_db` is of type list" in lines[1]
     assert "The 1 devices stay as they were" in lines[1]
 
 

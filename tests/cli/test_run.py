@@ -20,6 +20,7 @@ from rexec.datasets import DatasetDB
 from rexec.experiment import NumberValue
 from tests.cli.program import CONTROLLER, Lab, Result
 from tests.ending import ORDERLY, interrupt
+from tests.ports import without_status
 from tests.serving import free_port, serving
 from tests.supervise.controllers import alive
 from tests.waiting import within
@@ -210,7 +211,7 @@ def interrupted(lab: Lab, body: str, number: int, times: int = 1) -> Result:
             interrupt(process, number)
             time.sleep(0.3)
         out, err = process.communicate(timeout=150)
-    return Result(process.returncode, out, err)
+    return Result(process.returncode, out, without_status(err))
 
 
 SLEEPS = """

@@ -12,6 +12,7 @@ from rexec.results import recover_folder
 from rexec.wire.pc_rpc import Client
 from tests.cli.program import Lab, Result
 from tests.ending import KILLED
+from tests.ports import without_status
 from tests.serving import serving
 from tests.waiting import within
 
@@ -314,7 +315,7 @@ def run(self):
         assert within(150.0, (lab.folder / "begun").exists)
     (lab.folder / "gone").touch()
     out, err = process.communicate(timeout=150)
-    result = Result(process.returncode, out, err)
+    result = Result(process.returncode, out, without_status(err))
     assert result.status == 0, result.err
     (text,) = said(lab, capsys, result)
     assert text.startswith(f"the master at 127.0.0.1:{port} was gone from ")

@@ -25,6 +25,8 @@ from tests.supervise.controllers import alive, write_controller
 from tests.supervise.running import call, pids, states, up, write
 from tests.waiting import within
 
+FOR_LINUX = pytest.mark.skipif(os.name == "nt", reason="systemd starts programs of Linux")
+
 CONTROLLER = """
 import os, sys, time
 from rexec.wire.pc_rpc import simple_server_loop
@@ -358,7 +360,7 @@ def test_a_masters_devices_are_followed_and_a_lost_connection_restarts_nothing(f
         master.close()
 
 
-@pytest.mark.parametrize("kind", ["systemd", "supervisord", "compose"])
+@pytest.mark.parametrize("kind", [pytest.param("systemd", marks=FOR_LINUX), "supervisord", "compose"])
 def test_configuration_is_written_and_nothing_started(folder: Path, kind: str) -> None:
     write(folder, {"a": entry(free_port()), "off": entry(1, command=None)})
     command = [sys.executable, "-P", "-m", "rexec", "up", "--export", kind]
@@ -367,11 +369,21 @@ def test_configuration_is_written_and_nothing_started(folder: Path, kind: str) -
     )
     assert done.returncode == 0, done.stderr
     (written,) = (folder / "conf").iterdir()
-    assert done.stdout.strip() == f"conf/{written.name}"
+    assert Path(done.stdout.strip()) == Path("conf", written.name)
     assert "controller-a" in written.name + written.read_text()
     assert "off: not run here: it has no command" in done.stderr
     printed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150)
     assert printed.stdout == f"# {written.name}\n{written.read_text()}\n"
+
+
+@FOR_LINUX
+def test_an_export_that_lacks_a_controller_with_a_wrong_entry_says_so(folder: Path) -> None:
+    write(folder, {"a": entry(free_port()), "bad": entry(1, command="{nothing}")})
+    command = [sys.executable, "-P", "-m", "rexec", "up", "--export", "systemd", "--output", "conf"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 1
+    assert "bad: not run here: " in done.stderr
+    assert [each.name for each in (folder / "conf").iterdir()] == ["controller-a.service"]
 
 
 def test_a_pipe_that_nobody_reads_delays_no_controller(folder: Path) -> None:

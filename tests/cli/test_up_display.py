@@ -17,7 +17,7 @@ NOW = 1_000_000.0
 def shown(
     found: list[ControllerStatus], left_out: dict[str, str] | None = None, height: int = 40, width: int = 80
 ) -> str:
-    console = Console(file=io.StringIO(), width=width, height=height)
+    console = Console(file=io.StringIO(), width=width, height=height, legacy_windows=False)
     facts = {
         each.name: ControllerFact(each.name, place, each, memory=42_000_000 if each.pid else None)
         for place, each in enumerate(found)
@@ -45,7 +45,7 @@ def test_who_uses_a_controller_stands_beside_its_process() -> None:
         DeviceUser("run 42", "bob", "pc4", since=time.time(), is_waiting=True),
     )
     fact = ControllerFact("camera", 0, well("camera"), users=users)
-    console = Console(file=io.StringIO(), width=80)
+    console = Console(file=io.StringIO(), width=80, legacy_windows=False)
     console.print(table({"camera": fact}, NOW, 40, 80))
     assert isinstance(console.file, io.StringIO)
     heading, row = (line.rstrip() for line in console.file.getvalue().splitlines())

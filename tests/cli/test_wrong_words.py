@@ -62,6 +62,11 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rexec run x.py --fault camera:delay=1", "--fault: only with --simulate"),
         ("rexec run x.py --behaviours b.py --timing", "--behaviours, --timing: only with --simulate"),
         ("rexec run x.py --overwrite", "--overwrite: only with -o FILE"),
+        ("rexec web --audit a.jsonl", "--audit: only with --control"),
+        ("rexec web --no-master --master lab1", "--no-master and --master contradict each other"),
+        ("rexec web --no-localhost-bind", "no address to serve on: --no-localhost-bind needs --bind ADDRESS"),
+        ("rexec web --host http://lab1:80/", "'http://lab1:80/' is no host name"),
+        ("rexec web --port 0 --bind a..b", "'a..b' cannot be the name of a host; choose another with --bind"),
         ("rexec run x.py --ssl a b c", "need a master: add --master HOST"),
         ("rexec doctor --ssl a b c", "need a master: add --master HOST"),
         ("rexec simulate --master-ssl a b c", "need a master: add --master HOST"),
@@ -69,6 +74,14 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         # files
         ("rexec run x.py --master localhost --ssl a b c", "TLS file a does not exist; `rexec certs`"),
         ("rexec bridge --master localhost --ssl a b c", "TLS file a does not exist; `rexec certs`"),
+        ("rexec web --ssl a b c", "TLS file a does not exist; `rexec certs`"),
+        ("rexec web --device-db absent.py", "absent.py: no such file"),
+        ("rexec web --results x.py", "--results x.py: it is no folder"),
+        (
+            "rexec web --port 0 --control --audit .",
+            "the audit . cannot be opened: Is a directory; see --audit",
+        ),
+        ("rexec web --token-file .", "token file .: Is a directory"),
         ("rexec master --ssl a b c", "TLS file a does not exist; `rexec certs`"),
         ("rexec simulate --ssl a b c", "TLS file a does not exist; `rexec certs`"),
         ("rexec simulate --loopback --experiments absent", "there are no experiments at absent"),
@@ -113,7 +126,7 @@ def test_a_mistake_is_one_line(
     program, *words = line.split()
     assert {"rexec": rexec, "devicedb": devicedb}[program](words) == 2
     said = capsys.readouterr()
-    assert says in said.err
+    assert says in said.err.replace(os.sep, "/")
     assert said.err.startswith(program)
     assert ": error: " in said.err
     assert (said.out, said.err.count("\n")) == ("", 1)

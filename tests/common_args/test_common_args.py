@@ -35,6 +35,8 @@ def parse(*words: str, ssl: bool = True) -> argparse.Namespace:
         (("--no-localhost-bind", "--bind", "::1"), ["::1"]),
         (("--no-localhost-bind",), []),
         (("--bind", "::1"), ["127.0.0.1", "::1"]),
+        (("--bind", "0.0.0.0"), ["0.0.0.0", "::1"]),
+        (("--bind", "::", "--bind", "192.0.2.7"), ["127.0.0.1", "::", "192.0.2.7"]),
         (("--bind", "*"), None),
         (("--bind", "192.0.2.7", "--bind", "*"), None),
     ],

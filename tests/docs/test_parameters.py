@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api.md"
-DIRECTIVE: Final = re.compile(r"^\.\. auto(module|class):: ([\w.]+)$", re.MULTILINE)
+DIRECTIVE: Final = re.compile(r"^\.\. auto(module|class|function):: ([\w.]+)\n( +:members:)?", re.MULTILINE)
 SAID: Final = frozenset(
     "args kwargs argument arguments keywords options "  # handed on to what the summary names
     "host port path file filename folder timeout seconds duration time text error title message "
@@ -21,8 +21,8 @@ SAID: Final = frozenset(
 
 def public() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the functions and methods of the reference, and its classes for what makes an object."""
-    for kind, name in DIRECTIVE.findall(PAGE.read_text(encoding="utf-8")):
-        if kind == "class":
+    for kind, name, with_members in DIRECTIVE.findall(PAGE.read_text(encoding="utf-8")):
+        if kind != "module":
             module_name, _, wanted = name.rpartition(".")
             members = {wanted: getattr(importlib.import_module(module_name), wanted)}
         else:
@@ -36,10 +36,11 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
             if not str(getattr(found, "__module__", "")).startswith(("rexec", "devicedb", "schemas")):
                 continue
             yield f"{name}.{each}", found
-            if inspect.isclass(found):
+            if inspect.isclass(found) and with_members:
                 for method, function in vars(found).items():
                     plain = getattr(function, "__func__", function)
-                    if inspect.isfunction(plain) and not method.startswith("_"):
+                    is_shown = not method.startswith("_") and ":meta private:" not in (plain.__doc__ or "")
+                    if inspect.isfunction(plain) and is_shown:
                         yield f"{name}.{each}.{method}", plain
 
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -261,6 +262,24 @@ def test_tls_that_works_and_each_way_that_it_does_not(tmp_path: Path) -> None:
             found = examined({"lamp": raw})
             assert found.cause == "tls", found
             assert said in found.message, found
+
+
+@pytest.mark.parametrize(
+    "ends", [ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError]
+)
+def test_a_server_that_ends_the_handshake_has_no_tls(
+    ends: type[OSError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object) -> None:
+        raise ends(1, "it has ended")
+
+    made = certs.make_set(tmp_path / "a", ["us"])
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", end)
+    with serving({"lamp": Lamp()}) as port:
+        files = tls(made.clients["us"], made.server.cert)
+        found = examined({"lamp": entry(port, simple_ssl_config=files)})
+    assert found.cause == "tls"
+    assert found.message.startswith("the server has no TLS, but the entry has simple_ssl_config")
 
 
 def test_a_laboratorys_own_check() -> None:

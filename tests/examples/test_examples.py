@@ -17,7 +17,7 @@ from tests.ports import EXAMPLES, copy_examples, free_ports
 
 PORTS: Final = {"camera": ["3290"], "host_monitor": ["3291"], "scpi_bench": ["3293", "3294"]}
 CONTROLLERS: Final = sorted(
-    str(path.relative_to(EXAMPLES))
+    path.relative_to(EXAMPLES).as_posix()
     for path in EXAMPLES.glob("*/*.py")
     if "get_argparser" in path.read_text(encoding="utf-8")
 )

@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from rexec.ground.forks import fork_generation
+from rexec.ground import forks
 from tests.ground.forking import in_a_fork
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing forks on Windows")
 
 
 def test_each_fork_counts_one() -> None:
-    here = fork_generation()
-    assert in_a_fork(lambda: str(fork_generation())) == str(here + 1)
-    assert in_a_fork(lambda: in_a_fork(lambda: str(fork_generation()))) == str(here + 2)
-    assert fork_generation() == here
+    here = forks.generation
+    assert in_a_fork(lambda: str(forks.generation)) == str(here + 1)
+    assert in_a_fork(lambda: in_a_fork(lambda: str(forks.generation))) == str(here + 2)
+    assert forks.generation == here

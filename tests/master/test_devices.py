@@ -18,7 +18,7 @@ from tests.supervise.controllers import alive
 from tests.waiting import within
 
 BAD = {
-    "a list": ("device_db = []\n", "is a list"),
+    "a list": ("device_db = []\n", "is of type list"),
     "syntax": ("a = 1\ndevice_db = {1 2}\n", r"device_db\.py:2: syntax error"),
     "exception": ('a = 1\ndevice_db = {"x": 1 / 0}\n', r"device_db\.py:2: raises ZeroDivisionError"),
     "exit": ("import sys\nsys.exit(3)\n", r"device_db\.py:2: calls sys\.exit\(3\)"),

@@ -1,15 +1,11 @@
 """The logging port against clumsy and hostile senders: bounded in bytes and time, what was dropped is counted."""
 
-import asyncio
 import logging
 import socket
 from pathlib import Path
 
 import pytest
 
-from devicedb import from_dict
-from rexec.master import DeviceFile
-from rexec.master import devices as devices_module
 from rexec.master.log_rates import BURST, OTHERS, RATE, SENDERS, LogBudgets
 from rexec.master.logs import LINE_LIMIT, _RecordReader
 from rexec.wire.logs import RECORD_LIMIT, LogLine
@@ -97,27 +93,3 @@ def test_a_flood_is_dropped_and_counted_while_others_are_served(
                 assert seen.count("loud") == 50
     finally:
         root.removeHandler(handler)
-
-
-def test_many_who_ask_for_a_scan_cost_two_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = []
-
-    async def load(path: Path) -> object:
-        read.append(path)
-        await asyncio.sleep(0.01)
-        return from_dict({"x": {"type": "dummy"}}, str(path))
-
-    async def ask() -> None:
-        file = DeviceFile(tmp_path / "device_db.py", from_dict({}, "db"))
-        first = asyncio.create_task(file.scan())
-        await asyncio.sleep(0)
-        askers = [asyncio.create_task(file.scan()) for _ in range(60)]
-        await asyncio.sleep(0.001)
-        for each in askers[:30]:
-            each.cancel()
-        await asyncio.gather(first, *askers[30:])
-        assert "x" in file.database.raw
-
-    monkeypatch.setattr(devices_module, "load_apart", load)
-    asyncio.run(ask())
-    assert len(read) == 2

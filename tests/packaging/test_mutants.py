@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.mutants import EXCUSES, ROOT, campaign, in_child, report
+if not hasattr(os, "fork"):
+    pytest.skip("the campaign forks a process for each mutant", allow_module_level=True)
+
+from tests.campaigns.mutants import EXCUSES, ROOT, campaign, report
 from tests.campaigns.mutants_made import mutants, sample
+from tests.campaigns.mutants_tests import in_child
 
 MODULE = """
 import subprocess
 import sys
+
+LIMIT = 3
 
 def is_over(number: int) -> bool:
     return number > 3
@@ -27,8 +33,21 @@ def twice(number: int) -> int:
 def nobody_calls_this() -> bool:
     return not sys
 """
-OWN = """
+BESIDE = """
 from rexec import planted
+
+def limit() -> int:
+    return planted.LIMIT
+"""
+OWN = """
+import sys
+import threading
+from rexec import beside, planted
+
+def test_beside():
+    assert beside.limit() == 3
+    sys.settrace(None)
+    threading.settrace(None)
 
 def test_over():
     assert planted.is_over(5) and not planted.is_over(1)
@@ -58,6 +77,7 @@ def plant(root: Path, **tests: str) -> Path:
         "pyproject.toml": "",
         "rexec/__init__.py": "",
         "rexec/planted.py": MODULE,
+        "rexec/beside.py": BESIDE,
         "tests/__init__.py": "",
     }
     for name, text in tests.items():
@@ -83,6 +103,7 @@ def test_each_mutant_is_killed_by_whom_it_must(tmp_path: Path, capsys: pytest.Ca
     over, child = "return number > 3", 'return int(subprocess.check_output([sys.executable, "-c", code]))'
     assert ends == {
         ("compare", over): ("suite", "test_at_the_limit"),
+        ("constant", "LIMIT = 3"): ("own", "test_beside"),
         ("constant", over): ("survived", "2 tests run"),
         ("return", over): ("own", "test_over"),
         ("return", child): ("own", "test_child"),
@@ -93,7 +114,7 @@ def test_each_mutant_is_killed_by_whom_it_must(tmp_path: Path, capsys: pytest.Ca
         ("return", "return not sys"): ("survived", "3 tests run"),
     }
     capsys.readouterr()
-    assert report(verdicts) == 5 / 9
+    assert report(verdicts) == 6 / 10
     said = capsys.readouterr().out
     assert "  - return not sys\n  + return (sys)\n" in said
     assert (root / "rexec" / "planted.py").read_text() == MODULE
@@ -106,6 +127,8 @@ def test_a_test_that_hangs_is_ended(tmp_path: Path) -> None:
 
 def test_every_operator_makes_its_faults_and_no_other() -> None:
     text = """
+T = typing.TypeVar("T", covariant=True)
+@lru_cache(maxsize=8)
 async def f(a, lock, *, key=0):
     with lock:
         a.x = key

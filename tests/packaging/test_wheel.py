@@ -22,7 +22,8 @@ from tests.ports import copy_examples, free_ports
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-pytest.importorskip("build", reason="needs the extra dev")
+for needed in ("build", "hatchling"):
+    pytest.importorskip(needed, reason="needs the extra dev")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 from tests.power_cuts.disk import Disk, Tree
 from tests.power_cuts.recording import Op, recorded
 from tests.power_cuts.scenarios import SCENARIOS
+
+_State = tuple[Tree, Any, str]
+"""What is left, what was promised by then, and where the power was cut."""
 
 
 @dataclass
@@ -77,21 +80,10 @@ def cut(
     """
     chance = random.Random(seed)
     scenario = SCENARIOS[program.name]
-    states: dict[tuple[Any, ...], tuple[Tree, Any, str]] = {}
-    disk, promised = Disk(program.folder, program.before), scenario.nothing
-    for number, op in enumerate(program.ops):
-        if op.kind == "mark":
-            promised = op.mark
-        elif is_kept(op):
-            disk.do(op)
-        if op.kind == "seek" or not is_kept(op):  # nothing that a cut could undo
-            continue
-        for tree in disk.after_cuts(chance):
-            key = repr(promised), *sorted(tree.items(), key=lambda item: item[0])
-            states.setdefault(key, (tree, promised, f"call {number}: {op.kind} {os.path.basename(op.path)}"))
-    chosen = list(states.values())
-    if most is not None and most < len(chosen):
-        chosen = chance.sample(chosen, most)
+    chosen: Iterable[_State] = _states(program, chance, is_kept)
+    if most is not None:
+        states = list(chosen)
+        chosen = chance.sample(states, most) if most < len(states) else states
     outcome = Outcome()
     with scratch() as root:
         for tree, promised, where in chosen:
@@ -103,6 +95,25 @@ def cut(
                 if stop_at_fault:
                     break
     return outcome
+
+
+def _states(program: Recorded, chance: random.Random, is_kept: Callable[[Op], bool]) -> Iterator[_State]:
+    """Yield each state once; of a mutant those from the first call that it leaves out: before, it is the product."""
+    seen = set[tuple[Any, ...]]()
+    disk, promised = Disk(program.folder, program.before), SCENARIOS[program.name].nothing
+    first = next((number for number, op in enumerate(program.ops) if not is_kept(op)), 0)
+    for number, op in enumerate(program.ops):
+        if op.kind == "mark":
+            promised = op.mark
+        elif is_kept(op):
+            disk.do(op)
+        if number < first or op.kind == "seek" or not is_kept(op):  # nothing that a cut could undo
+            continue
+        for tree in disk.after_cuts(chance):
+            key = repr(promised), *sorted(tree.items(), key=lambda item: item[0])
+            if key not in seen:
+                seen.add(key)
+                yield tree, promised, f"call {number}: {op.kind} {os.path.basename(op.path)}"
 
 
 def _fault(check: Callable[[Path, Any], str], root: Path, tree: Tree, promised: Any) -> str:

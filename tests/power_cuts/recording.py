@@ -88,7 +88,7 @@ def recorded(module: str, arguments: list[str], folder: Path) -> list[Op]:
         env={**os.environ, MARKS: str(marks), "PYTHONPATH": os.pathsep.join([str(sites), os.getcwd()])},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=600,  # a campaign gets what others leave of a machine
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """The recording proxy: it passes everything on, and keeps it."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from rexec.simulate import RecordingError, laboratory, load_recording
 from rexec.wire import certs
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
-from tests.serving import serving, silent
+from tests.serving import can_be_taken_over, serving, silent
 
 LOCAL = "127.0.0.1"
 
@@ -144,8 +145,6 @@ def test_a_client_that_speaks_something_else_does_not_end_the_recording(tmp_path
     with serving({"camera": Camera()}) as port:
         source = ask(database(port), "camera")
         with Recorder([source], RecordingWriter(tmp_path / "a.rec"), LOCAL, {}) as recorder:
-            import socket
-
             with socket.create_connection(recorder.addresses["camera"], 150.0) as other:
                 other.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 assert other.recv(100) == b""
@@ -161,6 +160,18 @@ def test_a_controller_that_cannot_be_had_is_named_before_anything_is_written(tmp
         source = ask(database(real), "camera")
         with pytest.raises(RecordingError, match=f"the proxy of camera cannot listen on {LOCAL}:{port}"):
             Recorder([source], RecordingWriter(tmp_path / "a.rec"), LOCAL, {"camera": port}).__enter__()
+
+
+def test_a_proxy_has_one_port_on_both_loopback_addresses_to_itself(tmp_path: Path) -> None:
+    with serving({"camera": Camera()}) as port:
+        source = ask(database(port), "camera")
+        with Recorder([source], RecordingWriter(tmp_path / "a.rec"), "localhost", {}) as recorder:
+            _, proxy = recorder.addresses["camera"]
+            found = socket.getaddrinfo("localhost", proxy, type=socket.SOCK_STREAM)
+            for host, number in {address[:2] for *_, address in found}:
+                assert not can_be_taken_over((str(host), int(number)))
+                with Client(str(host), proxy, "camera", timeout=150) as client:
+                    assert client.ping() is True
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")

@@ -37,6 +37,13 @@ RACES: dict[str, "Race[Faults]"] = {
     "one fault is taken away": Race(
         faulty, lambda f: f.strike("get").end, lambda f: f.clear("get"), ends, FAULTS
     ),
+    "a fault that strikes is taken away": Race(
+        lambda: faulty(Fault(death=1)),
+        lambda f: f.strike("get").end,
+        lambda f: f.clear("get"),
+        ends,
+        FAULTS,
+    ),
     "faults are listed": Race(
         faulty, lambda f: dict(f.active()), lambda f: f.set("other", Fault(delay=1)), ends, FAULTS
     ),

@@ -1,43 +1,20 @@
-"""The parts of supervision: hosts, selection, output, sources."""
+"""The parts of supervision: selection, output, sources."""
 
 import io
 import logging
-import os
-import socket
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devicedb import DeviceDatabase, from_dict
-from rexec.devices import hosts
-from rexec.devices.hosts import addresses, is_this_machine
-from rexec.devices.peers import Connections
 from rexec.supervise import selection as selection_module
 from rexec.supervise import sources
 from rexec.supervise.output import LONGEST, Output
 from rexec.supervise.selection import Selector
 from tests.ground.forking import ends, program, said
 from tests.waiting import within
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "127.8.9.10"])
-def test_loopback_is_this_machine(host: str) -> None:
-    assert is_this_machine(host)
-
-
-def test_our_own_name_is_this_machine_if_it_resolves() -> None:
-    name = socket.gethostname()
-    assert is_this_machine(name) == bool(addresses(name))
-
-
-def test_another_address_and_an_unknown_name_are_not() -> None:
-    assert not is_this_machine("192.0.2.1")
-    assert not is_this_machine("no-such-host.invalid")
-    assert addresses("no-such-host.invalid") == frozenset()
 
 
 def test_records_of_several_lines_keep_their_level(caplog: pytest.LogCaptureFixture) -> None:
@@ -87,19 +64,6 @@ def test_a_host_that_does_not_resolve_any_more_ends_nothing(
     assert "host 'lab1' is 192.0.2.9, none of this machine's addresses" in last.left_out["a"]
 
 
-def test_resolving_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    release = threading.Event()
-
-    def addresses_(host: str) -> frozenset[str]:
-        if host == "slow":
-            release.wait(150)
-        return frozenset({"::1"})
-
-    monkeypatch.setattr(hosts, "addresses", addresses_)
-    assert hosts.resolve_all(["slow", "quick"], 0.3) == {"slow": frozenset(), "quick": frozenset({"::1"})}
-    release.set()
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
 def test_controllers_end_with_a_killed_supervisor_whose_fork_lives_on() -> None:
     # The forked process holds the guardian's standard input open.
@@ -127,22 +91,6 @@ def test_a_line_without_end_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     assert [len(said) for name, _, said in caplog.record_tuples if name == "controller.lamp"] == [LONGEST, 10]
 
 
-def test_a_client_on_this_machine_is_named_with_its_process() -> None:
-    command = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); input()"
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with subprocess.Popen([sys.executable, "-c", command, str(port)], stdin=subprocess.PIPE) as client:
-            connection, address = listener.accept()
-            with connection:
-                (found,) = Connections().clients(port) or []
-                own = socket.create_connection(("127.0.0.1", port))
-                with own:
-                    assert Connections().clients(port) == [found]  # this process itself is left out
-                assert found.startswith(f"127.0.0.1:{address[1]} (pid {client.pid}: python")
-            client.kill()
-        assert f"pid {os.getpid()} (" in (Connections().owner(port) or "")
-
-
 def test_a_device_database_that_never_ends_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -157,7 +105,7 @@ def test_a_device_database_that_never_ends_changes_nothing(
     assert within(150, lambda: source.poll() or "has been running for over 0.2 s" in caplog.text)
     assert source.database.raw == {}
     release.touch()
-    assert within(150, lambda: source.poll() or "`device_db` is a list" in caplog.text)
+    assert within(150, lambda: source.poll() or "`device_db` is of type list" in caplog.text)
     assert source.database.raw == {}
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import threading
 from typing import Any
 
 import pytest
@@ -123,13 +122,8 @@ def test_one_watchdog_runs_for_each_controller(supervising: Any, name: str) -> N
 def source() -> MasterSource:
     """Return one that is connected to no master: a test tells it the changes."""
     made = object.__new__(MasterSource)
-    made._origin, made.database, made._new, made._changed_at = (
-        "master",
-        from_dict({}, "master"),
-        None,
-        float("-inf"),
-    )
-    made._lock = threading.Lock()
+    made._origin, made.database = "master", from_dict({}, "master")
+    made._sent = made._used = (made.database, 0.0)
     return made
 
 

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from types import CodeType, FrameType
 from typing import Any, Final, Generic, TypeVar
 
+from tests.threads.opcodes import trace_opcodes
 from tests.threads.watched import told_of_waits, watching, watching_calls
 
 LIMIT: Final = 60.0
@@ -98,6 +99,8 @@ class Race(Generic[S]):
     def check(self) -> int:
         """Try the places of both operations; return the number of tries. AssertionError at one with a wrong outcome."""
         allowed = [self._one_after_the_other(*each) for each in ((0, 1), (1, 0))]
+        for number in (0, 1):
+            assert not all(isinstance(each[number], _Raised) for each in allowed), f"always fails: {allowed}"
         tries = 0
         for stopped in (0, 1):
             for other_place in range(-1, self.overlaps * self.every, self.every):
@@ -194,7 +197,7 @@ class _Racer:
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if self.where or not is_in(frame, self._files):
             return None
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        trace_opcodes(frame, self._trace)
         if event == "opcode" and frame.f_lasti in sharing_offsets(frame.f_code):
             self._turns[frame.f_code, frame.f_lasti] += 1
             self._left -= self._turns[frame.f_code, frame.f_lasti] <= TURNS
@@ -205,8 +208,12 @@ class _Racer:
         return self._trace
 
 
+class _Raised(str):
+    """What an operation raised."""
+
+
 def _said(work: Callable[[Any], object], state: Any) -> Any:
     try:
         return work(state)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return _Raised(f"{type(error).__name__}: {error}")

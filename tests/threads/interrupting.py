@@ -13,6 +13,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
 
 from tests.threads.interleaving import TURNS, is_in
+from tests.threads.opcodes import trace_opcodes
 from tests.threads.watched import watching
 
 _LOOKS: Final = ("CALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
@@ -62,7 +63,7 @@ class Interrupt:
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if self.where or not is_in(frame, self._files):
             return None
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        trace_opcodes(frame, self._trace)
         if event == "call":
             self._last[frame] = None
         elif event == "opcode":

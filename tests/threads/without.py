@@ -116,7 +116,10 @@ def mutants(*, each_use: bool = False) -> Iterator[Mutant]:
     """Yield a mutant for each lock of our packages, or for each critical section."""
     for package in _PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            file, found = path.relative_to(ROOT).as_posix(), _Locks(ast.parse(path.read_text("utf-8")))
+            file, text = path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
+            if not any(maker in text for maker in _MAKERS):
+                continue
+            found = _Locks(ast.parse(text))
             if each_use:
                 yield from (Mutant(file, lock, node.lineno) for lock, node, _ in found.uses)
             else:

@@ -7,6 +7,7 @@ by a kill. A code object all of whose lines have run costs no more than its call
 import os
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
@@ -42,4 +43,13 @@ def arm() -> None:
     sys.settrace(_called)
 
 
+def _add_hook(hook: Callable[[str, tuple[Any, ...]], None]) -> None:
+    def traced(event: str, arguments: tuple[Any, ...]) -> None:
+        hook(event, arguments)
+
+    traced.__cantrace__ = True  # type: ignore[attr-defined]  # without it, Python traces no audit hook
+    _real_add_hook(traced)
+
+
+_real_add_hook, sys.addaudithook = sys.addaudithook, _add_hook
 arm()
