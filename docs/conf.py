@@ -29,6 +29,8 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = f"artiq-rexec {__version__}"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -93,6 +95,17 @@ def is_model(thing: Any) -> bool:
     return isinstance(thing, type) and issubclass(thing, BaseModel) and not issubclass(thing, RootModel)
 
 
+def is_made_elsewhere(thing: Any) -> bool:
+    """Return whether it is a class whose objects come from a function: what makes them is no reader's business."""
+    return isinstance(thing, type) and re.search(r"\bMade by `", thing.__doc__ or "") is not None
+
+
+def leave_out_making(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Leave the arguments out of which the objects of such a class are made."""
+    if is_made_elsewhere(thing):
+        lines[:] = [line for line in lines if not line.startswith((":param ", ":type ", "              "))]
+
+
 def describe_fields(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Write the fields of a model below its docstring, from what they say of themselves."""
     if not is_model(thing):
@@ -118,8 +131,10 @@ def plain_signature(signature: str | None) -> str | None:
 def write_signature(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Write a signature plainly, and none for a model: it is its fields, and those are written below."""
-    return ("", None) if is_model(thing) else (plain_signature(signature), plain_signature(returned))
+    """Write a signature plainly; none for what nobody makes, and for a model: its fields are written below."""
+    if is_model(thing) or is_made_elsewhere(thing):
+        return "", None
+    return plain_signature(signature), plain_signature(returned)
 
 
 def set_dashes(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -168,4 +183,5 @@ def setup(app: Sphinx) -> None:
     app.connect("html-collect-pages", forget_modules_without_source, priority=400)
     app.connect("doctree-resolved", set_dashes)
     app.connect("autodoc-process-docstring", describe_fields)
+    app.connect("autodoc-process-docstring", leave_out_making)
     app.connect("autodoc-process-signature", write_signature)
