@@ -18,8 +18,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from rexec.access.identity import certificate_name
 from rexec.web.errors import WebError
 from rexec.web.limits import MessageBudget
-from rexec.wire._listen import listener_at
-from rexec.wire.errors import checked_host, reason_of, shown_address
+from rexec.wire._listen import listen
+from rexec.wire.errors import shown_address
 
 _log = logging.getLogger(__name__)
 
@@ -88,44 +88,25 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
 
 def listening(hosts: Sequence[str] | None, port: int) -> list[socket.socket]:
-    """Return sockets that listen on all addresses, on one port.
+    """Return sockets that listen on all addresses, on one port; see `rexec.wire._listen.listen`.
 
     Args:
-        hosts: Names or addresses; None: all interfaces. One of the two loopback addresses may be missing.
+        hosts: Names or addresses; None: all interfaces.
         port: TCP port; 0: the system chooses, the same one for all.
 
     Raises:
-        WebError: None can be opened, or one that is not a loopback address.
+        WebError: One of them cannot be opened.
 
     """
-    sockets: list[socket.socket] = []
-    wanted = ["0.0.0.0", "::"] if hosts is None else list(hosts)  # noqa: S104  # the person asked for it
-    if not wanted:
+    if hosts is not None and not hosts:
         raise WebError("there is no address to serve on: --no-localhost-bind needs --bind ADDRESS")
-    failure: OSError | None = None
-    for host in wanted:
-        try:
-            for family, _, _, _, address in dict.fromkeys(
-                socket.getaddrinfo(checked_host(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            ):
-                if any(each.getsockname()[0] == address[0] for each in sockets):
-                    continue  # a host name is often one more name of a loopback address
-                sockets.append(listener_at(family, (address[0], port, *address[2:])))
-                port = sockets[-1].getsockname()[1]
-        except OSError as error:
-            if hosts is not None and host == "::1" and sockets:
-                continue  # this machine has no IPv6
-            failure = error
-            break
-    if failure is not None or not sockets:
-        for each in sockets:
-            each.close()
-        is_port = failure is not None and failure.errno in (errno.EADDRINUSE, errno.EACCES)
+    try:
+        return listen(hosts, port, secured=True)  # the program warns, in words of the page
+    except OSError as error:
+        is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
         raise WebError(
-            f"cannot serve on {shown_address(host, port)}: {reason_of(failure) if failure else 'no address'}; "
-            f"choose another with {'--port' if is_port else '--bind'}"
-        )
-    return sockets
+            f"{error.strerror or error}; choose another with {'--port' if is_port else '--bind'}"
+        ) from None
 
 
 async def serve(

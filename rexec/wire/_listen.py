@@ -16,6 +16,8 @@ from rexec.wire.tls import PinnedContext, SimpleSSLConfig
 _log = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
 _SKIPPED: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_PORTS_TRIED: Final = 8
+"""How many ports of the system's choice are tried until one is free at each address."""
 _warned: list[str] = []
 
 
@@ -23,7 +25,8 @@ def listen(host: str | Sequence[str] | None, port: int, *, secured: bool) -> lis
     """Return sockets that listen on every address of the hosts, all on one port.
 
     Args:
-        host: Name or address, several of them, or None for all interfaces.
+        host: Name or address, several of them, or None for all interfaces. A machine without IPv6 has no `::1`: it is
+            left out after another address.
         port: TCP port; 0 lets the system choose.
         secured: Whether only peers with a certificate will get through; a warning is logged otherwise, where due.
 
@@ -32,17 +35,35 @@ def listen(host: str | Sequence[str] | None, port: int, *, secured: bool) -> lis
 
     """
     hosts: Sequence[str | None] = [host] if host is None or isinstance(host, str) else list(host)
+    for left in reversed(range(_PORTS_TRIED)):
+        try:
+            sockets = _listen_on_all(hosts, port)
+        except OSError as error:
+            # The system knew that the port is free at the first address only.
+            if port or error.errno != errno.EADDRINUSE or not left:
+                raise
+        else:
+            break
+    if not secured:
+        warn_if_open(sockets)
+    return sockets
+
+
+def _listen_on_all(hosts: Sequence[str | None], port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for name in hosts:
             at = port or (sockets[0].getsockname()[1] if sockets else 0)
-            sockets += _listen_on(name, at, {one.getsockname()[0] for one in sockets})
+            try:
+                sockets += _listen_on(name, at, {one.getsockname()[0] for one in sockets})
+            except OSError as error:
+                if name != "::1" or not sockets or error.errno not in _SKIPPED:
+                    raise
+                _log.info("this machine has no ::1, thus no IPv6: listening without it")
     except BaseException:
         for opened in sockets:
             opened.close()
         raise
-    if not secured:
-        warn_if_open(sockets)
     return sockets
 
 

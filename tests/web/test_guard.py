@@ -1,11 +1,9 @@
 """Who may see the page: Host, Origin, token, cookie, and the headers of every answer."""
 
-import gc
 import html
 import re
 import socket
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -13,7 +11,6 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from rexec.web.guard import PageGuard, new_token, without_token
-from rexec.web.server import listening
 from tests.web.served import TOKEN, Served, served
 
 
@@ -252,18 +249,3 @@ def test_a_silent_connection_is_closed_and_a_page_is_not(
             page.send('{"type": "want", "parts": ["log"]}')
             assert page.recv(100)
     assert "Traceback" not in caplog.text  # anybody could fill the log
-
-
-def test_one_address_is_enough_where_the_other_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    bind = socket.socket.bind
-
-    def without_ipv6(opened: socket.socket, address: Any) -> None:
-        if opened.family == socket.AF_INET6:
-            raise OSError("there is no such address")
-        bind(opened, address)
-
-    monkeypatch.setattr(socket.socket, "bind", without_ipv6)
-    sockets = listening(["127.0.0.1", "::1"], 0)
-    gc.collect()  # a socket that was left open would be told
-    assert len(sockets) == 1
-    sockets[0].close()

@@ -1,6 +1,7 @@
 """What servers listen on, and the warning of one that others can reach."""
 
 import asyncio
+import errno
 import logging
 import socket
 import sys
@@ -10,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from rexec.asyncio_tools import AsyncioServer
+from rexec.common_args import LOCALHOST
 from rexec.wire import _listen, certs
 from rexec.wire.broadcast import Broadcaster
 from rexec.wire.pc_rpc import Server
@@ -109,3 +111,42 @@ def test_a_name_of_an_address_that_is_served_already_is_no_second_one(
         assert listened([LOCAL, LOCAL, "box"], monkeypatch, box=both) == both
     with pytest.raises(OSError, match=r"cannot listen on box:\d+: "):
         listened([LOCAL, "box"], monkeypatch, box=["2001:db8::1"])
+
+
+def refused_at(taken: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system refuse the next listening sockets at some addresses, for these reasons."""
+    listener_at = _listen.listener_at
+
+    def listen_or_not(family: int, address: tuple[Any, ...]) -> socket.socket:
+        if reasons := taken.get(address[0]):
+            raise OSError(reasons.pop(0), "refused")
+        return listener_at(family, address)
+
+    monkeypatch.setattr(_listen, "listener_at", listen_or_not)
+
+
+@pytest.mark.parametrize("reason", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_machine_without_ipv6_serves_on_the_other_loopback_address(
+    reason: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused_at({"::1": [reason] * 3}, monkeypatch)
+    assert listened(list(LOCALHOST), monkeypatch) == [LOCAL]
+    for alone in (
+        ["::1"],
+        ["::1", LOCAL],
+    ):  # asked for first, or alone, it is not the pair of loopback addresses
+        with pytest.raises(OSError, match=r"cannot listen on ::1:\d+: "):
+            listened(alone, monkeypatch)
+
+
+def test_a_port_of_the_system_s_choice_is_free_at_each_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "darwin":
+        pytest.skip("macOS has one loopback address of IPv4")
+    refused_at({"127.0.0.2": [errno.EADDRINUSE] * 3}, monkeypatch)
+    assert listened([LOCAL, "127.0.0.2"], monkeypatch) == [LOCAL, "127.0.0.2"]
+    refused_at({"127.0.0.2": [errno.EADDRINUSE] * 100}, monkeypatch)
+    with pytest.raises(OSError, match=r"cannot listen on 127\.0\.0\.2:\d+: "):
+        listened([LOCAL, "127.0.0.2"], monkeypatch)
+    refused_at({LOCAL: [errno.EADDRINUSE]}, monkeypatch)
+    with pytest.raises(OSError, match=f"cannot listen on {LOCAL}:3249: "):
+        _listen.listen(LOCAL, 3249, secured=True)  # a port that was asked for is not tried again
