@@ -82,9 +82,8 @@ def test_what_a_client_has_of_a_job_is_told_once(
     assert within(150, lambda: len(noting.payloads("news")) > 5)
     job.cancel()
     marks = [mark for _, some, _, _ in noting.payloads("news")[:6] for mark in some]
-    assert marks == [
-        [job.id, 0, 0]
-    ]  # it has neither logged nor yielded: its progress changes nothing of that
+    # It has neither logged nor yielded: its progress changes nothing of what the controller has to know.
+    assert marks == [[job.id, 0, 0]]
 
 
 def test_nothing_is_asked_once_no_job_is_left(remote: Remote) -> None:
