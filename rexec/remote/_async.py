@@ -63,23 +63,15 @@ class AsyncRemoteFunction(Generic[P, R_co]):
         """Run the function there and return its value; cancelling the task cancels it."""
         __tracebackhide__ = True  # pytest leaves this frame out
         try:
-            return await self._wait_for(await self.submit(*args, **kwargs))
+            return await asyncio.wrap_future(await self.submit(*args, **kwargs))
         except Exception as error:
             raise without_our_frames(error)  # noqa: B904  (it is the same one)
 
     async def captured(self, *args: P.args, **kwargs: P.kwargs) -> Captured[R_co]:
         """Run the function there and return its value together with what it printed and logged; see `__call__`."""
         job = await self.submit(*args, **kwargs)
-        value = await self._wait_for(job)
+        value = await asyncio.wrap_future(job)
         return Captured(value, list(job.output))
-
-    async def _wait_for(self, job: Job[R_co]) -> R_co:
-        try:
-            return await asyncio.wrap_future(job)
-        except asyncio.CancelledError:
-            # wrap_future has passed the cancellation on already; the request to the controller may wait.
-            await asyncio.to_thread(job.cancel)
-            raise
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]:
         """Start the function as a job and return that; `asyncio.wrap_future(job)` awaits it."""

@@ -103,7 +103,7 @@ def steps(value: Any) -> Iterator[list[Any]]:
 def _octets(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, np.dtype[np.uint8]]":
     if array.dtype.hasobject:
         raise TypeError("an array of objects is not PYON encodable")
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return np.ascontiguousarray(array).ravel().view(np.uint8)
 
 
 def _slices(data: Any, size: int) -> Iterator[list[Any]]:

@@ -50,7 +50,6 @@ class Shipper:
         """
         # One at a time, so that a function finds the version of things that it was sent with.
         with self._lock:
-            self._channel.leave_the_parent_alone()
             state = self._channel.state
             bundles, digests = self._news(shipment)
             wanted = list(shipment.wanted) if bundles else []

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 import rexec.remote
-from rexec.remote import AsyncRemote
+from rexec.remote import AsyncRemote, Captured, RemoteClosed, open_remotes
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
 from tests.remote_exec.peers import MAKES, controller
@@ -83,6 +83,27 @@ def test_a_cancelled_consumer_ends_the_generator() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert await remote.function(code.has_ended)()
+
+    with controller("ours") as port:
+        asyncio.run(use(port))
+
+
+def test_the_end_of_the_block_and_close_rpc_end_jobs_and_connection() -> None:
+    async def use(port: int) -> None:
+        for is_block in (True, False):
+            remote = AsyncRemote(
+                rexec.remote.wrap(await asyncio.to_thread(Client, "127.0.0.1", port, "camera_rexec"))
+            )
+            async with remote if is_block else contextlib.nullcontext(remote) as used:
+                assert used is remote
+                assert await remote.function(code.speaks).captured() == Captured(7, ["printed 1", "logged 2"])
+                job = await remote.function(code.slow).submit(150)
+            if not is_block:
+                assert remote.remote in open_remotes()
+                await remote.close_rpc()
+            assert remote.remote not in open_remotes()
+            with pytest.raises(RemoteClosed):
+                await asyncio.wrap_future(job)
 
     with controller("ours") as port:
         asyncio.run(use(port))
