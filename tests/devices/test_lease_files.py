@@ -19,7 +19,7 @@ import pytest
 from rexec.devices import _lease_files
 from rexec.devices._lease_files import FileLease, file_users, lease_folder
 from rexec.ground.locks import try_lock
-from tests.ground.forking import program, said
+from tests.ground.forking import in_a_fork, program, said
 
 DEVICE = "1 camera"
 POSIX = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
@@ -244,6 +244,21 @@ def test_a_lease_ends_with_a_killed_process_whose_fork_lives_on(tmp_path: Path) 
         (tmp_path / "end").touch()
         assert said(holding) == "ends"
         assert said(holding) == ""
+
+
+@POSIX
+def test_a_forked_child_has_no_lease_and_ends_none(tmp_path: Path) -> None:
+    mine = lease(tmp_path, "a")
+    assert mine.take(True, None) == []
+
+    def close() -> str:
+        said = str(mine.shared())
+        mine.close()
+        return said
+
+    assert in_a_fork(close) == "None"
+    assert names(tmp_path) == ["run a"]
+    mine.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")

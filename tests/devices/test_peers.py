@@ -117,7 +117,8 @@ OTHERS = """
 import json, socket, subprocess, sys
 from rexec.devices.peers import Connections
 mine = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-child = subprocess.Popen([sys.executable, "-c", sys.argv[2], "127.0.0.1", sys.argv[1]], stdin=-1, stdout=-1)
+code = [sys.argv[2], sys.argv[3], "127.0.0.1", sys.argv[1]]
+child = subprocess.Popen([sys.executable, "-c", *code], stdin=-1, stdout=-1)  # which starts another one
 assert child.stdout.readline() == b"connected\\n"
 print(json.dumps(Connections().others()), flush=True)
 child.communicate(b"\\n")
@@ -133,7 +134,8 @@ def test_others_at_the_servers_that_a_process_uses_are_named_once_and_its_childr
         accepted = [listener.accept()[0] for _ in range(3)] + [unrelated.accept()[0]]
         socket.send_fds(left, [b"x"], [ours[0].fileno()])
         ours.pop(0).close()  # it is under way now, and no process has it
-        with python(OTHERS, port, CONNECT + "print('connected', flush=True); input()") as process:
+        connect = CONNECT + "print('connected', flush=True); input()"
+        with python(OTHERS, port, GRANDPARENT, connect) as process:
             assert process.stdout is not None
             found = json.loads(process.stdout.readline())
         me = f"pid {os.getpid()} ({program(os.getpid())})"
