@@ -23,6 +23,7 @@ import pytest
 
 PACKAGES: Final = ("schemas", "devicedb", "rexec")
 _MOST_MEMORY: Final = 4 << 30
+_SHIPPED: Final = ("rexec/remote/agent/", "rexec/devices/_lease_agent.py", "rexec/ground/lease_table.py")
 _SETTINGS: Final = (
     "[run]\nsource = {}\nparallel = true\npatch = _exit\nsigterm = true\ncontext = ${{MUTANTS_TEST-}}\n"
 )
@@ -43,16 +44,20 @@ class Record(NamedTuple):
     def tests(self, module: str, first: int, last: int) -> list[str]:
         """Return the tests that execute lines, the quickest first; those of the module if it is not known which.
 
-        Then all others of the folder, too, if an import executes the lines: any test may notice what that made.
-        All where none executes the module: code that is shipped runs under another name.
+        Then all others of the folder, too, if an import executes the lines: any test may notice what that made. And
+        those that may execute them under another name, because the code is shipped to controllers as text.
         """
         of_module = self.lines.get(module, {})
         likely = {test for tests in of_module.values() for test in tests} - {""}
         executing: set[str] = set()
         for line in range(first, last + 1):
             executing.update(of_module.get(str(line), likely))
-        found = set() if "" in executing else executing & self.seconds.keys()
-        return sorted(found or self.seconds, key=lambda test: (test not in likely, self.seconds[test], test))
+        found = executing & self.seconds.keys()
+        if "" in executing or module.startswith(_SHIPPED) or not found:
+            found = set(self.seconds)
+        return sorted(
+            found, key=lambda test: (test not in executing, test not in likely, self.seconds[test], test)
+        )
 
 
 class _Watcher:
