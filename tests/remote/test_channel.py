@@ -256,9 +256,7 @@ def test_a_forked_child_begins_a_session_of_its_own_or_is_refused() -> None:
     told: list[str | None] = []
     forked.when_forked(lambda: told.append(forked.state))
     before = forked.session
-    assert forked.inherited
-    assert forked.request("x") == 7
-    assert not forked.inherited
+    assert [forked.inherited, forked.request("x"), forked.inherited] == [True, 7, False]
     assert forked.session != before
     assert (told, forked.state, parents.asked) == (["1"], "2", [])
     assert mine.asked == NEW
