@@ -24,7 +24,7 @@ _BRANCH, _LEAF, _OVERFLOW, _META_PAGE, _BIG = 1, 2, 4, 8, 1
 _NO_PAGE: Final = 2**64 - 1
 _MAX_LEVELS: Final = 32
 _ATTEMPTS: Final = 20
-_SIZES: Final = frozenset({4096, 8192, 16384, 32768, 65536, 512, 1024, 2048})
+_SIZES: Final = frozenset({512, 1024, 2048, 4096, 8192, 16384, 32768})
 
 
 class Meta(NamedTuple):
@@ -60,7 +60,7 @@ def check_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise DatabaseUnreadable(f"the dataset database {path} is {kind}; name another with --dataset-db")
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not size or struct.calcsize("P") != 8:
             return
@@ -126,9 +126,9 @@ def _meta_at(descriptor: int, offset: int) -> Meta | None:
     return Meta(page_size, (_TREE.unpack(free)[7], _TREE.unpack(main)[7]), last, transaction)
 
 
-def _page_size_by_search(descriptor: int) -> int:
+def _page_size_by_search(descriptor: int) -> int | None:
     """Return the page size where the first meta page is unreadable: the place of the second one."""
-    return next((size for size in sorted(_SIZES) if _meta_at(descriptor, size) is not None), 0)
+    return next((size for size in sorted(_SIZES) if _meta_at(descriptor, size) is not None), None)
 
 
 class _Walk:
@@ -137,7 +137,7 @@ class _Walk:
     def __init__(self, descriptor: int, meta: Meta) -> None:
         self._descriptor = descriptor
         self._meta = meta
-        self._seen: set[int] = {0, 1}
+        self._seen: set[int] = set()
 
     def check(self) -> None:
         """Raise Damaged where a page or node is not what it should be."""
@@ -179,7 +179,7 @@ class _Walk:
                 self._page(low | high << 16 | node_flags << 32, level + 1)
                 continue
             key = page[offset + _NODE.size : data]
-            if len(key) and key == before:
+            if key == before:
                 raise Damaged(f"it is damaged: page {number} has a name twice")
             before = key
             length = low | high << 16
@@ -195,8 +195,6 @@ class _Walk:
             raise Damaged(f"it is damaged: page {number} has a value outside")
         (first,) = struct.unpack_from("<Q", page, offset)
         count = -(-(length + 16) // size)
-        if count > self._meta.last_page:
-            raise Damaged(f"it is damaged: page {number} has a value of {length} bytes")
         self._claim(first, count)
         own, _, flags, low, high = _HEADER.unpack(pread(self._descriptor, _HEADER.size, first * size))
         if own != first or not flags & _OVERFLOW or (low | high << 16) < count:
