@@ -19,7 +19,6 @@ PATIENCE: Final = 5.0
 """Seconds until a run begins without an answer of git."""
 MOST_DIFF: Final = 2**20
 """Bytes of a diff that are kept."""
-_MOST_NAMES: Final = 2**16
 _SAFE: Final = ("-c", "core.fsmonitor=false", "-c", "core.pager=cat", "-c", "core.quotepath=false")
 
 
@@ -55,7 +54,7 @@ def git_state(file: Path) -> GitState | None:
         diff = asked("diff", "--no-ext-diff", "--no-textconv", "--no-color", against, limit=MOST_DIFF) or ""
         cut = len(diff.encode()) >= MOST_DIFF
         state = replace(state, dirty=bool(diff), diff=diff, diff_cut=cut)
-        names = asked("ls-files", "--others", "--exclude-standard", "--", "*.py", limit=_MOST_NAMES) or ""
+        names = asked("ls-files", "--others", "--exclude-standard", "--", "*.py") or ""
         return replace(state, untracked=names.splitlines())
     except _Failed as error:
         logger.warning("the changes in the repository of %s are recorded in part: %s", file.name, error)

@@ -94,7 +94,7 @@ def local_sources(file: Path) -> dict[str, str]:
     texts = {}
     for path in sorted(files):
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = path.read_text("utf-8", "replace")
         except OSError:  # removed since it was imported
             continue
         texts[sha256(text)] = text

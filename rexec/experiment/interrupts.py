@@ -20,9 +20,8 @@ PATIENCE: Final = 10.0
 
 def _interrupt_main() -> None:
     """Send SIGINT to the main thread itself, so that what it waits in is interrupted."""
-    main = threading.main_thread().ident
-    if hasattr(signal, "pthread_kill") and main is not None:
-        signal.pthread_kill(main, signal.SIGINT)
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]  # it runs
     else:
         signal.raise_signal(signal.SIGINT)
 

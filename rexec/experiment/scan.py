@@ -1,13 +1,12 @@
 """Scans, arguments that are a sequence of values; names, meaning and descriptions as in `artiq.experiment`."""
 
 import itertools
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, Final
-
-import numpy as np
 
 from rexec.experiment.arguments import _Processor
 from rexec.experiment.errors import NoDefault
@@ -161,7 +160,7 @@ class MultiScanManager:
             yield SimpleNamespace(**dict(zip(self.names, values, strict=True)))
 
     def __len__(self) -> int:
-        return int(np.prod([len(scan) for scan in self.scans], dtype=int))
+        return math.prod(len(scan) for scan in self.scans)
 
 
 _KINDS: Final = {each.__name__: each for each in (NoScan, RangeScan, CenterScan, ExplicitScan)}

@@ -25,7 +25,7 @@ def user_traceback(error: BaseException, file: Path) -> str:
         As Python prints it, without the end of line; messages of several lines are indented.
 
     """
-    shown = traceback.TracebackException.from_exception(error, compact=True)
+    shown = traceback.TracebackException.from_exception(error)
     _trim(shown, str(file.absolute()))
     return "".join(map(_inset, shown.format())).rstrip("\n")
 

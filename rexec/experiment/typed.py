@@ -158,10 +158,9 @@ def _text(text: str) -> str:
     """Return a text, without the quotes that PYON has around it."""
     if _is_quoted(text.strip()):
         try:
-            value = pyon_value(text)
+            return str(pyon_value(text))
         except ValueError:
             return text
-        return value if isinstance(value, str) else text
     return text
 
 

@@ -41,7 +41,7 @@ def _stored(text: str, value: Any, factor: float | None, display: Display) -> An
     return value if factor in (None, 1.0) else value * factor
 
 
-def _quantities(texts: Sequence[str], display: Display, *, share: bool = False) -> list[Any]:
+def _quantities(texts: Sequence[str], display: Display, *, share: bool) -> list[Any]:
     """Return numbers as they are stored.
 
     Args:
@@ -50,14 +50,13 @@ def _quantities(texts: Sequence[str], display: Display, *, share: bool = False) 
         share: Whether those without a unit have the unit of the last one.
 
     """
-    split = [_split(text.strip(), display) for text in texts]
-    last = split[-1][1] if share else None
-    for text, (value, _) in zip(texts, split, strict=True):
+    split = [(text.strip(), *_split(text.strip(), display)) for text in texts]
+    shared = split[-1][2] if share else None
+    for text, value, _ in split:
         if not is_number(value):
-            raise ValueError(f"{text.strip()!r} is not a number")
+            raise ValueError(f"{text!r} is not a number")
     return [
-        _stored(text.strip(), value, last if factor is None else factor, display)
-        for text, (value, factor) in zip(texts, split, strict=True)
+        _stored(text, value, shared if factor is None else factor, display) for text, value, factor in split
     ]
 
 
@@ -169,11 +168,10 @@ def scan_as_typed(scan: Mapping[str, Any], display: Display) -> str:
         if all(map(is_number, values)):
             return f"explicit({', '.join(map(display.exact, values))})"
         return pyon.encode(dict(scan))
-    name, parts, with_unit = next(
-        ((name, parts, count) for name, (ty, parts, count) in _PARTS.items() if ty == kind), ("", (), 0)
-    )
-    if not name or not all(is_number(fields[part]) for part in parts):
+    known = next(((name, parts, count) for name, (ty, parts, count) in _PARTS.items() if ty == kind), None)
+    if known is None or not all(is_number(fields[part]) for part in known[1]):
         return pyon.encode(dict(scan))
+    name, parts, with_unit = known
     texts = [display.exact(fields[part]) for part in parts[:with_unit]]
     texts += [str(fields[part]) for part in parts[with_unit:]]
     if fields.get("randomize"):

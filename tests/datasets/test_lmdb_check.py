@@ -196,9 +196,10 @@ def test_a_file_that_was_cut_says_so(tmp_path: Path) -> None:
         os.truncate(path, length)
         with pytest.raises(DatabaseUnreadable, match=text):
             check_file(path)
-    for length in (0, None):
-        path.unlink() if length is None else os.truncate(path, length)
-        check_file(path)
+    os.truncate(path, 0)
+    check_file(path)
+    path.unlink()
+    check_file(path)
 
 
 def test_what_lmdb_writes_is_whole(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The argument manager hands out, records and refuses arguments."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from rexec.experiment import (
     Scannable,
     StringValue,
 )
-from rexec.experiment.argument_manager import ArgumentManager
+from rexec.experiment.argument_manager import ArgumentManager, described
 from rexec.experiment.typed import Typed
 
 
@@ -30,8 +31,11 @@ def test_what_was_used_is_recorded_with_its_origin() -> None:
 def test_arguments_that_nobody_asked_for_are_an_error_with_the_nearest() -> None:
     manager = ArgumentManager({"freqency": 1.0})
     manager.get("frequency", NumberValue(1.0))
-    with pytest.raises(ArgumentError, match="Did you mean 'frequency'"):
+    said = r"no argument 'freqency': it has frequency\. Did you mean 'frequency'\?"
+    with pytest.raises(ArgumentError, match=said):
         manager.check_unprocessed_arguments()
+    with pytest.raises(ArgumentError, match=r"no argument 'a', 'b': it has none\.$"):
+        ArgumentManager({"a": 1, "b": 2}).check_unprocessed_arguments()
 
 
 def test_a_needed_argument_is_named() -> None:
@@ -49,6 +53,45 @@ def test_a_refused_value_names_its_argument() -> None:
 
     with pytest.raises(ArgumentError, match="argument 'a': KeyError: 'no'"):
         ArgumentManager({"a": "no"}).get("a", Odd())
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError(), "argument 'a': KeyError: KeyError. It takes true or false, for example a=true"),
+        (OSError("one\ntwo"), "argument 'a': OSError: one. It takes true or false, for example a=true"),
+        (ValueError("one"), "argument 'a': one. It takes true or false, for example a=true"),
+        (ArgumentError("its own words"), "its own words"),
+    ],
+    ids=repr,
+)
+def test_whatever_a_processor_raises_is_one_line(error: Exception, said: str) -> None:
+    class Refuses(BooleanValue):
+        def process(self, x: object) -> bool:
+            raise error
+
+        def describe(self) -> dict[str, Any]:
+            return BooleanValue().describe()
+
+    with pytest.raises(ArgumentError) as caught:
+        ArgumentManager({"a": 1}).get("a", Refuses())
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("describe", [None, lambda: "text", dict, lambda: {"ty": "Odd"}])
+def test_only_a_scan_is_sent_as_its_description(describe: Any) -> None:
+    value = SimpleNamespace(describe=describe)
+    assert described(value) == ({"ty": "Odd"} if describe and describe() == {"ty": "Odd"} else value)
+
+
+def test_a_processor_derived_from_one_of_pyon_gets_text() -> None:
+    class Derived(PYONValue):
+        """What an experiment may define."""
+
+    manager = ArgumentManager({"a": [1]})
+    assert manager.get("a", Derived()) == [1]
+    assert manager.get("b", Derived(2)) == 2
+    assert {key: each.given for key, each in manager.used.items()} == {"a": "[1]", "b": "2"}
 
 
 def test_arguments_are_kept_in_the_form_in_which_a_dashboard_sends_them() -> None:
@@ -99,16 +142,42 @@ def answers(*lines: str) -> Any:
     return ask
 
 
-def test_interactive_arguments_are_asked_until_they_are_right() -> None:
-    manager = ArgumentManager({}, answers("word", "5", ""))
-    requests = [("a", NumberValue(), None, None), ("b", NumberValue(2.0), "group", None)]
-    assert manager.get_interactive(requests, "title") == {"a": 5.0, "b": 2.0}
+def test_interactive_arguments_are_asked_until_they_are_right(caplog: pytest.LogCaptureFixture) -> None:
+    asked = []
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return next(lines)
+
+    lines = iter(["word", " ", " 5 ", "", "[3]"])
+    requests = [
+        ("a", NumberValue(), None, None),
+        ("b", NumberValue(2.0), "group", "tip"),
+        ("c", PYONValue(), None, None),
+    ]
+    assert ArgumentManager({}, ask).get_interactive(requests, "title") == {"a": 5.0, "b": 2.0, "c": [3]}
+    assert asked == [
+        *["title: a (NumberValue) = "] * 3,
+        "title · group · tip: b [2] (NumberValue) = ",
+        "title: c (PYONValue) = ",
+    ]
+    assert [text.partition(" It ")[0] for text in caplog.messages] == [
+        "argument 'a': 'word' is not a number.",
+        "argument 'a': it is needed, because it has no default.",
+    ]
+    lines = iter(["4"])
+    assert ArgumentManager({}, ask).get_interactive(requests[:1], "") == {"a": 4.0}
+    assert asked[-1] == "a = "
 
 
-def test_no_answer_cancels_interactive_arguments() -> None:
-    requests = [("a", NumberValue(), None, None)]
-    assert ArgumentManager({}, answers()).get_interactive(requests, "title") is None
+def test_no_answer_cancels_interactive_arguments(caplog: pytest.LogCaptureFixture) -> None:
+    requests = [("a", NumberValue(), None, None), ("b", NumberValue(), None, None)]
+    assert ArgumentManager({}, answers("1")).get_interactive(requests, "title") is None
     assert ArgumentManager({}).get_interactive(requests, "title") is None
+    assert caplog.messages == [
+        "the request for a, b (title) was cancelled",
+        "the experiment asks for a, b (title), but there is no terminal: cancelled",
+    ]
 
 
 def test_a_default_that_fails_is_no_missing_one() -> None:

@@ -15,6 +15,7 @@ from rexec.experiment import (
     StringValue,
 )
 from rexec.experiment.argument_manager import ArgumentManager
+from rexec.experiment.arguments import doubts
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_a_value_is_converted(processor: Any, given_value: Any, wanted: Any) -> 
     [
         (NumberValue(), "two", "no number"),
         (NumberValue(), None, "no number"),
+        (EnumerationValue(["fast", 5]), 6, "6 is none of 'fast', 5."),
         (NumberValue(precision=0, step=1, scale=1), "1.5", "no whole number"),
         (NumberValue(precision=0, step=1, scale=1), float("inf"), "no whole number"),
         (BooleanValue(), 1, "not true or false"),
@@ -99,6 +101,8 @@ def test_the_others_are_described_as_by_artiq() -> None:
 def test_a_declaration_that_cannot_work_is_refused() -> None:
     with pytest.raises(ValueError, match="settings are not compatible"):
         NumberValue(1.5, type="int")
+    with pytest.raises(TypeError, match="type must be"):
+        NumberValue(type="complex")  # type: ignore[arg-type]
     with pytest.raises(KeyError, match="Unit foo is unknown"):
         NumberValue(1, unit="foo")
     with pytest.raises(ValueError, match="none of"):
@@ -130,6 +134,37 @@ def test_a_value_that_a_dashboard_would_not_send_is_taken_and_doubted(
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize(
+    ("description", "given_value", "value"),
+    [
+        ({"ty": "NumberValue", "min": 1, "max": 1}, 1, 1),
+        ({"ty": "NumberValue", "max": 1}, 0.5, "text"),
+        ({"ty": "StringValue", "max": 1}, 2, 2),
+        ({"ty": "NumberValue"}, 2.5, 2.0),
+        ({"ty": "NumberValue"}, "2.5", 2),
+    ],
+)
+def test_nothing_else_is_doubted(description: Any, given_value: Any, value: Any) -> None:
+    assert doubts(description, given_value, value) == []
+
+
+def test_settings_of_a_number_and_of_choices_are_as_given() -> None:
+    number = NumberValue(unit="turn", scale=360.0, step=5.0, min=1.0, max=9.0, ndecimals=4, type="float")
+    assert number.describe() == {
+        "ty": "NumberValue", "unit": "turn", "scale": 360.0, "step": 5.0, "min": 1.0, "max": 9.0, "precision": 4,
+        "type": "float",
+    }  # fmt: skip
+    for choices, kept in ((("a", "b"), ("a", "b")), (iter("ab"), ["a", "b"])):
+        assert EnumerationValue(choices).choices == kept
+
+
 def test_a_number_beyond_floats_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="an integer of 16610 bits is no number"):
         NumberValue(10**5000, type="float")
+
+    class Odd:
+        def __repr__(self) -> str:
+            raise ValueError("too long")
+
+    with pytest.raises(ValueError, match="a Odd is no number"):
+        NumberValue(Odd())

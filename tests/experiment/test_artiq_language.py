@@ -172,8 +172,11 @@ def test_what_has_no_stand_in_says_what_to_install(tmp_path: Path) -> None:
     for text in ("from artiq.coredevice.ad9910 import NOTHING", "import artiq.dashboard.experiments"):
         path = tmp_path / "experiment.py"
         path.write_text(text)
-        with pytest.raises(ExperimentError, match=r"this part of it has no stand-in: install ARTIQ$"):
+        with pytest.raises(
+            ExperimentError, match=r"this part of it has no stand-in: install ARTIQ$"
+        ) as caught:
             imported(path)
+    assert "No module named 'artiq.dashboard'. ARTIQ is" in str(caught.value)  # not: 'artiq' is no package
     path.write_text("from artiq.protocols.pc_rpc import Client")
     with pytest.raises(
         ExperimentError, match=r"Since ARTIQ 5 its modules are in `sipyco` .*: change the import$"
@@ -267,3 +270,11 @@ def test_a_star_import_hides_no_module_of_python(module: str) -> None:
     exec(f"from {module} import *", names)
     assert {"EnvExperiment", "kernel", "ms"} <= set(names)
     assert [key for key, value in names.items() if isinstance(value, ModuleType)] == []
+
+
+def test_an_artiq_that_is_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = ModuleType("artiq")
+    monkeypatch.setitem(sys.modules, "artiq", theirs)
+    with artiq_language() as provided:
+        assert (provided, sys.modules["artiq"]) == (False, theirs)
+    assert sys.modules["artiq"] is theirs

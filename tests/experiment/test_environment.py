@@ -109,8 +109,38 @@ def test_datasets_go_to_the_manager_and_come_back() -> None:
     assert parent.b == 7  # type: ignore[attr-defined]
     assert parent.get_dataset("c", None) is None
     assert parent.get_dataset_metadata("c", {}) == {}
-    with pytest.raises(KeyError):
-        parent.get_dataset("c")
+    for ask in (parent.get_dataset, parent.get_dataset_metadata):
+        with pytest.raises(KeyError):
+            ask("c")
+    assert parent.get_device_db() == {"a": "b"}
+
+
+def test_a_dataset_is_filed_and_neither_shown_nor_kept_unless_it_is_said() -> None:
+    with DatasetDB() as db:
+        datasets = DatasetManager(db)
+        made = HasEnvironment((None, datasets, None, {}))
+        made.set_dataset("filed", 1, precision=3)
+        made.set_dataset("shown", 2, broadcast=True)
+        made.set_dataset("kept", 3, persist=True, archive=False)
+        assert set(datasets.local) == {"filed", "shown"}
+        assert datasets.get_metadata("filed") == {"precision": 3}
+        assert {key: entry[0] for key, entry in db.snapshot().items()} == {"shown": False, "kept": True}
+
+
+def test_an_experiment_has_to_say_what_is_run() -> None:
+    with pytest.raises(NotImplementedError, match=r"Parent has no run\(\)"):
+        Parent(managers()).run()
+
+
+def test_each_default_of_a_schedule_that_is_given_counts() -> None:
+    class Planned(EnvExperiment):
+        def build(self) -> None:
+            self.set_default_scheduling(priority=0, flush=False)
+            self.set_default_scheduling(pipeline_name="aux")
+
+    given = managers()
+    Planned(given)
+    assert given[3] == {"priority": 0, "flush": False, "pipeline_name": "aux"}
 
 
 def test_a_value_of_the_database_is_filed_unless_it_is_said() -> None:
@@ -130,10 +160,11 @@ def test_interactive_gives_a_namespace_of_answers() -> None:
     parent = Parent(managers(ask=lambda prompt: "4"))
     with parent.interactive("title") as answers:
         answers.setattr_argument("a", NumberValue())
-    assert answers.a == 4.0
+    assert vars(answers) == {"a": 4.0}
 
 
 def test_interactive_raises_when_nobody_answers() -> None:
     parent = Parent(managers())
-    with pytest.raises(CancelledArgsError), parent.interactive("title") as answers:
-        answers.setattr_argument("a", NumberValue())
+    for title, said in (("title", "no answer to title"), ("", "no answer to a, b")):
+        with pytest.raises(CancelledArgsError, match=f"^{said}$"), parent.interactive(title) as answers:
+            _ = [answers.setattr_argument(name, NumberValue()) for name in "ab"]

@@ -9,16 +9,18 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from devicedb import from_dict
-from rexec.access.identity import own_identity
+from rexec.access.identity import Identity, own_identity
 from rexec.experiment import NumberValue, RangeScan, Scannable, git
 from rexec.experiment.argument_manager import ArgumentManager
 from rexec.experiment.git import git_state
-from rexec.experiment.identity import encodable, expid, identity, local_sources
+from rexec.experiment.identity import artiq_version, encodable, expid, identity, local_sources, versions
 from rexec.wire import pyon
+from schemas.run import GitState
 from tests.ground.forking import ends
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -248,3 +250,106 @@ def test_a_scan_is_kept_as_what_can_be_given_again(given: dict[str, object]) -> 
     kept = encodable(expid(Path("e.py"), "E", arguments, given, 30))["arguments"]
     assert kept == {"exposures": scan.describe(), "frames": 5}
     assert list(ArgumentManager(kept).get("exposures", Scannable())) == list(scan)
+
+
+def test_the_identity_of_a_run_has_each_of_its_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = GitState("/repository", "abc")
+    who = Identity("", "claimed", "bench", "rexec run")
+    monkeypatch.setattr("rexec.experiment.identity.git_state", lambda file: state)
+    monkeypatch.setattr("rexec.experiment.identity.own_identity", lambda: who)
+    monkeypatch.chdir(tmp_path)
+    Path("scan.py").write_text("n = 1")
+    camera = {"type": "controller", "simulated": True}
+    made = identity(
+        3,
+        {"class_name": "Scan", "arguments": {"n": who}},
+        {"n": who},
+        from_dict({"camera": camera, "stage": {"type": "controller"}}, "device_db.py"),
+        1.5,
+        Path("scan.py"),
+        ("rexec", "run"),
+    )
+    found = {name: getattr(made, name) for name in FACTS}
+    assert found == FACTS | {
+        "file": str(tmp_path / "scan.py"),
+        "artiq_version": artiq_version(),
+        "expid": {"class_name": "Scan", "arguments": {"n": repr(who)}},
+        "user_arguments": {"n": repr(who)},
+        "versions": versions(),
+        "sources": {hashlib.sha256(b"n = 1").hexdigest(): "n = 1"},
+        "git": state,
+    }
+    assert (made.device_db or {}).keys() == {"camera", "stage"}
+    assert "artiq" not in made.versions
+
+
+FACTS = {
+    "rid": 3, "class_name": "Scan", "file": "", "start_time": 1.5, "artiq_version": "", "expid": {},
+    "user_arguments": {}, "device_db_origin": "device_db.py", "simulated": ["camera"], "versions": {}, "sources": {},
+    "git": None, "host": "bench", "person": None, "person_known_by": "claimed", "machine": "bench",
+    "program": "rexec run", "command": ["rexec", "run"],
+}  # fmt: skip
+
+
+def test_sources_are_texts_that_are_still_there_and_of_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "site-packages").mkdir(parents=True)
+    names = (
+        "folder/removed.py",
+        "folder/stays.py",
+        "folder/fast.so",
+        "folder/site-packages/fit.py",
+        "other.py",
+    )
+    for number, name in enumerate(names):
+        (tmp_path / name).write_text(name)
+        module = ModuleType(f"module{number}_of_test_identity")
+        module.__file__ = str(tmp_path / name)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    (folder / "removed.py").unlink()
+    (folder / "scan.py").write_text("scan")
+    assert sorted(local_sources(folder / "scan.py").values()) == ["folder/stays.py", "scan"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for git")
+@pytest.mark.parametrize(("command", "tracked"), [("ls-files", None), ("diff", True)])
+def test_changes_that_git_cannot_tell_are_said_and_the_commit_is_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    command: str,
+    tracked: bool | None,
+) -> None:
+    script = f"""case "$*" in
+        *" {command} "*) echo fatal: no disk >&2; exit 128;;
+        *--show-toplevel*) echo /top;;
+        *--verify*) echo abc;;
+        *symbolic-ref*) echo trunk;;
+    esac"""
+    monkeypatch.setattr(git, "PATIENCE", 150.0)
+    stand_in(tmp_path, monkeypatch, script)
+    assert git_state(tmp_path / "scan.py") == GitState("/top", "abc", "trunk", tracked=tracked)
+    assert caplog.messages == [
+        "the changes in the repository of scan.py are recorded in part: fatal: no disk"
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for git")
+def test_git_reads_nothing_of_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(git, "PATIENCE", 150.0)
+    stand_in(tmp_path, monkeypatch, 'read -r line; echo "fatal: [$line]" >&2; exit 128')
+    reading, writing = os.pipe()
+    os.write(writing, b"typed\n")
+    before = os.dup(0)
+    try:
+        os.dup2(reading, 0)
+        assert git_state(tmp_path / "scan.py") is None
+    finally:
+        os.dup2(before, 0)
+        for descriptor in (reading, writing, before):
+            os.close(descriptor)
+    assert "is not recorded: fatal: []" in caplog.text

@@ -1,5 +1,6 @@
 """How a run ended, by what ended it."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -76,6 +77,11 @@ class Measure(EnvExperiment):
             "x",
         ),
         ("for key in ('a', 'b'): self.setattr_argument(key, made(None if key == 'b' else 1))", "b"),
+        ("self.setattr_argument('x', made(self.get_argument('y', NumberValue('five'))))", "y"),
+        ("self.setattr_argument(5, NumberValue('five'))", None),
+        ("self.setattr_argument('x' 'y' if made else 0, NumberValue('five'))", None),
+        ("key = 5; self.setattr_argument(key, NumberValue('five'))", None),
+        ("self.setattr_argument('x', NOT_TO_BE_READ.made(None))", "x"),
         ("processor = NumberValue(None)", None),
         ("1 / 0", None),
     ],
@@ -85,15 +91,21 @@ def test_a_processor_that_cannot_be_made_names_its_argument(
 ) -> None:
     path = tmp_path / "wrong_processor.py"
     path.write_text(BUILD.format(statement))
+    changed = tmp_path / "changed_since.py"
+    changed.write_text(BUILD.format("..."))
 
     class Arguments:
         def get(self, *_: object) -> None:
             """Any argument is there."""
 
     try:
+        module: Any = import_file(path)
+        module.NOT_TO_BE_READ = import_file(changed)
+        changed.write_text("x = (")
         with pytest.raises((ValueError, ZeroDivisionError)) as caught:
-            import_file(path).Measure((None, None, Arguments(), {}))
+            module.Measure((None, None, Arguments(), {}))
     finally:
+        sys.modules.pop("artiq_run_changed_since", None)
         sys.modules.pop("artiq_run_wrong_processor", None)
     assert argument_at(caught.value) == name
 
@@ -234,6 +246,16 @@ def test_an_error_in_a_processor_says_of_which_argument() -> None:
     assert outcome.error.__notes__ == ["in the processor of argument 'gain'"]
 
 
+def test_an_error_that_names_its_argument_needs_no_note() -> None:
+    class Missing(EnvExperiment):
+        def build(self) -> None:
+            self.setattr_argument("gain", NumberValue())
+
+    outcome = Life().live(Missing)
+    assert isinstance(outcome.error, ArgumentError)
+    assert not hasattr(outcome.error, "__notes__")
+
+
 def test_ctrl_c_while_devices_are_closed_leaves_none_open() -> None:
     with steps() as life, life.interrupts.installed():
         life.closing = lambda: signal.raise_signal(signal.SIGINT)
@@ -251,3 +273,33 @@ def test_a_run_that_was_asked_to_end_says_so() -> None:
         outcome = life.live(Steps)
     assert (outcome.asked_to_end, outcome.status, outcome.phase) == (True, "interrupted", "run")
     assert life.events[-2:] == ["ending", "closed"]
+
+
+class Left(list[str]):
+    """Ends a forked child that goes on with its parent's run, because that has something to note."""
+
+    def append(self, _: str) -> None:
+        os._exit(9)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("error", [None, SystemExit(3)], ids=repr)
+def test_a_child_that_was_forked_in_any_phase_leaves_at_its_end(
+    phase: str, error: BaseException | None
+) -> None:
+    statuses: list[int] = []
+
+    def fork() -> None:
+        pid = os.fork()
+        if pid == 0:
+            life.events = Left()
+            if error is not None:
+                raise error
+            return
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    with steps(phase, fork) as life:
+        outcome = life.live(Steps)
+    assert (statuses, outcome.error) == ([0 if error is None else 3], None)

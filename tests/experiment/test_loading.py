@@ -1,7 +1,12 @@
 """An experiment's file is imported as by ARTIQ, and its class is found."""
 
+import importlib.util
+import linecache
+import os
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -90,6 +95,23 @@ def test_the_folder_is_importable_only_meanwhile(tmp_path: Path) -> None:
     assert sys.path == before
 
 
+def test_a_module_that_was_written_a_moment_ago_is_found(tmp_path: Path) -> None:
+    with importable([tmp_path]):
+        assert importlib.util.find_spec("new_of_test_loading") is None
+    times = tmp_path.stat()
+    (tmp_path / "new_of_test_loading.py").write_text("")
+    os.utime(tmp_path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as on a file system with coarse times
+    with importable([tmp_path]):
+        assert importlib.util.find_spec("new_of_test_loading") is not None
+
+
+def test_a_file_that_was_changed_is_shown_as_it_is_now(tmp_path: Path) -> None:
+    for text in ("x = 1", "y = 123"):
+        path, module = load(tmp_path, text)
+        assert module.__file__ == str(path)  # type: ignore[attr-defined]
+        assert linecache.getline(str(path), 1) == f"{text}\n"
+
+
 def test_dataclasses_of_the_file_find_their_module(tmp_path: Path) -> None:
     text = "from __future__ import annotations\nimport dataclasses, typing\n"
     text += "@dataclasses.dataclass\nclass Point:\n    x: typing.ClassVar[int] = 1\n    y: int = 2\n"
@@ -103,6 +125,7 @@ def test_dataclasses_of_the_file_find_their_module(tmp_path: Path) -> None:
     [
         ("x = (\n", ":1: syntax error"),
         ("a\nb c\n", ":2: syntax error"),
+        ("# coding: nonsense\nx = 1\n", ":1: syntax error: unknown encoding"),
         ("\0", "is no Python|syntax error|null bytes"),
     ],
 )
@@ -156,3 +179,20 @@ def test_no_future_statement_of_ours_holds_in_the_file(tmp_path: Path) -> None:
 def test_abstract_bases_are_no_experiments(tmp_path: Path) -> None:
     _, module = load(tmp_path, "from rexec.experiment import *\n" + TWO)
     assert list(experiment_classes(module)) == ["One", "Two"]  # type: ignore[arg-type]
+
+
+def test_experiments_of_an_artiq_that_is_loaded_are_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs: Any = ModuleType("artiq.language.environment")
+    theirs.Experiment = type("Experiment", (), {})
+    theirs.EnvExperiment = type("EnvExperiment", (theirs.Experiment,), {})
+    monkeypatch.setitem(sys.modules, theirs.__name__, theirs)
+    text = (
+        "import sys\ntheirs = sys.modules['artiq.language.environment']\n"
+        "Experiment, EnvExperiment = theirs.Experiment, theirs.EnvExperiment\n"
+        "class Theirs(EnvExperiment):\n    pass\n"
+    )
+    _, module = load(tmp_path, text + ONE)
+    assert list(experiment_classes(module)) == ["Theirs", "One"]  # type: ignore[arg-type]
+    assert choose(tmp_path, text).__name__ == "Theirs"

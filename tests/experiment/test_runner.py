@@ -15,7 +15,7 @@ import pytest
 from devicedb import DeviceDatabase, from_dict
 from rexec.datasets import DatasetDB
 from rexec.experiment import ExperimentError
-from rexec.experiment.runner import RunPlan, RunReport, run
+from rexec.experiment.runner import RunPlan, RunReport, _folders, imported, run
 from rexec.results import ResultsError
 from rexec.testing import QuietWatcher
 from rexec.wire import pyon
@@ -400,3 +400,28 @@ def test_a_file_that_cannot_be_imported_says_where_and_why(tmp_path: Path, state
     with pytest.raises(ExperimentError, match=WRONG[statement]):
         run(plan, QuietWatcher())
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [("1 / 0", "importing it raised"), ("raise SystemExit(3)", "it calls")]
+)
+def test_a_file_without_a_line_to_show_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, said: str
+) -> None:
+    monkeypatch.setattr("rexec.experiment.runner.place", lambda error, file: None)
+    (tmp_path / "measure.py").write_text(error)
+    with pytest.raises(ExperimentError, match=rf"^measure\.py: {said}"):
+        imported(tmp_path / "measure.py")
+
+
+def test_modules_come_from_the_folder_of_a_device_database_that_is_a_file(tmp_path: Path) -> None:
+    own, other, file = tmp_path / "own", tmp_path / "other", tmp_path / "own" / "measure.py"
+    for folder in (own, other):
+        folder.mkdir()
+        (folder / "device_db.py").write_text("")
+    for origin, folders in (
+        (own / "device_db.py", [own]),
+        (other / "device_db.py", [own, other]),
+        (other / "absent.py", [own]),
+    ):
+        assert _folders(file, str(origin)) == folders

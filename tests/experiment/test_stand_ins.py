@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 
 from rexec.experiment import NeedsMasterError, TerminationRequested
-from rexec.experiment.errors import is_termination
-from rexec.experiment.interrupts import Interrupts
+from rexec.experiment.errors import is_termination, termination_exception
+from rexec.experiment.interrupts import Interrupts, _interrupt_main
 from rexec.experiment.stand_ins import CCB, Scheduler, Termination
 
 
@@ -23,7 +24,12 @@ def scheduler() -> Scheduler:
 
 def test_the_run_knows_itself(scheduler: Scheduler) -> None:
     assert (scheduler.rid, scheduler.pipeline_name, scheduler.priority) == (7, "main", 0)
-    assert scheduler.get_status()[7]["expid"] == {"file": "e.py"}
+    assert scheduler.get_status() == {
+        7: {
+            "pipeline": "main", "expid": {"file": "e.py"}, "priority": 0, "due_date": None, "flush": False,
+            "status": "preparing", "repo_msg": None,
+        }
+    }  # fmt: skip
 
 
 def test_pause_does_nothing_until_the_run_is_to_end(scheduler: Scheduler) -> None:
@@ -60,6 +66,9 @@ def test_the_termination_of_artiq_is_raised_and_known(
         scheduler.pause()
     with pytest.raises(TerminationRequested):
         scheduler.pause()
+    for odd in ("no class", type("TerminationRequested", (), {})):
+        core.TerminationRequested = odd
+        assert termination_exception() is TerminationRequested
     assert is_termination(theirs())
     assert is_termination(TerminationRequested())
     assert not is_termination(ValueError())
@@ -100,9 +109,48 @@ def test_the_first_signal_waits_for_one_that_looks_and_the_second_does_not(
 def test_whoever_looks_in_any_way_gets_time_to_end(look: Callable[[Scheduler], object]) -> None:
     termination = Termination()
     look(Scheduler(1, {}, termination))
-    with Interrupts(termination).installed():
+    interrupts = Interrupts(termination)
+    with interrupts.installed():
         signal.raise_signal(signal.SIGINT)
         assert termination.requested
+        alarm = interrupts._alarm
+    assert interrupts._alarm is None
+    assert alarm is not None
+    assert alarm.finished.is_set()
+
+
+def test_the_patience_with_an_experiment_is_over_when_its_results_are_written() -> None:
+    termination = Termination()
+    termination.watched = True
+    interrupts = Interrupts(termination)
+    with interrupts.installed():
+        signal.raise_signal(signal.SIGINT)
+        with interrupts.shielded():
+            assert interrupts._alarm is None
+
+
+def test_a_shield_is_down_behind_the_last_block_only() -> None:
+    interrupts = Interrupts(Termination())
+    with interrupts.installed():
+        with interrupts.shielded():
+            with interrupts.shielded():
+                pass
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_in_another_thread_no_signal_is_handled() -> None:
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def run() -> None:
+        with Interrupts(Termination()).installed():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [before]
 
 
 def test_patience_with_one_that_looked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +161,16 @@ def test_patience_with_one_that_looked_is_bounded(monkeypatch: pytest.MonkeyPatc
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             time.sleep(10)
+
+
+def test_what_strikes_later_interrupts_what_the_main_thread_waits_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    struck: list[tuple[object, ...]] = []
+    monkeypatch.setattr(signal, "pthread_kill", lambda *to: struck.append(to), raising=False)
+    monkeypatch.setattr(signal, "raise_signal", lambda number: struck.append((number,)))
+    _interrupt_main()
+    monkeypatch.delattr(signal, "pthread_kill")  # as on Windows
+    _interrupt_main()
+    assert struck == [(threading.main_thread().ident, signal.SIGINT), (signal.SIGINT,)]
 
 
 def test_writing_of_results_takes_two_signals_to_interrupt(caplog: pytest.LogCaptureFixture) -> None:

@@ -100,3 +100,19 @@ def test_the_place_is_in_the_experiments_folder_and_in_no_library(
 def test_an_experiment_among_libraries_is_a_place_itself(tmp_path: Path) -> None:
     path = tmp_path / "site-packages" / "experiment.py"
     assert place(raised_in(path, "1 / 0"), path) == "experiment.py:2"
+
+
+def test_an_error_from_elsewhere_keeps_all_frames_that_are_not_ours(tmp_path: Path) -> None:
+    shown = user_traceback(raised_in(tmp_path / "elsewhere.py", "1 / 0"), tmp_path / "experiment.py")
+    assert (shown.count("File "), __file__ in shown, "elsewhere.py" in shown) == (2, True, True)
+
+
+def test_the_errors_of_a_group_are_shown_without_our_frames_too(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.py"
+    shown = user_traceback(ExceptionGroup("both", [raised(path, "outer"), raised(path, "inner")]), path)
+    assert (shown.count("scheduler.submit()"), "stand_ins.py" in shown, __file__ in shown) == (
+        2,
+        False,
+        False,
+    )
+    assert shown.count("    needs a master") == 0

@@ -22,12 +22,13 @@ from rexec.experiment import (
     Scannable,
     StringValue,
 )
-from rexec.experiment.typed import Typed, as_typed, parse_arguments, read
+from rexec.experiment.typed import Typed, as_typed, parse_arguments, read, refusal
 from rexec.ground.units import UNITS
 
 MHZ = NumberValue(unit="MHz")
 SCAN = Scannable(unit="us")
 PLAIN = NumberValue()
+SCAN_FORMS = "START..STOP:POINTS, range(), center(), explicit(), or one value"
 
 
 def value(text: str, processor: Any) -> Any:
@@ -68,6 +69,14 @@ def value(text: str, processor: Any) -> Any:
         ("'x'", StringValue(), "x"),
         ("'x", StringValue(), "'x"),
         ("'it's'", StringValue(), "'it's'"),
+        ('""', StringValue(), ""),
+        ('"', StringValue(), '"'),
+        (" 2 ", EnumerationValue([1, 2]), 2),
+        ("None", EnumerationValue([1, None]), None),
+        ("null", EnumerationValue([1, None]), None),
+        ("1", EnumerationValue([1.0]), 1),
+        ("(1, 'a')", EnumerationValue([(1, "a")]), (1, "a")),
+        ("range(0, 3)", EnumerationValue([range(3)]), range(3)),
         ("off", BooleanValue(), False),
         ("no", BooleanValue(), False),
         ("yes", BooleanValue(), True),
@@ -108,6 +117,9 @@ US = UNITS["us"]
         ("explicit(1,2,5us)", scan("ExplicitScan", sequence=[US, 2 * US, 5 * US])),
         ("5us", scan("NoScan", value=5 * US, repetitions=1)),
         ("noscan(5us, 10)", scan("NoScan", value=5 * US, repetitions=10)),
+        ("noscan(5us)", scan("NoScan", value=5 * US, repetitions=1)),
+        ("explicit()", scan("ExplicitScan", sequence=[])),
+        ("range(0, 9us, 3, seed=none)", scan("RangeScan", start=0, stop=9 * US, npoints=3)),
         (
             '{"ty": "RangeScan", "start": 0, "stop": 1, "npoints": 2}',
             scan("RangeScan", start=0, stop=1, npoints=2),
@@ -140,11 +152,16 @@ def test_a_scan_is_typed_in_the_argument_s_unit(text: str, expected: dict[str, A
         ("0..5us:2.5", SCAN, "'2.5' is not a number of points"),
         ("range(0, 5us)", SCAN, "has the parts start, stop, npoints"),
         ("range(0, 5us, 3, randomise=true)", SCAN, "randomize=true and seed=NUMBER"),
+        ("range(0, 5us, 3, randomize=maybe)", SCAN, "randomize=true and seed=NUMBER"),
+        ("noscan(5us, 3, seed=1)", SCAN, "a value that is repeated has no random order"),
+        ("explicit(1us, true)", SCAN, "'true' is not a number"),
+        ("[1]", SCAN, "[1] is no scan"),
+        ("[1]", PLAIN, "[1] is no number"),
         ("foo(3)", SCAN, "is not a scan"),
         ("explicit(1us, x)", SCAN, "'x' is not a number"),
         ("fsat", EnumerationValue(["fast", "slow"]), "Did you mean 'fast'? It takes one of fast, slow"),
         ("1", BooleanValue(), "1 is not true or false"),
-        ("abc", PYONValue(), "'abc' is not a value"),
+        ("abc", PYONValue(), "'abc' is not a value (not PYON v1: unknown name 'abc'). It takes a PYON value"),
         ("__import__('os')", PYONValue(), "is not a value"),
     ],
 )
@@ -216,3 +233,43 @@ def test_words_are_keys_and_texts() -> None:
     for words, said in ((["a"], "KEY=VALUE"), (["=1"], "KEY=VALUE"), (["a=1", "a=2"], "given twice")):
         with pytest.raises(ArgumentError, match=said):
             parse_arguments(words)
+
+
+def test_what_a_processor_gets_is_the_number_as_it_was_typed() -> None:
+    for text, processor, expected in (
+        ("5Hz", MHZ, 5),
+        ("5", PLAIN, 5),
+        ("true", PLAIN, True),
+        ('"5"', PLAIN, 5),
+    ):
+        found = read("a", text, processor.describe())
+        assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("processor", "text"),
+    [
+        (MHZ, "a number with a unit (mHz, Hz, kHz, MHz, GHz), for example a=1MHz"),
+        (NumberValue(2e6, "MHz"), "a number with a unit (mHz, Hz, kHz, MHz, GHz), for example a=2MHz"),
+        (PLAIN, "a number, for example a=1"),
+        (EnumerationValue(["fast", " x", 1, range(3)]), 'one of fast, " x", 1, range(0, 3), for example a=fast'),
+        (EnumerationValue(["fast", "slow"], "slow"), "one of fast, slow, for example a=slow"),
+        (EnumerationValue([]), "one of , for example a="),
+        (BooleanValue(), "true or false, for example a=true"),
+        (BooleanValue(False), "true or false, for example a=false"),
+        (StringValue(), "text, for example a=text"),
+        (StringValue('"'), 'text, for example a="'),
+        (StringValue("\n"), 'text, for example a="\\n"'),
+        (Scannable(), f"a scan: {SCAN_FORMS}, for example a=0..10:11"),
+        (
+            Scannable(NoScan(2, 3), "us"),
+            f"a scan with a unit (ps, ns, us, ms, s): {SCAN_FORMS}, for example a=noscan(2000000us, 3)",
+        ),
+        (PYONValue(), "a PYON value (number, true, null, list, dict, text in double quotes), for example a=[1, 2]"),
+        (PYONValue(2), "a PYON value (number, true, null, list, dict, text in double quotes), for example a=2"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_the_argument_takes(processor: Any, text: str) -> None:
+    for reason, end in (("it is wrong", "."), ("it is wrong.", ""), ("what?", "")):
+        error = refusal("a", reason, processor.describe())
+        assert str(error) == f"argument 'a': {reason}{end} It takes {text}"
