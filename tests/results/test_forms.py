@@ -10,7 +10,9 @@ from hypothesis import given, settings
 
 from rexec.results.hdf5.checksums import checksum
 from rexec.results.hdf5.datasets import GroupWriter
+from rexec.results.hdf5.forms import form_of
 from rexec.results.hdf5.names import hdf5_names
+from rexec.results.hdf5.rows import same
 from rexec.results.hdf5.values import Attributes, metadata_of, value_of
 from rexec.results.item import Item
 from rexec.wire import pyon
@@ -194,6 +196,44 @@ def test_a_list_of_python_and_numpy_numbers_grows_row_by_row() -> None:
         assert file["datasets/x"].dtype == np.float64
         assert file["datasets/x"][()].tolist() == item.value
         assert file["datasets/x"].attrs["rexec_crc32"] == checksum(file["datasets/x"][()])
+
+
+@pytest.mark.parametrize(
+    ("array", "row", "is_patched"),
+    [
+        *((np.zeros((6, 2), kind), 1, True) for kind in ("?", "i1", "u8", ">f4", "c8")),
+        (np.zeros(6, [("a", "i4"), ("b", "f8")]), (1, 2.0), True),
+        (np.zeros(6, [(("title", "a"), "i4")]), (1,), False),
+        (np.zeros(6, "U3"), "abc", False),
+        (np.zeros(6, "M8[s]"), np.datetime64("2026-01-02"), False),
+        (np.array(["a", b"b"] * 3, object), 5, False),
+        (np.array(["a"] * 6, object), 5, False),
+        (np.zeros((6, *(1,) * 32)), 1.0, False),
+        (np.array(0.5), 1.5, False),
+    ],
+)
+def test_of_an_array_only_the_rows_that_were_changed_are_written(
+    array: Any, row: Any, is_patched: bool
+) -> None:
+    item = Item(array.copy(), {})
+    with h5py.File(io.BytesIO(), "w") as file:
+        writer = GroupWriter("datasets")
+        writer.update(file, {"x": item})
+        file["datasets/x"].attrs["kept"] = True  # gone where the whole is written anew
+        if is_patched:
+            file["datasets/x"][5] = row  # as nobody has set it
+        if array.ndim:
+            item.value[2:4] = [row] * 2 if array.dtype.names else row
+        else:
+            item.value[()] = row
+        item.edit(0, 2, 4)
+        item.changed = 1
+        assert writer.update(file, {"x": item}) == []
+        assert ("kept" in file["datasets/x"].attrs) == is_patched
+        assert file["datasets/x"].attrs["rexec_crc32"] == checksum(form_of(item.value).data)
+        if is_patched:
+            item.value[5] = row
+        assert same(value_of(file["datasets/x"]), item.value)
 
 
 def test_what_is_beside_a_dataset_goes_and_comes_with_it() -> None:

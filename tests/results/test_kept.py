@@ -1,5 +1,7 @@
 """Large arrays that are appended are in the journal, and not in the memory of the run, nor of what makes its file."""
 
+import contextlib
+import gc
 import os
 import pickle
 import shutil
@@ -15,9 +17,12 @@ from rexec import results
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.ground.kept import KeptArray
 from rexec.results import ResultsWriter, journal_path, recover, verify
+from rexec.results._kept_values import KeptValues
 from rexec.results.errors import ValueSuperseded
 from rexec.results.hdf5.pace import CompressionPace
 from rexec.results.journal.reader import JournalReader
+from rexec.results.journal.records import Kind, Record
+from rexec.results.journal.writer import Journal
 from rexec.results.keeper import Keeper
 from schemas import RunIdentity
 
@@ -157,6 +162,49 @@ def test_a_value_that_is_superseded_while_it_is_written_is_not_written(tmp_path:
     keeper.bring_up_to(keeper.state.size)
     assert same(rows(tmp_path / "other.h5"), [FRAME * 2])
     keeper.close()
+    writer.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows replaces no open file")
+def test_the_journal_is_open_as_long_as_an_array_in_it_is_needed(tmp_path: Path) -> None:
+    with contextlib.closing(Journal(tmp_path / "j", sync_interval=0)) as journal:
+        journal.put(Record(Kind.SET, "x", value=[], metadata={}))
+        start = journal.size
+        journal.put(Record(Kind.APPEND, "x", value=FRAME))
+        values = KeptValues(journal)
+        kept = values.kept(FRAME, start)
+        assert values._reader is not None
+        descriptor = values._reader.descriptor
+        of_journal = os.fstat(descriptor)
+        del values
+        gc.collect()
+        assert os.path.samestat(os.fstat(descriptor), of_journal)
+        del kept
+        gc.collect()
+        with contextlib.suppress(OSError):  # or it is another file's
+            assert not os.path.samestat(os.fstat(descriptor), of_journal)
+
+
+@pytest.mark.parametrize(
+    ("array", "is_kept"),
+    [
+        (np.zeros(2**15), True),
+        (np.zeros(2**15 - 1), False),
+        (np.zeros(2**15, "S8"), False),
+        ([0.0] * 2**15, False),
+        *((np.zeros(2**18, kind), True) for kind in ("?", "i1", "u2", "c8")),
+    ],
+)
+def test_arrays_of_256_kib_are_left_in_the_journal(tmp_path: Path, array: Any, is_kept: bool) -> None:
+    writer, manager = begun(tmp_path)
+    manager.set("x", [])
+    manager.append_to("x", array)
+    assert (type(manager._local["x"].value[0]) is KeptArray) == (is_kept and not IN_MEMORY)
+    with contextlib.closing(
+        Keeper(JournalReader(journal_path(writer.path)), tmp_path / "other.h5")
+    ) as keeper:
+        keeper.read()
+        assert (type(keeper.state.datasets["x"].value[0]) is KeptArray) == is_kept
     writer.close()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from h5py import h5g
 
 from rexec.results.hdf5.lean import create_dataset, is_lean, set_attribute, stored_number
 
@@ -38,6 +39,28 @@ def test_it_is_as_h5py_writes_it(tmp_path: Path, value: Any, name: str) -> None:
         for attribute in one.attrs:
             assert two.attrs[attribute] == one.attrs[attribute]
             assert two.attrs.get_id(attribute).get_type() == one.attrs.get_id(attribute).get_type()
+        assert (
+            h5g.get_objinfo(file.id, f"ours/{name}".encode()).mtime == 0
+        )  # no time: its bytes are the same always
+
+
+def test_an_attribute_keeps_its_type_for_numbers_and_may_become_a_text(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = create_dataset(file, "x", np.float64(1.5))
+        set_attribute(dataset, "a", np.uint32(7))
+        set_attribute(dataset, "a", 8.0)
+        assert (dataset.attrs["a"], dataset.attrs["a"].dtype) == (8, np.uint32)
+        set_attribute(dataset, "a", "text")
+        assert dataset.attrs["a"] == "text"
+
+
+@pytest.mark.parametrize("value", [np.uint64(2**63 + 1), np.int8(-3), np.float32(0.1), np.bool_(True)])
+def test_each_number_is_read_in_its_own_type(tmp_path: Path, value: Any) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        set_attribute(create_dataset(file, "x", value), "rexec_crc32", np.uint32(2**32 - 1))
+        found = stored_number(file, "x")
+        assert found == (value, 2**32 - 1)
+        assert type(found[0]) is type(value)
 
 
 def test_a_number_is_read_with_its_checksum(tmp_path: Path) -> None:
@@ -53,5 +76,11 @@ def test_a_number_is_read_with_its_checksum(tmp_path: Path) -> None:
         file["text"] = "x"
         assert stored_number(file, "rows") is None
         assert stored_number(file, "text") is None
-        assert not is_lean([1], None)
-        assert not is_lean(np.void(b"x"), None)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [([1], None), (np.void(b"x"), None), ("x", None), (np.array(["x"], object), TEXT), (b"x", TEXT)],
+)
+def test_anything_else_is_left_to_h5py(value: Any, dtype: Any) -> None:
+    assert not is_lean(value, dtype)

@@ -1,6 +1,7 @@
 """What a picture of datasets shows."""
 
 import itertools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from rexec import results
 from rexec.cli.results import main
 from rexec.results.reading import plotting
+from rexec.results.reading.rendering import render
 from schemas import RunIdentity
 
 
@@ -146,6 +148,26 @@ def test_labels_ticks_and_titles_do_not_collide(tmp_path: Path, name: str, offse
             assert not (axis.label.get_text() and any(label.overlaps(box) for box in inside))
     titles = [panel.title.get_window_extent(renderer) for panel in figure.axes if panel.get_title()]
     assert not any(one.overlaps(two) for one, two in itertools.combinations(titles, 2))
+
+
+def test_a_picture_is_drawn_with_settings_of_its_own(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib", reason="needs the extra plot")
+    seen: list[Any] = []
+
+    class Figure:
+        def savefig(self, picture: Any, format: str) -> None:
+            warnings.warn("Glyph 7 missing from the font", stacklevel=1)
+            seen.append((format, matplotlib.rcParams["agg.path.chunksize"]))
+            picture.write(b"drawn")
+
+    before = matplotlib.rcParams["agg.path.chunksize"], list(warnings.filters)
+    render(tmp_path / "a.svg", Figure)
+    assert seen == [("svg", 1000)]
+    assert (tmp_path / "a.svg").read_bytes() == b"drawn"
+    assert (matplotlib.rcParams["agg.path.chunksize"], list(warnings.filters)) == before
+    (tmp_path / "b.png").mkdir()
+    with pytest.raises(results.ResultsError, match=r"cannot write the picture .*b\.png: "):
+        render(tmp_path / "b.png", Figure)
 
 
 def test_a_long_line_is_drawn_with_its_peaks(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How single datasets are stored, and what is plotted first, as experiments say it."""
 
 import logging
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from rexec import results
 from rexec.datasets import DatasetDB, DatasetManager
 from rexec.experiment import EnvExperiment, dataset_storage, default_plot
 from rexec.results import ResultsWriter, journal_path, recover, verify
+from rexec.results.hdf5 import storage
+from rexec.results.hdf5.forms import form_of
+from rexec.results.hdf5.storage import storage_of
 from schemas import RunIdentity
 
 
@@ -163,6 +167,69 @@ def test_the_default_plot_is_what_nexus_viewers_look_for(tmp_path: Path) -> None
     assert verify(writer.path) == []
     with results.open(writer.path) as run:
         assert run.default_plot == ("scan", ["scan/t", None])
+
+
+SHUFFLED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+GROWS = {"maxshape": (None,), **SHUFFLED}
+ROW = 2**19
+"""Numbers of 4 MiB."""
+
+
+@pytest.mark.parametrize(
+    ("value", "settings", "layout"),
+    [
+        (5, {"level": 1}, {}),
+        ("x" * 5000, {}, {}),
+        (np.zeros(0), {"level": 1}, {}),
+        (np.zeros(4096, np.uint8), {}, {}),
+        (np.zeros(4097, np.uint8), {}, {"chunks": True, **SHUFFLED}),
+        (np.zeros(513, complex), {}, {"chunks": True, **SHUFFLED, "shuffle": False}),
+        (np.zeros(5, complex), {"shuffle": True}, {"chunks": True, **SHUFFLED}),
+        (np.zeros(5), {"shuffle": False}, {"chunks": True, **SHUFFLED, "shuffle": False}),
+        (np.zeros(5), {"level": 0}, {"chunks": True, **SHUFFLED, "compression_opts": 0}),
+        (np.zeros(5), {"compression": None}, {"chunks": True}),
+        (np.zeros(5), {"compression": "lzf"}, {"chunks": True, "compression": "lzf", "shuffle": True}),
+        (np.zeros(5), {"chunks": [2**25]}, {"chunks": (2**25,), **SHUFFLED}),
+        ([0.5] * 512, {}, {}),
+        ([0.5] * 513, {}, {"chunks": (32768,), **GROWS}),
+        ([0.5] * 513, {"chunks": (8,)}, {"chunks": (8,), **GROWS}),
+        ([0.5] * 5, {"level": 4}, {"chunks": True, **SHUFFLED}),
+        ([True] * 5000, {}, {"chunks": (65536,), **GROWS}),
+        (["a"] * 256, {}, {}),
+        (["a"] * 257, {}, {"chunks": (16384,), "maxshape": (None,)}),
+        ([np.zeros((3, 80))] * 3, {}, {"chunks": (136, 3, 80), **GROWS, "maxshape": (None, 3, 80)}),
+        ([np.zeros(ROW)] * 2, {}, {"chunks": (1, ROW), **GROWS, "maxshape": (None, ROW)}),
+        ([np.zeros(ROW + 1)] * 2, {}, {"chunks": True, **GROWS, "maxshape": (None, ROW + 1)}),
+    ],
+)
+def test_the_layout_goes_by_size_class_and_settings(
+    value: Any, settings: dict[str, Any], layout: dict[str, Any]
+) -> None:
+    assert storage_of(form_of(value), settings) == layout
+
+
+def test_a_chunk_that_the_library_could_not_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"chunks of \(2, 16777217\) are over 256 MiB"):
+        storage_of(form_of(np.zeros((2, 2))), {"chunks": (2, 2**24 + 1)})
+
+
+def test_large_data_are_judged_by_64_kib_of_their_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: set[int] = set()
+    compress = zlib.compress
+
+    def noted(data: bytes, level: int) -> bytes:
+        judged.add(len(data))
+        return compress(data, level)
+
+    monkeypatch.setattr(storage.zlib, "compress", noted)  # type: ignore[attr-defined]
+    noise = np.frombuffer(np.random.default_rng(1).bytes(2**20), np.int64)
+    middle = slice(len(noise) // 2, len(noise) // 2 + 2**13)
+    flat_there, noise_there = noise.copy(), noise * 0
+    flat_there[middle], noise_there[middle] = 0, noise[middle]
+    for data, is_compressed in ((noise[1:], True), (noise, False), (flat_there, True), (noise_there, False)):
+        assert ("compression" in storage_of(form_of(data), {})) == is_compressed
+        assert "compression" in storage_of(form_of(data), {"level": 4})
+    assert judged == {64 * 1024}
 
 
 def test_large_data_that_compression_does_not_make_smaller_are_stored_as_they_are(tmp_path: Path) -> None:

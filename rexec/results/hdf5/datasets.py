@@ -219,8 +219,7 @@ class GroupWriter:
         rows = len(item.value) if form.row is not None else 0
         patchable = form.row
         if isinstance(item.value, np.ndarray):
-            numeric = item.value.ndim and form.dtype is None and "rexec_form" not in form.attributes
-            patchable = "ndarray" if numeric and item.value.dtype.kind in "biufcV" else None
+            patchable = "ndarray" if item.value.ndim and item.value.dtype.kind in "biufcV" else None
         self._written[key] = Written(
             name, item.generation, rows, patchable, "maxshape" in storage, crc, item.changed, settings
         )

@@ -51,11 +51,11 @@ def stored_number(group: h5py.Group, name: str) -> tuple[Any, int] | None:
         found = h5d.open(group.id, name.encode())
         if found.shape != () or h5a.exists(found, b"rexec_form") or h5a.exists(found, b"rexec_class"):
             return None
-        array = np.empty((), dtype=found.dtype)
+        array = np.empty((), found.dtype)
         if array.dtype.kind not in _KINDS:
             return None
         found.read(h5s.ALL, h5s.ALL, array)
-        crc = np.empty((), dtype=np.uint32)
+        crc = np.empty((), np.uint32)
         h5a.open(found, b"rexec_crc32").read(crc)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError):
         return None

@@ -47,7 +47,7 @@ def storage_of(form: Form, settings: Mapping[str, Any]) -> dict[str, Any]:
             )
         storage["chunks"] = tuple(chunks)
     elif grows:
-        storage["chunks"] = (max(1, min(CHUNK // max(row_size, 1), 65536)), *form.data.shape[1:])
+        storage["chunks"] = (max(1, min(CHUNK // row_size, 65536)), *form.data.shape[1:])
         if row_size > 4 * 2**20:
             storage["chunks"] = True
     else:

@@ -1,0 +1,94 @@
+"""Reads of a journal out of its order: superseded records, placed contents, kept arrays."""
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rexec.results.errors import ValueSuperseded
+from rexec.results.journal._contents import appended_at, content_of, is_worth_keeping, superseded_at
+from rexec.results.journal._superseded import HEAD, mark_of, mark_place, placed_parts
+from rexec.results.journal.records import CHANGE, LONG, OVERHEAD, Kind, Record, sealed
+
+START = 40
+LENGTH = 100
+
+
+def head(length: int = LENGTH) -> bytes:
+    """Return the head of a record of so many bytes."""
+    return (LONG + sealed(length - OVERHEAD - len(LONG)).to_bytes(8, "little") + b"\3" * HEAD)[:HEAD]
+
+
+def journal(begin: bytes, mark: bytes) -> Any:
+    """Return what reads a journal with a record whose head and mark are these."""
+    data = bytearray(START + LENGTH)
+    data[START : START + len(begin)] = begin
+    data[mark_place(START) : mark_place(START) + len(mark)] = mark
+    return lambda count, offset: bytes(data[offset : offset + count])
+
+
+@pytest.mark.parametrize(
+    ("begin", "size", "smallest", "is_superseded"),
+    [
+        (head(), START + LENGTH, LENGTH, True),
+        (head(), START + LENGTH - 1, LENGTH, False),  # it is not all there
+        (head(), START + LENGTH, LENGTH + 1, False),
+        (b"\1" + head()[1:], START + LENGTH, 0, False),
+    ],
+)
+def test_a_record_is_superseded_where_its_mark_says_so(
+    begin: bytes, size: int, smallest: int, is_superseded: bool
+) -> None:
+    found = superseded_at(journal(begin, mark_of(begin)), size, START, smallest)
+    assert (found is not None) == is_superseded
+    assert found is None or (bytes(found[0]), found[1]) == (begin[9:], LENGTH)
+    assert superseded_at(journal(begin, b"another"), size, START, smallest) is None
+
+
+CONTENT = b"the content of a record"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "size", "crc", "found"),
+    [
+        ([(3, 20), (50, 3)], 53, zlib.crc32(CONTENT), CONTENT),
+        ([(3, 20), (50, 3)], 52, zlib.crc32(CONTENT), None),  # a piece reaches beyond the end
+        ([(3, 20), (50, 3)], 53, zlib.crc32(CONTENT) + 1, None),
+        ([(0, 53)] * 2, 105, 0, None),  # pieces that add up to more than there is
+        ([], 53, 0, None),
+    ],
+)
+def test_a_content_is_taken_where_its_checksum_is_right(
+    pieces: list[tuple[int, int]], size: int, crc: int, found: bytes | None
+) -> None:
+    data = bytearray(200)
+    data[3:23], data[50:53] = CONTENT[:20], CONTENT[20:]
+    (*parts,) = placed_parts(Kind.SET, [CHANGE.pack(1, 2.0, 0)], pieces, crc)
+    body = memoryview(bytes([Kind.PLACED]) + b"".join(parts))
+    assert content_of(lambda count, offset: bytes(data[offset : offset + count]), size, body) == found
+    assert content_of(lambda *_: b"", size, body[:10]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "smallest", "is_kept"),
+    [
+        (Kind.APPEND, np.zeros(4), 32, True),
+        (Kind.APPEND, np.zeros(4), 33, False),
+        (Kind.SET, np.zeros(4), 32, False),
+        (Kind.APPEND, [0.0] * 4, 0, False),
+        (Kind.APPEND, np.zeros(4, "S8"), 32, False),
+        *((Kind.APPEND, np.zeros(4, kind), 1, True) for kind in ("?", "i1", "u1", "f2", "c8")),
+    ],
+)
+def test_large_arrays_that_were_appended_are_worth_keeping(
+    kind: Kind, value: Any, smallest: int, is_kept: bool
+) -> None:
+    assert is_worth_keeping(Record(kind, "x", value=value), smallest) == is_kept
+
+
+@pytest.mark.parametrize("size", [0, HEAD, LENGTH])
+def test_what_is_no_whole_record_any_more_is_said(size: int) -> None:
+    data = head()[:size].ljust(size, b"\0")
+    with pytest.raises(ValueSuperseded, match="record at byte 0 of the journal is not there any more"):
+        appended_at(lambda count, offset: data[offset : offset + count], size, 0)
