@@ -151,6 +151,6 @@ def module_source(module: types.ModuleType) -> tuple[str, str]:
             f"{module.__name__} is a package: install it on the controller, or send its modules"
         )
     try:
-        return inspect.getsource(module), inspect.getsourcefile(module) or module.__name__
+        return inspect.getsource(module), inspect.getfile(module)
     except (OSError, TypeError) as error:
         raise CannotTravel(f"the source of {module.__name__} cannot be found: {error}") from None
