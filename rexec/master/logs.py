@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, TypeAlias
 
 from rexec.master.log_rates import LogBudgets
-from rexec.wire._admission import seldom
+from rexec.wire._admission import name_of, seldom
 from rexec.wire._listen import ListeningServer
 from rexec.wire.logs import BANNER, LogLine, Reader, begins_record
 from rexec.wire.tls import SimpleSSLConfig
@@ -119,7 +119,11 @@ class LogReceiver(ListeningServer):
         host, port = writer.get_extra_info("peername")[:2]
         if len(self._writers) >= CONNECTIONS:
             seldom(
-                f"logs {id(self)}", "log connection of %s:%s refused: there are %d", host, port, CONNECTIONS
+                f"logs {name_of(self)}",
+                "log connection of %s:%s refused: there are %d",
+                host,
+                port,
+                CONNECTIONS,
             )
             writer.transport.abort()
             return
@@ -132,7 +136,7 @@ class LogReceiver(ListeningServer):
         except (asyncio.IncompleteReadError, asyncio.CancelledError):
             return  # nothing more comes, or the loop ends
         except (OSError, TimeoutError, ValueError) as error:
-            seldom(f"logs {id(self)} {host}", "log connection of %s:%s closed: %s", host, port, error)
+            seldom(f"logs {name_of(self)} {host}", "log connection of %s:%s closed: %s", host, port, error)
         finally:
             self._writers.discard(writer)
             writer.transport.abort()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from rexec.wire._admission import finished, hang_up, has_room, seldom, unfinished
+from rexec.wire._admission import finished, hang_up, has_room, name_of, seldom, unfinished
 from rexec.wire._forks import keep_from_children
 from rexec.wire._limits import Limits
 from rexec.wire._listen import tune
@@ -106,7 +106,7 @@ class Acceptor:
                 lambda: self._factory(sock, peer), sock, ssl=self._context, ssl_handshake_timeout=seconds
             )
         except OSError as error:
-            seldom(f"{id(self)} {peer.rpartition(':')[0]}", "%s: %s: connection closed", peer, error)
+            seldom(f"{name_of(self)} {peer.rpartition(':')[0]}", "%s: %s: connection closed", peer, error)
             self.left(sock)
             sock.close()
         except BaseException:

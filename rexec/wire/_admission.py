@@ -4,12 +4,14 @@ A connection is *unfinished* from its acceptance until its client has chosen a t
 there is no room the oldest unfinished connection gives way.
 """
 
+import itertools
 import logging
 import os
 import socket
 import sys
 import time
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from rexec.wire._limits import Limits
 
@@ -22,6 +24,13 @@ _was_full = False
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
 _KINDS: Final = 4096
 _warned_at: Final[dict[str, float]] = {}
+_names: Final[WeakKeyDictionary[object, str]] = WeakKeyDictionary()
+_numbers: Final = itertools.count()
+
+
+def name_of(server: object) -> str:
+    """Return a name that a server shares with none of the process, earlier ones included, whose `id` it may have."""
+    return _names.get(server) or _names.setdefault(server, f"server {next(_numbers)}")
 
 
 def seldom(kind: str, text: str, *arguments: Any) -> None:
@@ -84,7 +93,7 @@ def has_room(sock: socket.socket, server: object, peer: str, present: int, limit
         oldest = next(candidates, None)
         bound = f"over {limits.connections} connections" if crowded else f"over {limit} file descriptors"
         what = f"{peer} is refused" if oldest is None else "the oldest unfinished handshake is closed"
-        seldom(f"{id(server)} {bound}", "%s: %s", bound, what)
+        seldom(f"{name_of(server)} {bound}", "%s: %s", bound, what)
         if oldest is None:
             return False
         finished(oldest)

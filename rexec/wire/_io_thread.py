@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from rexec.wire._admission import finished, has_room, seldom, unfinished
+from rexec.wire._admission import finished, has_room, name_of, seldom, unfinished
 from rexec.wire._forks import keep_from_children
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._handshake import ServerHandshake
@@ -269,7 +269,7 @@ class IOThread:
         except (OSError, WireError) as error:
             if isinstance(error, ssl.SSLError | WireError):
                 host = connection.peer.rpartition(":")[0]
-                seldom(f"{id(self)} {host}", "%s: %s: connection closed", connection.peer, error)
+                seldom(f"{name_of(self)} {host}", "%s: %s: connection closed", connection.peer, error)
             self.drop(connection)
         except Exception:
             _log.exception("internal error while serving %s: connection closed", connection.peer)

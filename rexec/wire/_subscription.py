@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from rexec.wire._admission import finished, seldom
+from rexec.wire._admission import finished, name_of, seldom
 from rexec.wire._frame_protocol import FrameProtocol
 from rexec.wire._framing import Frame
 from rexec.wire._line_queue import WHOLE, Line, LineQueue
@@ -99,7 +99,7 @@ class Subscription(FrameProtocol):
     def fail(self, error: Exception) -> None:
         if self.failure is None and isinstance(error, FormatError | MessageTooLong):
             seldom(
-                f"{id(self._server)} {self.peer.rpartition(':')[0]}",
+                f"{name_of(self._server)} {self.peer.rpartition(':')[0]}",
                 "%s: %s: connection closed",
                 self.peer,
                 error,

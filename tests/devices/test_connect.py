@@ -119,7 +119,7 @@ def test_a_master_that_hangs_or_has_no_database_is_said_and_leaves_no_connection
     hung = Hung()
     with running({"device_db": hung}) as server:
         with pytest.raises(
-            MasterUnreachable, match="did not answer|sent no answer"
+            MasterUnreachable, match=r"did not answer|sent no answer"
         ):  # the call, or a step before it
             fetch_database(LOCAL, server.port, 0.3)
         hung.free.set()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from rexec.wire import certs, errors, pyon, pyon_v1
+from rexec.wire._admission import name_of
 from rexec.wire._conversation import Conversation, Greeting
 from rexec.wire._framing import FrameReader
 from rexec.wire._protocol import CALL_IDS
@@ -268,9 +269,21 @@ def test_long_lines_of_a_peer_are_one_line_in_the_log(
 
     caplog.set_level(logging.INFO)
     asyncio.run(main())
-    (record,) = [one for one in caplog.records if one.name.startswith("rexec")]
+    (record,) = [one for one in caplog.records if one.name == "rexec.wire._admission"]
     assert "a line of more than 4096 bytes" in record.getMessage()
     assert record.exc_info is None
+
+
+def test_a_server_is_not_taken_for_one_that_stood_in_its_place() -> None:
+    names: list[str] = []
+    places: set[int] = set()
+    while len(places) == len(names):
+        server = Broadcaster()
+        assert name_of(server) == name_of(server)
+        names.append(name_of(server))
+        places.add(id(server))
+        del server
+    assert len(set(names)) == len(names)
 
 
 async def subscribed(server: Publisher | Broadcaster) -> None:
