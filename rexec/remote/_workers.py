@@ -40,7 +40,7 @@ class Workers:
     def __init__(self, devices: Mapping[str, Remote]) -> None:
         self._devices = dict(devices)
         self._lock = CallLock("a call of this fleet", RemoteFunctionError)
-        self._closed = False
+        self._closed = self._cancels = False
         self._begin()
 
     def _begin(self) -> None:
@@ -92,6 +92,7 @@ class Workers:
                 self._begin()
             self._closed = True
         if cancel:
+            self._cancels = True
             self._drain(None)
         for _ in self._threads:
             self._queue.put(None)
@@ -118,6 +119,8 @@ class Workers:
                 continue
             try:
                 self._running[name] = job = remote.function(work.function).submit(*work.args, **work.kwargs)
+                if self._cancels:  # `shutdown` may have looked before it was listed
+                    job.cancel()
                 work.future.set_result(job.result())
             except BaseException as error:
                 work.future.set_exception(error)

@@ -3,14 +3,17 @@
 import asyncio
 import concurrent.futures
 import pickle
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 import rexec.remote
 from rexec.ground.clock import wall_clock
 from rexec.remote import Fleet, FleetError, _fleet
+from rexec.remote._workers import Workers
 from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
@@ -97,6 +100,40 @@ def test_adaptive_sampling_runs_on_it(fleet: Fleet) -> None:
     adaptive.BlockingRunner(learner, npoints_goal=30, executor=fleet, ntasks=3)
     assert len(learner.data) >= 30
     assert max(learner.data.values()) == pytest.approx(1, abs=0.05)
+
+
+class Starting:
+    """A remote that starts a function, and the job, for as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.asked_to_end = 0
+
+    def function(self, _: Any) -> Any:
+        return self
+
+    def submit(self) -> Any:
+        self.begun.set()
+        self.go.wait(150)
+        return self
+
+    def cancel(self) -> bool:
+        self.asked_to_end += 1
+        return True
+
+    def result(self) -> int:
+        return 1
+
+
+def test_a_function_that_is_being_started_is_asked_to_end_too() -> None:
+    remote: Any = Starting()
+    workers = Workers({"camera": remote})
+    future = workers.submit(int)
+    assert remote.begun.wait(150)
+    workers.shutdown(wait=False, cancel=True)
+    remote.go.set()
+    assert future.result(150) == 1
+    assert remote.asked_to_end == 1
 
 
 def test_work_goes_to_whoever_is_free(fleet: Fleet) -> None:

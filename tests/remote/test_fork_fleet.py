@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from concurrent.futures import CancelledError
 
 import pytest
 
 from rexec.remote._workers import Workers
 from tests.campaigns.one_client_remote import connected, own_controller, same
+from tests.remote import code
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
@@ -40,11 +42,10 @@ def test_a_callback_of_a_call_that_is_cancelled_may_use_the_fleet() -> None:
             except RuntimeError as error:
                 told.append(str(error))
 
-        busy = workers.submit(same, 1)
+        busy = workers.submit(code.slow, 150)  # until it is asked to end: none of the others may begin before
         waiting = [workers.submit(same, number) for number in range(50)]
         waiting[-1].add_done_callback(again)
         workers.shutdown(wait=False, cancel=True)
-        busy.exception(150) if not busy.cancelled() else None
-        assert all(each.cancelled() or each.exception(150) is None for each in waiting[:-1])
-        assert waiting[-1].done()
+        assert busy.cancelled() or isinstance(busy.exception(150), CancelledError)
+        assert all(each.cancelled() for each in waiting)
         assert told == ["the fleet was shut down: it takes no more work"]
