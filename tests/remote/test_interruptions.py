@@ -108,8 +108,8 @@ client = Client("127.0.0.1", int(sys.argv[1]), "camera_rexec")
 remote = rexec.remote.wrap(client, "camera", lease=float(sys.argv[2]))
 slow, frames = remote.function(code.slow), remote.function(code.frames)
 slow(0)
-threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
+    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     {what}
 except KeyboardInterrupt:
     print("interrupted", flush=True)

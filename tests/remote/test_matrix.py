@@ -238,7 +238,9 @@ def test_a_client_that_is_silent_loses_its_jobs(port: int) -> None:
         while any(each["id"] == job.id and each["state"] != "done" for each in other.jobs()):
             assert time.monotonic() < until
             time.sleep(0.02)
-    assert isinstance(job.exception(150), ConnectionError)
+    error = job.exception(150)
+    # Of that its job was ended it has heard only if the lease ran out before its connection was closed.
+    assert isinstance(error, ConnectionError) or "client gone" in str(error)
     silent.close_rpc()
 
 

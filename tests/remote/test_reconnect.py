@@ -14,7 +14,7 @@ from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
 from tests.remote_exec.peers import MAKES, REFERENCE, Driver, controller, reference_process
-from tests.serving import serving
+from tests.serving import free_port, serving
 
 STOCK = """
 import sys
@@ -36,6 +36,11 @@ class Manager:
         return self.entry
 
 
+def client(port: int) -> Client:
+    """Return a client that gives no restart up, however slow the machine is."""
+    return Client("127.0.0.1", port, "camera_rexec", reconnect_timeout=150.0)
+
+
 @pytest.mark.parametrize("make", MAKES)
 def test_a_broken_connection_is_made_again_and_remote_state_is_still_there(make: str) -> None:
     with controller(make) as port:
@@ -54,8 +59,9 @@ def test_a_broken_connection_is_made_again_and_remote_state_is_still_there(make:
 
 
 def test_a_restarted_controller_has_lost_its_state_and_that_is_said_once() -> None:
-    with serving(rexec_targets("camera", Driver())) as port:
-        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera")
+    port = free_port()
+    with serving(rexec_targets("camera", Driver()), port):
+        remote = rexec.remote.wrap(client(port), "camera")
         counted = remote.function(code.counted)
         stateless = remote.function(code.scaled, stateless=True)
         assert counted() == 1
@@ -67,8 +73,9 @@ def test_a_restarted_controller_has_lost_its_state_and_that_is_said_once() -> No
 
 
 def test_jobs_of_before_a_restart_fail_with_the_loss() -> None:
-    with serving(rexec_targets("camera", Driver())) as port:
-        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera")
+    port = free_port()
+    with serving(rexec_targets("camera", Driver()), port):
+        remote = rexec.remote.wrap(client(port), "camera")
         jobs = [remote.function(code.slow).submit(30) for _ in range(2)]
     with serving(rexec_targets("camera", Driver()), port), remote:
         for job in jobs:
@@ -77,8 +84,9 @@ def test_jobs_of_before_a_restart_fail_with_the_loss() -> None:
 
 
 def test_a_stateless_function_goes_on_after_a_restart() -> None:
-    with serving(rexec_targets("camera", Driver())) as port:
-        remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"))
+    port = free_port()
+    with serving(rexec_targets("camera", Driver()), port):
+        remote = rexec.remote.wrap(client(port))
         scaled = remote.function(code.scaled, stateless=True)
         assert scaled(1) == 3
     with serving(rexec_targets("camera", Driver()), port), remote:
@@ -89,7 +97,8 @@ def test_a_stateless_function_goes_on_after_a_restart() -> None:
     not REFERENCE, reason="REXEC_PEER_PYTHON names no interpreter that has the reference library"
 )
 def test_a_stock_controller_that_restarts_is_noticed_too() -> None:
-    with reference_process(REFERENCE[0], STOCK) as port:
+    port = free_port()
+    with reference_process(REFERENCE[0], STOCK, port):
         remote = rexec.remote.wrap(Client("127.0.0.1", port, "camera_rexec"), "camera")
         measure = remote.function(code.measure)
         assert measure() == 1

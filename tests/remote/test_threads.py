@@ -173,6 +173,7 @@ class Polling:
 
     def __init__(self) -> None:
         agent: Any = Agent()
+        agent.where = "polled"
         self.begun: list[threading.Thread] = []
         self.end = threading.Event()
         self.is_over = False
@@ -197,8 +198,9 @@ class Polling:
 
     def seen(self) -> Any:
         self.end.set()
-        for thread in self.begun:
-            thread.join(150)
+        for thread in threading.enumerate():  # one that was started may not have come to `run` yet
+            if thread.name == "rexec polled":
+                thread.join(150)
         return len(self.begun)
 
 

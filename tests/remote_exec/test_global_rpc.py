@@ -110,8 +110,9 @@ def test_a_client_whose_server_has_gone_is_replaced(make: str) -> None:
 @pytest.mark.parametrize("make", MAKES)
 def test_after_a_restart_of_the_server_the_name_works_again(make: str) -> None:
     datasets = Datasets()
+    port = free_port()
     with rexec_of(make) as rexec:
-        with serving({"dataset_db": Datasets()}) as port:
+        with serving({"dataset_db": Datasets()}, port):
             connect_global_rpc(rexec, port=port)
         with serving({"dataset_db": datasets}, port):
             connect_global_rpc(rexec, port=port)
@@ -121,8 +122,9 @@ def test_after_a_restart_of_the_server_the_name_works_again(make: str) -> None:
 
 def test_our_client_reconnects_by_itself_after_a_restart_of_the_server() -> None:
     datasets = Datasets()
+    port = free_port()
     with rexec_of("ours") as rexec:
-        with serving({"dataset_db": Datasets()}) as port:
+        with serving({"dataset_db": Datasets()}, port):
             connect_global_rpc(rexec, port=port)
         with serving({"dataset_db": datasets}, port):
             rexec.call("store", "x", 1)

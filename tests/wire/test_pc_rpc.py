@@ -210,6 +210,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(errors.ConnectionFailed, match=rf"{LOCAL}:{port} accepted .* greeting"):
             Client(LOCAL, port, handshake_timeout=0.2)
+    port = free_port()
     with pytest.raises(errors.ConnectionFailed, match=rf"{LOCAL}:{port}: Connection refused"):
         Client(LOCAL, port)
 
@@ -227,8 +228,8 @@ def test_a_wrong_target_names_those_there_are() -> None:
 def test_the_next_call_reconnects_and_tells() -> None:
     told: list[Client] = []
     drv = Drv()
-    with running({"drv": drv}) as server:
-        port = server.port
+    port = free_port()
+    with running({"drv": drv}, port=port):
         client = Client(LOCAL, port, on_connect=told.append, reconnect_timeout=0.3)
         assert client.ping()
     with pytest.raises(errors.ConnectionFailed, match=rf"{LOCAL}:{port}"):
@@ -337,8 +338,8 @@ def test_the_asyncio_client_gives_up_a_call_with_its_connection() -> None:
 
 def test_a_best_effort_client_returns_none_and_comes_back() -> None:
     drv = Drv()
-    with running({"drv": drv}) as server:
-        port = server.port
+    port = free_port()
+    with running({"drv": drv}, port=port):
         client = BestEffortClient(LOCAL, port, "drv", retry=0.05)
         assert client.add(1, 2) == 3
         assert client.get_local_host() == LOCAL

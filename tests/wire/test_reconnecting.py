@@ -48,35 +48,38 @@ class Attempts:
 
 
 def test_a_call_tries_to_connect_until_the_server_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    with running({"drv": Drv()}) as server:
-        client = Client(LOCAL, server.port, reconnect_timeout=150)
+    port = free_port()
+    with serving({"drv": Drv()}, port):
+        client = Client(LOCAL, port, reconnect_timeout=150)
     attempts = Attempts(monkeypatch)
     with client, concurrent.futures.ThreadPoolExecutor() as pool:
         added = pool.submit(client.add, 1, 1)
         assert attempts.two.wait(150)
-        with serving({"drv": Drv()}, server.port):
+        with serving({"drv": Drv()}, port):
             assert added.result(150) == 2
 
 
 def test_an_asyncio_call_tries_to_connect_until_the_server_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         client: Any = AsyncioClient(reconnect_timeout=150)
-        with running({"drv": Drv()}) as server:
-            await client.connect_rpc(LOCAL, server.port, "drv")
+        port = free_port()
+        with serving({"drv": Drv()}, port):
+            await client.connect_rpc(LOCAL, port, "drv")
         await client._AsyncioClient__connection._protocol.wait_closed()  # the loop has seen the server end
         attempts = Attempts(monkeypatch)
         async with client:
             added = asyncio.ensure_future(client.add(1, 1))
             assert await asyncio.to_thread(attempts.two.wait, 150)
-            with serving({"drv": Drv()}, server.port):
+            with serving({"drv": Drv()}, port):
                 assert await asyncio.wait_for(added, 150) == 2
 
     asyncio.run(main())
 
 
 def test_no_attempt_follows_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    with running({"drv": Drv()}) as server:
-        client = Client(LOCAL, server.port, reconnect_timeout=0)
+    port = free_port()
+    with serving({"drv": Drv()}, port):
+        client = Client(LOCAL, port, reconnect_timeout=0)
     attempts = Attempts(monkeypatch)
     with client, pytest.raises(errors.ConnectionFailed):
         client.add(1, 1)
@@ -91,8 +94,8 @@ def test_a_best_effort_client_tries_for_ever_also_while_nobody_calls(monkeypatch
         assert attempts.two.wait(150)
         assert client.last_error is not None
         with serving({"drv": Drv()}, port):
-            assert within(150, lambda: client.last_error is None)
-            assert client.add(1, 1) == 2
+            # The thread that has connected notes that before others have the connection.
+            assert within(150, lambda: client.last_error is None and client.add(1, 1) == 2)
     finally:
         client.close_rpc()
 
