@@ -1,12 +1,13 @@
 """Accepts connections for a server on an event loop, within its limits, and completes TLS."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from rexec.wire._admission import finished, hang_up, has_room, name_of, seldom, unfinished
 from rexec.wire._forks import keep_from_children
@@ -78,7 +79,7 @@ class Acceptor:
         while True:
             await asyncio.sleep(0)  # so that connections that gave way are closed first
             try:
-                sock, address = await self._loop.sock_accept(listener)
+                sock, address = await self._accepted(listener)
             except ConnectionError:
                 continue
             except OSError as error:
@@ -96,6 +97,23 @@ class Acceptor:
             task = asyncio.ensure_future(self._welcome(sock, peer))
             self._welcoming[task] = sock
             task.add_done_callback(self._welcoming.pop)
+
+    async def _accepted(self, listener: socket.socket) -> tuple[socket.socket, Any]:
+        """Return the next connection. One that comes as this is cancelled stays in the system's queue.
+
+        A future of the loop's `sock_accept` may have it already then, and nobody else to close it.
+        """
+        if sys.platform == "win32":  # completion ports tell nobody that a connection has come
+            return await self._loop.sock_accept(listener)
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                return listener.accept()
+            come = self._loop.create_future()
+            self._loop.add_reader(listener, lambda come=come: come.done() or come.set_result(None))
+            try:
+                await come
+            finally:
+                self._loop.remove_reader(listener)
 
     async def _welcome(self, sock: socket.socket, peer: str) -> None:
         try:

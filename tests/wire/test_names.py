@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ from rexec.wire.tls import SimpleSSLConfig
 from tests.serving import can_be_taken_over, serving
 
 LOCAL = "127.0.0.1"
+
+
+# On Windows, the system may have accepted a connection whose `sock_accept` is cancelled: its socket closes with the
+# future.
+UNCLOSED = pytest.mark.filterwarnings(
+    *(
+        ("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning")
+        if sys.platform == "win32"
+        else ("error",)
+    )
+)
 
 
 class Drv:
@@ -88,10 +100,7 @@ def test_pop_of_a_dict_reaches_subscribers_by_its_key() -> None:
     asyncio.run(main())
 
 
-# The system may have accepted a connection whose `sock_accept` is cancelled: its socket closes with the future.
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning"
-)
+@UNCLOSED
 @pytest.mark.parametrize("how", ["server", "cancel", "close", "writer"])
 def test_the_end_of_a_subscription_can_be_awaited(how: str) -> None:
     async def main() -> None:
@@ -243,10 +252,7 @@ def test_lines_of_another_program_are_logged_with_their_source(caplog: pytest.Lo
     assert vars(own)["source"] == "me"
 
 
-# The system may have accepted a connection whose `sock_accept` is cancelled: its socket closes with the future.
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning"
-)
+@UNCLOSED
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "fastest"])
 def test_a_publisher_stops_in_whatever_state_a_connection_is(
     new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
