@@ -73,7 +73,7 @@ def _records(file: Path, stream: BinaryIO) -> Iterator[tuple[str, dict[str, Any]
     for number, line in enumerate(stream, 1):
         if not line.endswith(b"\n"):
             yield f"{file}:{number}", f"{len(line)} bytes without a line end"
-            continue
+            return  # what a server adds meanwhile is the rest of this line, and no line of its own
         try:
             yield f"{file}:{number}", read_line(line)
         except ValueError as error:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rexec.access.audit_check import verify
+from rexec.access.audit_check import _records, verify
 from rexec.access.audit_log import AuditInUse, AuditLog
 from rexec.access.chain import files_of, head_of, make_line, rotated
 
@@ -240,6 +240,22 @@ def test_an_audit_verifies_while_it_is_written_and_rotated(tmp_path: Path) -> No
         stop.set()
         thread.join()
     log.close()
+
+
+def test_a_line_that_is_completed_while_it_is_read_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    log = AuditLog(path)
+    log.append("call", {})
+    log.append("call", {})
+    log.close()
+    text = path.read_bytes()
+    path.write_bytes(text[:-5])
+    with path.open("rb") as stream, path.open("ab") as server:
+        found = _records(path, stream)
+        assert [isinstance(said, str) for _, said in (next(found), next(found))] == [False, True]
+        server.write(text[-5:])
+        server.flush()
+        assert list(found) == []
 
 
 def test_an_audit_goes_on_while_another_program_has_its_file_open(tmp_path: Path) -> None:
