@@ -188,7 +188,7 @@ def test_ctrl_c_at_the_terminal_is_not_for_the_child_and_the_working_directory_i
 
 def test_the_end_of_its_input_ends_the_child() -> None:
     begun = child("echo")
-    begun.close()
+    begun.close(patience=150.0)
     begun.close()
     with pytest.raises(ChildLost, match="status 0"):
         begun.send(b"anybody there?")
@@ -209,9 +209,10 @@ def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_close() -> None:
     begun = child("beget")
     grandchild = int(begun.receive(150.0))
     try:
+        begun._input.close()
+        assert ends(begun.pid)  # so that none of the patience is for it
         begun.close(patience=1.0)
         assert lives(grandchild)
-        assert not lives(begun.pid)
     finally:
         os.kill(grandchild, signal.SIGKILL)
 
