@@ -109,7 +109,7 @@ class Acceptor:
             with contextlib.suppress(BlockingIOError):
                 return listener.accept()
             come = self._loop.create_future()
-            self._loop.add_reader(listener, lambda come=come: come.done() or come.set_result(None))
+            self._loop.add_reader(listener, _tell, come)
             try:
                 await come
             finally:
@@ -131,3 +131,8 @@ class Acceptor:
             self.left(sock)
             sock.close()
             raise
+
+
+def _tell(come: "asyncio.Future[None]") -> None:
+    if not come.done():
+        come.set_result(None)
