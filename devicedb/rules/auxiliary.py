@@ -141,9 +141,7 @@ def controller_without_target(entry: Entry, db: CheckedDatabase) -> Iterator[Hit
             repair = Repair(hint, (Insert(behind.at(), "target_name", proven),))
         elif proven:
             repair = write(behind.at("target_name"), "", proven) if behind.raw["target_name"] == "" else None
-        near = nearest(
-            "target_name", [key for key in behind.raw if isinstance(key, str) and key != "target_name"]
-        )
+        near = nearest("target_name", [key for key in behind.raw if isinstance(key, str)])
         if "target_name" not in behind.raw and near:
             repair = rename_key(behind.key_at(near), near, "target_name")
             yield Hit(behind.key_at(near), text, repair.title, behind.name, repair=repair)

@@ -53,7 +53,12 @@ def needed(entry: Entry, db: CheckedDatabase) -> dict[str, tuple[Any, ...]]:
 
 
 def circles(needs: dict[str, set[str]]) -> list[set[str]]:
-    """Return the sets of names that need each other (strongly connected, or a name that needs itself)."""
+    """Return the sets of names that need each other (strongly connected, or a name that needs itself).
+
+    Args:
+        needs: What each name needs; every name is a key.
+
+    """
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -69,8 +74,6 @@ def circles(needs: dict[str, set[str]]) -> list[set[str]]:
         while work:
             name, rest = work[-1]
             for each in rest:
-                if each not in needs:
-                    continue
                 if each not in index:
                     index[each] = low[each] = len(index)
                     stack.append(each)

@@ -19,15 +19,18 @@ def _dds(fields: str) -> str:
 
 REFCLK: Final = 125e6
 """Default `refclk` of an Urukul CPLD, in Hz."""
-DIVIDERS: Final = {"AD9910": (4, 1, 2, 4), "SharedDDS": (4, 1, 2, 4), "AD9912": (1, 1, 2, 4)}
+_AD9910: Final = (4, 1, 2, 4)
+DIVIDERS: Final = {"AD9910": _AD9910, "SharedDDS": _AD9910, "AD9912": (1, 1, 2, 4)}
 """Reference divider of the Urukul for each `clk_div`."""
 VCO: Final = ((370, 510), (420, 590), (500, 700), (600, 880), (700, 950), (820, 1150))
 """Range of the AD9910's VCO for each `pll_vco`, in MHz."""
 SYSCLK: Final = 1e9
 PLL_INPUT: Final = 60e6
 """Largest input of the AD9910's PLL, in Hz."""
-DEFAULTS: Final = {"AD9910": (40, 5), "SharedDDS": (40, 5), "AD9912": (10, 0)}
-"""Default `pll_n` and `pll_vco`."""
+PLL_N: Final = {"AD9910": 40, "SharedDDS": 40, "AD9912": 10}
+"""Default `pll_n`."""
+PLL_VCO: Final = 5
+"""Default `pll_vco` of the AD9910."""
 MIRNY: Final = (10e6, 600e6)
 
 
@@ -69,8 +72,8 @@ def _fault_of_dds(name: str, entry: Entry, cpld: Entry) -> tuple[str, str] | Non
     """Return the argument at fault and what is wrong."""
     refclk = _number(cpld.arguments.get("refclk", REFCLK))
     division = cpld.arguments.get("clk_div", 0)
-    pll_n = _number(entry.arguments.get("pll_n", DEFAULTS[name][0]))
-    enabled = entry.arguments.get("pll_en", 1)
+    pll_n = _number(entry.arguments.get("pll_n", PLL_N[name]))
+    enabled = entry.arguments.get("pll_en", True)
     if refclk is None or pll_n is None or type(division) is not int or not 0 <= division < 4:
         return None
     if not isinstance(enabled, int):
@@ -87,7 +90,7 @@ def _fault_of_dds(name: str, entry: Entry, cpld: Entry) -> tuple[str, str] | Non
         return "pll_n", f"'pll_n' is {pll_n:g}; the chip accepts 12 to 127"
     if clock > PLL_INPUT:
         return "pll_n", f"{at} = {_mhz(clock)}; the PLL of the chip accepts up to 60 MHz"
-    vco = entry.arguments.get("pll_vco", DEFAULTS[name][1])
+    vco = entry.arguments.get("pll_vco", PLL_VCO)
     if type(vco) is int and not 0 <= vco <= 5:
         return "pll_vco", f"'pll_vco' is {vco}; the chip accepts 0 to 5"
     if sysclk > SYSCLK:

@@ -23,5 +23,5 @@ def write(example: str, folder: Path) -> Path:
     for name, text in split(example).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode())
     return folder / "device_db.py"

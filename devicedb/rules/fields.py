@@ -265,10 +265,6 @@ def impossible_module(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
             text = f"'module' of {entry.name!r}, {module!r}, {said}; ARTIQ imports a dotted name"
             yield Hit(entry.at("module"), text, f"write {better!r}" if better else "", entry.name)
     if name and name.strip() and ("." in name or "(" in name or any(map(str.isspace, name))):
+        better = name.strip().rpartition(".")[2].partition("(")[0]
         text = f"'class' of {entry.name!r}, {name!r}, is not the name of a class"
-        yield Hit(
-            entry.at("class"),
-            text,
-            f"write {name.strip().rpartition('.')[2].partition('(')[0]!r}",
-            entry.name,
-        )
+        yield Hit(entry.at("class"), text, f"write {better!r}" if better.isidentifier() else "", entry.name)

@@ -35,7 +35,13 @@ def fault_of_host(host: str) -> tuple[str, str] | None:
         port = " and 'port' has the port" if _PORT.search(host) else ""
         return f"holds a colon; 'host' has only the name{port}", _write(host)
     if ":" in host:
-        return None if _is_ipv6(host) else ("is not an IPv6 address", "")
+        from ipaddress import IPv6Address
+
+        try:
+            IPv6Address(host.partition("%")[0])
+        except ValueError:
+            return "is not an IPv6 address", ""
+        return None
     if _NUMBERS.match(host):
         parts = host.split(".")
         if len(parts) > 4 or any(int(each) > 255 for each in parts if len(parts) == 4):
@@ -58,16 +64,6 @@ def _write(host: str) -> str:
     if re.search(r"[\[\]]", name) or name.count(":") == 1:
         return ""  # what is wrong with it is in its middle
     return f"write {name!r}" if name and fault_of_host(name) is None else ""
-
-
-def _is_ipv6(host: str) -> bool:
-    from ipaddress import IPv6Address
-
-    try:
-        IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 @entry_rule(

@@ -109,11 +109,10 @@ def _newer_driver(entry: Entry, module: str, class_: str, db: CheckedDatabase) -
         return None
     if not entry.arguments.keys() <= set(signature.names):
         return None
-    old = (module, class_)
     changes = [
-        Replace(entry.at(key), value, better)
-        for key, value, better in zip(("module", "class"), old, new, strict=True)
-        if value != better
+        Replace(entry.at(key), entry.raw[key], better)
+        for key, better in (("module", new[0]), ("class", new[1]))
+        if entry.raw[key] != better
     ]
     return Repair(f'write "module": "{new[0]}", "class": "{new[1]}"', tuple(changes))
 

@@ -118,12 +118,12 @@ def person_without_certificate(entry: Entry, db: CheckedDatabase) -> Iterator[Hi
         names = common_names(path.read_bytes()) if path.is_file() else None
     except OSError:
         return
-    for person in allow if names is not None else ():
-        if isinstance(person, str) and person != EVERYONE and person not in (names or ()):
-            hint = (
-                did_you_mean(person, sorted(names or ())).strip()
-                or f"`rexec certs FOLDER --add {person}` makes one"
-            )
+    if names is None:
+        return
+    for person in allow:
+        if isinstance(person, str) and person != EVERYONE and person not in names:
+            near = did_you_mean(person, sorted(names)).strip()
+            hint = near or f"`rexec certs FOLDER --add {person}` makes one"
             text = (
                 f"'allow' of {entry.name!r} names {person!r}, but {found[1]} has no certificate of that name"
             )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from devicedb.drivers.constraints import ARTIQ, Constraint, accepting_releases, constraints, is_probed
-from devicedb.model.database import CheckedDatabase, Entry, is_known, kind_of, shown
+from devicedb.model.database import CheckedDatabase, Entry, kind_of, shown
 from devicedb.model.located import Opaque
 from devicedb.rules.local import example, ttl
 from devicedb.rules.registry import Hit, Severity, database_rule, entry_rule
@@ -39,7 +39,7 @@ def _wanted(constraint: Constraint) -> str:
         what = "the name of a device" if constraint.device == "one" else "a list of names of devices"
         return what if "NoneType" in constraint.refused else f"{what}, or None"
     accepted = [text for kind, text in _TYPES.items() if kind not in constraint.refused]
-    return " or ".join(accepted) if len(accepted) < 4 else "of another type"
+    return " or ".join(accepted) if len(accepted) < 4 else "a value of another type"
 
 
 @entry_rule(
@@ -61,7 +61,7 @@ def refused_type(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
                 if not isinstance(each, str | Opaque):
                     text = f"{name!r} of {entry.name!r} has the item {shown(each)}, {kind_of(each)}, no device's name"
                     yield Hit(entry.at("arguments", *path), text, "", entry.name)
-        if isinstance(value, Opaque) or not is_known(value):
+        if isinstance(value, Opaque):
             continue
         # The device manager raises KeyError for what is no name; most drivers take a false value for "no device".
         is_no_name = constraint.device == "one" and bool(value) and not isinstance(value, str)
