@@ -118,7 +118,6 @@ class Acceptor:
     async def _welcome(self, sock: socket.socket, peer: str) -> None:
         try:
             tune(sock)
-            sock.setblocking(False)
             seconds = None if self._context is None else self._limits.handshake_timeout
             await self._loop.connect_accepted_socket(
                 lambda: self._factory(sock, peer), sock, ssl=self._context, ssl_handshake_timeout=seconds

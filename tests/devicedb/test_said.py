@@ -286,7 +286,7 @@ def several() -> Iterator[tuple[str, dict[Any, Any]]]:
         "c -p {prot} {{x}}",
         "c 3000",
         "c 13000",
-        "c -p {port} --to a b ssh && x",
+        "c -p {port} --to ssh && x",
         "c -p {port} ssh && x",
         "c -p 3000 --port=3001 -p 3002",
         "",
