@@ -54,10 +54,11 @@ def unknown_method(db: CheckedDatabase) -> Iterator[Hit]:
         return
     for call in db.usage.calls:
         entry = db.entry_behind(call.device)
-        command = entry.text("command") if entry is not None and entry.kind == "controller" else None
-        if entry is None or command is None:
+        if entry is None or entry.kind != "controller":
             continue
-        found = methods_of(command, entry.text("target_name"), db.folder, db.drivers.finder)
+        found = methods_of(
+            entry.text("command") or "", entry.text("target_name"), db.folder, db.drivers.finder
+        )
         if found is None or call.method in found[0] | ALWAYS:
             continue
         text = f"the driver of {call.device!r} has no method {call.method!r} ({found[1]})"

@@ -175,7 +175,7 @@ RTIO: Final = frozenset(
     good=example(ttl('"channel": 4'), ttl('"channel": 5', "spi0", "SPIMaster", "artiq.coredevice.spi2")),
 )
 def shared_channel(db: CheckedDatabase) -> Iterator[Hit]:
-    first: dict[tuple[str, int], Entry] = {}
+    first: dict[tuple[str, int], tuple[Entry, str]] = {}
     for entry in db.of_kind("local"):
         channel = entry.arguments.get("channel")
         if entry.driver is None or entry.driver[0] not in RTIO or type(channel) is not int:
@@ -184,15 +184,13 @@ def shared_channel(db: CheckedDatabase) -> Iterator[Hit]:
         if not isinstance(core, str):
             continue
         key = (db.walk(core).end or core, channel)
-        other = first.setdefault(key, entry)
-        if other is entry or other.driver is None:
-            continue
-        classes = {entry.driver[1], other.driver[1]}
+        other, other_class = first.setdefault(key, (entry, entry.driver[1]))
+        classes = {entry.driver[1], other_class}
         if len(classes) > 1 and not (
             "EdgeCounter" in classes and any(name.startswith("TTLIn") for name in classes)
         ):
             text = (
                 f"{entry.name!r} ({entry.raw['class']}) has RTIO channel {channel}, "
-                f"as {other.name!r} ({other.raw.get('class')}) has"
+                f"as {other.name!r} ({other_class}) has"
             )
             yield Hit(entry.at("arguments", "channel"), text, "one of them has another channel", entry.name)

@@ -320,6 +320,7 @@ def several() -> Iterator[tuple[str, dict[Any, Any]]]:
     yield (
         "remote execution",
         {
+            "quiet": {**controller(port=3009, target_name="quiet"), "command": None},
             "near": controller(target_name="near"),
             "tls": controller(**away, simple_ssl_config=tls),
             "no_tls": controller(**{**away, "port": 3001}, simple_ssl_config=None),
@@ -331,7 +332,7 @@ def several() -> Iterator[tuple[str, dict[Any, Any]]]:
             "impatient": controller(port=3005, target_name="t", ping_timer=60, ping_timeout=59),
             **{
                 f"{each}_rexec": {**AUX, "controller": each, "target_name": "rexec"}
-                for each in ("near", "tls", "no_tls", "open", "broken", "patient", "impatient")
+                for each in ("quiet", "near", "tls", "no_tls", "open", "broken", "patient", "impatient")
             },
         },
     )
@@ -386,6 +387,8 @@ def several() -> Iterator[tuple[str, dict[Any, Any]]]:
         "1.2.3.255",
         "255.1.1.1",
         "a::b",
+        "http://a b",
+        " a b",
         "fe80::1%eth0",
         ":a",
         "//",
@@ -531,18 +534,20 @@ OWN_DRIVERS = """device_db = {
     "core": {"type": "local", "module": "artiq.coredevice.core", "class": "Core",
              "arguments": {"host": "10.0.0.2", "ref_period": 1e-9, "target": "rv32g"}},
     "spi0": {"type": "local", "module": "lab", "class": "Laser", "arguments": {"spi": "core"}},
-    "spelt": {"type": "local", "module": "lab", "class": "Lasre", "arguments": {"spi": "spi1"}},
+    "spelt": {"type": "local", "module": "lab", "class": "Lasre", "arguments": {"core": "corr"}},
     "near": {"type": "local", "module": "lab", "class": "Lasreer", "arguments": {}},
     "far": {"type": "local", "module": "lab", "class": "Camera", "arguments": {}},
     "artiq": {"type": "local", "module": "artiq.coredevice.nowhere", "class": "Laser", "arguments": {}},
     "chip": {"type": "local", "module": "artiq.coredevice.ttl", "class": "Laser", "arguments": {}},
     "module": {"type": "local", "module": "artiq.coredevice.tll", "class": "TTLOut", "arguments": {}},
     "used": {"type": "local", "module": "lab", "class": "Laser",
-             "arguments": {3: "spi1", "name": "nobody", "other_device": "nobody", "spi": ["spi0", "spi1", "x"]}},
+             "arguments": {3: "spi1", "name": "nobody", "other_device": "nobody",
+                           "spi": ["spi0", "spi1", "x", "corr"]}},
     "unknown": {"type": "local", "module": "elsewhere", "class": "Laser",
-                "arguments": {3: "spi1", "other_device": "nobody", "its_device": "spi1", "core_device": "nobody"}},
+                "arguments": {3: "spi1", "other_device": "nobody", "its_devices": ["nobody", "spi1"],
+                              "core_device": "nobody"}},
     "seed": {"type": "local", "module": "artiq.coredevice.ad9910", "class": "AD9910",
-             "arguments": {"cpld_device": "nobody", "chip_select": 4, "sync_delay_seed": "spi1:2",
+             "arguments": {"cpld_device": "nobody", "chip_select": 4, "sync_delay_seed": "corr:2",
                            "io_update_delay": 3}},
 }
 # file: lab.py
@@ -573,7 +578,16 @@ def channels() -> dict[str, Any]:
         ]
     ):
         found[f"d{n}"] = local(module, kind, channel=channel)
-    on = {"a": "kasli", "b": "core", "c": "core2", "d": "nobody", "e": ["core"], "f": "nobody", "g": "core"}
+    on = {
+        "a": "kasli",
+        "b": "core",
+        "c": "core2",
+        "d": "nobody",
+        "e": ["core"],
+        "f": "nobody",
+        "g": "core",
+        "h": "core",
+    }
     for n, (name, core) in enumerate(on.items()):
         kind = ("ttl", "TTLOut") if n % 2 else ("spi2", "SPIMaster")
         found[name] = local(*kind, channel=6, core_device=core)
