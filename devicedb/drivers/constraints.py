@@ -19,7 +19,7 @@ class Constraint:
     default: str | None = None
     """Name of the device that is used if the argument is not given."""
     kinds: frozenset[str] | None = None
-    """Drivers that are accepted as the device ("urukul.CPLD"); None: all."""
+    """Drivers that are accepted as the one device ("urukul.CPLD"); None: all."""
     refused: frozenset[str] = frozenset()
     """Names of types that are refused."""
     words: tuple[str, ...] = ()

@@ -197,19 +197,15 @@ def default_missing(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
 )
 def wrong_kind(entry: Entry, db: CheckedDatabase) -> Iterator[Hit]:
     for name, constraint in known_constraints(entry, db).items():
-        if constraint.kinds is None:
-            continue
         value = entry.arguments.get(name, constraint.default)
-        names = [(value, (name,))] if constraint.device == "one" else items(name, value)
-        for each, path in names:
-            behind = db.entry_behind(each)
-            kind = _probed_kind(behind, db) if behind is not None else None
-            if behind is None or kind is None or kind in constraint.kinds:
-                continue
-            wanted = " or ".join(name_.partition(".")[2] for name_ in sorted(constraint.kinds))
-            what = "a dummy" if kind == "dummy" else f"a {kind.partition('.')[2]}"
-            text = f"{name!r} of {entry.name!r} is {each!r}, {what}; {entry.raw['class']} needs a {wanted}"
-            yield Hit(entry.at("arguments", *path), text, "", entry.name)
+        behind = db.entry_behind(value)
+        kind = _probed_kind(behind, db) if behind is not None else None
+        if constraint.kinds is None or kind is None or kind in constraint.kinds:
+            continue
+        wanted = " or ".join(each.partition(".")[2] for each in sorted(constraint.kinds))
+        what = "a dummy" if kind == "dummy" else f"a {kind.partition('.')[2]}"
+        text = f"{name!r} of {entry.name!r} is {value!r}, {what}; {entry.raw['class']} needs a {wanted}"
+        yield Hit(entry.at("arguments", name), text, "", entry.name)
 
 
 def items(name: str, value: Any) -> list[tuple[Any, tuple[Any, ...]]]:
