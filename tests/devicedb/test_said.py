@@ -174,37 +174,32 @@ def several() -> Iterator[tuple[str, dict[Any, Any]]]:
     """Yield databases by name: each has many entries for one group of rules."""
     servo = {"channel": 2, "pgia_device": "spi0"}
     lists = {"cpld_devices": ["cpld0"], "dds_devices": ["dds0"]}
+    servos: list[dict[Any, Any]] = [
+        {"cpld0_device": "cpld0", "dds0_device": "dds0"},
+        {"cpld0_device": "cpld0", "cpld1_device": "cpld0", "dds_devices": ["dds0", "dds0"]},
+        {**lists, "cpld0_device": "cpld0"},
+        {"cpld0_device": 3, "dds_devices": ["dds0"]},
+        {"cpld_device": "cpld0", "dds_devices": ["dds0"]},
+        {"cpld_device": 3, "dds_devices": ["dds0"]},
+        {"d_devices": "dds0", "cpld_device": ["cpld0"]},
+        {**lists, 3: 4, "gain": 1, "dmgr": 2},
+    ]
+    outputs: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"cpld0_device": "cpld0", "channel": 1}, {}),
+        ({"chanel": "1"}, {}),
+        ({"chanel": 1}, {}),
+        ({"channel": 1, "gate_latency_mu": 2, "a": 1, "b": 2}, {}),
+        ({}, {"arguments": [1]}),
+        ({}, {"arguments": {1: 2, "c": 3}}),
+    ]
     yield (
         "arguments",
         RACK
         | {
             f"s{n}": {**local("suservo", "SUServo"), "arguments": {**servo, **given}}
-            for n, given in enumerate(
-                [
-                    {"cpld0_device": "cpld0", "dds0_device": "dds0"},
-                    {"cpld0_device": "cpld0", "cpld1_device": "cpld0", "dds_devices": ["dds0", "dds0"]},
-                    {**lists, "cpld0_device": "cpld0"},
-                    {"cpld0_device": 3, "dds_devices": ["dds0"]},
-                    {"cpld_device": "cpld0", "dds_devices": ["dds0"]},
-                    {"cpld_device": 3, "dds_devices": ["dds0"]},
-                    {"d_devices": "dds0", "cpld_device": ["cpld0"]},
-                    {**lists, 3: 4, "gain": 1, "dmgr": 2},
-                ]
-            )
+            for n, given in enumerate(servos)
         }
-        | {
-            f"t{n}": {**local("ttl", "TTLOut", **given), **more}
-            for n, (given, more) in enumerate(
-                [
-                    ({"cpld0_device": "cpld0", "channel": 1}, {}),
-                    ({"chanel": "1"}, {}),
-                    ({"chanel": 1}, {}),
-                    ({"channel": 1, "gate_latency_mu": 2, "a": 1, "b": 2}, {}),
-                    ({}, {"arguments": [1]}),
-                    ({}, {"arguments": {1: 2, "c": 3}}),
-                ]
-            )
-        }
+        | {f"t{n}": {**local("ttl", "TTLOut", **given), **more} for n, (given, more) in enumerate(outputs)}
         | {
             "core2": local("core", "Core", host="10.0.0.3", ref_period=1e-9, external_clock=False),
             "dds1": local("ad9910", "AD9910", cpld_device="cpld0", chip_select=5, pll_n=32, pll_vn=1),
@@ -480,8 +475,8 @@ def persons() -> Iterator[tuple[str, str]]:
     yield "persons, no --ssl", text.replace("--ssl", "--tls").replace("bob", "bbo")
     raw = {}
     for n in range(1, 6):
-        allow = {f"person{m}": ["call"] for m in range(n)}
-        raw[f"c{n}"] = controller(host="10.0.0.1", port=3000 + n, allow={**allow, "*": ["read"]})
+        everyone = {f"person{m}": ["call"] for m in range(n)} | {"*": ["read"]}
+        raw[f"c{n}"] = controller(host="10.0.0.1", port=3000 + n, allow=everyone)
     raw["*"] = controller(host="10.0.0.1", port=3010, allow={"*": ["read"]})
     raw["tls"] = controller(host="10.0.0.1", port=3011, allow={"a": ["read"]}, simple_ssl_config={})
     raw["near"] = controller(port=3012, allow={"a": ["read"]})
@@ -589,8 +584,8 @@ def channels() -> dict[str, Any]:
         "h": "core",
     }
     for n, (name, core) in enumerate(on.items()):
-        kind = ("ttl", "TTLOut") if n % 2 else ("spi2", "SPIMaster")
-        found[name] = local(*kind, channel=6, core_device=core)
+        driver = ("ttl", "TTLOut") if n % 2 else ("spi2", "SPIMaster")
+        found[name] = local(*driver, channel=6, core_device=core)
     return {**RACK, "kasli": "core", "core2": RACK["core"], **found}
 
 
@@ -599,10 +594,8 @@ def drivers_that_went() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for old in REPLACED:
         found[old] = local(*old.split("."))
-    for n, arguments in enumerate(
-        [{"channel": 1}, {"channel": 1, "div": 2, "length": 3, "core_device": "core"}]
-    ):
-        found[f"spi{n}"] = local("spi", "SPIMaster", **arguments)
+    found["spi0"] = local("spi", "SPIMaster", channel=1)
+    found["spi1"] = local("spi", "SPIMaster", channel=1, div=2, length=3, core_device="core")
     found["more"] = local("spi", "SPIMaster", channel=1, more=2)
     found["alike"] = {**local("dds", "AD9914", sysclk=1e9, bus_channel=1, channel=2), "class": "DDSBus"}
     found["i2c"] = local("i2c", "PCA954X", busno=0)

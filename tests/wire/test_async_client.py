@@ -119,11 +119,11 @@ def test_a_call_tries_to_connect_as_long_as_it_may(
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        client = AsyncioClient(reconnect_timeout=reconnect, call_timeout=limit)
+        client: Any = AsyncioClient(reconnect_timeout=reconnect, call_timeout=limit)
         with running({"drv": Drv()}) as server:
             await client.connect_rpc(LOCAL, server.port, "drv")
-        client._AsyncioClient__close()  # type: ignore[attr-defined]
-        client._AsyncioClient__address = (LOCAL, port, None)  # type: ignore[attr-defined]
+        client._AsyncioClient__close()
+        client._AsyncioClient__address = (LOCAL, port, None)
         attempts = 0
 
         async def refused(*_: Any) -> None:
@@ -136,7 +136,7 @@ def test_a_call_tries_to_connect_as_long_as_it_may(
 
         monkeypatch.setattr(loop, "time", lambda: 100.0 + sum(waited))
         monkeypatch.setattr(_async_client, "open_async_connection", refused)
-        monkeypatch.setattr(_async_client.asyncio, "sleep", pause)
+        monkeypatch.setattr(asyncio, "sleep", pause)
         with pytest.raises(errors.ConnectionFailed, match="nobody listens"):
             await client.rpc_call("ping")
         monkeypatch.undo()
@@ -158,12 +158,12 @@ def test_pauses_between_attempts_grow_up_to_two_seconds(monkeypatch: pytest.Monk
         async def pause(seconds: float) -> None:
             waited.append(seconds)
             if len(waited) == 9:
-                client._AsyncioClient__address = None  # type: ignore[attr-defined]
+                client._AsyncioClient__address = None
 
-        client = AsyncioClient(reconnect_timeout=10**9)
-        client._AsyncioClient__address = (LOCAL, 1, None)  # type: ignore[attr-defined]
+        client: Any = AsyncioClient(reconnect_timeout=10**9)
+        client._AsyncioClient__address = (LOCAL, 1, None)
         monkeypatch.setattr(_async_client, "open_async_connection", refused)
-        monkeypatch.setattr(_async_client.asyncio, "sleep", pause)
+        monkeypatch.setattr(asyncio, "sleep", pause)
         monkeypatch.setattr(loop, "time", lambda: 100.0)
         with pytest.raises(errors.ConnectionFailed, match="not connected"):  # closed meanwhile
             await client.rpc_call("ping")
@@ -322,7 +322,7 @@ def test_an_interrupted_reception_ends_the_call_that_waits() -> None:
         def interrupted(_: object) -> None:
             raise SystemExit
 
-        exchanges.frame_received = interrupted  # type: ignore[method-assign]
+        exchanges.frame_received = interrupted  # type: ignore[method-assign, assignment]
         with pytest.raises(SystemExit):
             receive(exchanges, b"answer\n")
         with pytest.raises(errors.ConnectionBroken, match=r"the reception was given up \(SystemExit\)"):
@@ -336,24 +336,28 @@ def test_a_call_is_given_its_time_and_says_why_it_ended() -> None:
         exchanges, _ = opened()
         connection = AsyncConnection(exchanges, "lab:3249", "drv", ())
         connection.clean = True
-        assert connection.usable
+
+        def usable() -> bool:
+            return connection.usable
+
+        assert usable()
         asked = asyncio.ensure_future(connection.call([b"call\n"], None))
         await asyncio.sleep(0)
-        assert not connection.usable
+        assert not usable()
         receive(exchanges, b'{"status": "failed", "exception": {"class": "ValueError", "message": "bad"}}\n')
         with pytest.raises(Exception, match="bad"):
             await asked
-        assert connection.usable
+        assert usable()
         asked = asyncio.ensure_future(connection.call([b"call\n"], 150.0))
         await asyncio.sleep(0)
         receive(exchanges, b'{"status": "ok", "ret": 3}\n')
         assert await asked == 3
-        assert connection.usable
+        assert usable()
         with pytest.raises(errors.ConnectionBroken, match="connection to lab:3249 is closed"):
             connection.local_host()
         with pytest.raises(errors.CallTimeout, match=r"lab:3249 did not answer in 0 s"):
             await connection.call([b"call\n"], 0.0)
-        assert not connection.usable
+        assert not usable()
         with pytest.raises(errors.ConnectionBroken, match="connection to lab:3249: the call was given up"):
             await connection.call([b"call\n"], 150.0)
 
