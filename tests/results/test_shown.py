@@ -1,0 +1,113 @@
+"""What people see of a value: one line, whatever it is."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rexec.ground.plain import Unreadable
+from rexec.results.reading.shown import WIDTH, corners, moment, short, shown
+
+NAN = float("nan")
+
+
+class Bad:
+    def __repr__(self) -> str:
+        raise RuntimeError("never")
+
+
+class Odd:
+    def __repr__(self) -> str:
+        return "odd\n" + "x" * 100
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "True"),
+        (np.bool_(False), "False"),
+        (5, "5"),
+        (np.float32(0.5), "0.5"),
+        (np.int8(3), "3"),
+        (1j, "1j"),
+        (b"ab", "b'ab'"),
+        (None, "None"),
+        ("a\x1bb", "'a\\x1bb'"),
+        ("x" * 100, "'" + "x" * (WIDTH - 2) + "…"),
+        ("x" * (WIDTH - 2), repr("x" * (WIDTH - 2))),
+        (np.arange(3.0), "float64 3, 0 to 2"),
+        (np.array([2, -1, 3]), "int64 3, -1 to 3"),
+        (np.array([NAN, 1.0, NAN, 3.0]), "float64 4, 2 of 4 points, 1 to 3"),
+        (np.array([NAN]), "float64 1, 0 of 1 points"),
+        (np.zeros(0), "float64 0"),
+        (np.array(2.5), "2.5"),
+        (np.array([1j]), "complex128 1"),
+        (np.array(["a"]), "<U1 1"),
+        (np.array([None, 1]), "object 2"),
+        (np.zeros((2, 3), bool), "bool 2 x 3"),
+        ([1, 2, 3], "int64 3, 1 to 3"),
+        ((1.5, NAN), "float64 2, 1 of 2 points, 1.5 to 1.5"),
+        ([], "[]"),
+        ([True, False], "bool 2"),
+        ([1, "a"], "[1, 'a']"),
+        ([[1], [2, 3]], "[[1], [2, 3]]"),
+        ([2**70], "[1180591620717411303424]"),
+        ([[[[[[[[1, "a"]]]]]]]], "[[[[[[[...]]]]]]]"),
+        ([*range(100), "a"], "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, …"),
+        (np.ma.array([1, 2, 900], mask=[0, 0, 1]), "int64 3, 2 of 3 points, 1 to 2"),
+        (np.ma.array([1, 2]), "int64 2, 1 to 2"),
+        (np.ma.array(5, mask=True), "int64, 0 of 1 points"),
+        (np.ma.masked, "masked"),
+        ([np.ma.masked, "a"], "[masked, 'a']"),
+        (deque([1]), "int64 1, 1 to 1"),
+        ({"a": 1}, "{'a': 1}"),
+        (np.timedelta64(3, "s"), "np.timedelta64(3,'s')"),
+        (Bad(), "<Bad whose repr failed: never>"),
+        (Odd(), f"odd {'x' * 55}…"),
+        ([Odd()], f"[odd {'x' * 54}…"),
+        (Unreadable("a\nb" * 100, "t"), "a" + " ba" * 19 + " …"),
+    ],
+)
+def test_a_value_is_one_line(value: Any, text: str) -> None:
+    assert shown(value, {}) == (text, "")
+    assert len(text) <= WIDTH
+
+
+def test_numbers_are_in_the_unit_of_their_metadata() -> None:
+    assert shown(5e-3, {"unit": "ms"}) == ("5", "ms")
+    assert shown(np.array([1e-3, 2e-3]), {"unit": "ms"}) == ("float64 2, 1 to 2", "ms")
+    assert shown("text", {"unit": "V\n"}) == ("'text'", "V\\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "text"),
+    [
+        ("x" * 9, 8, "'xxxxxx…"),
+        ("x" * 6, 8, "'xxxxxx'"),
+        (np.zeros((2, 3)), 8, "float64 2 x 3"),
+        ([1] * 20, 20, "[1, 1, 1, 1, 1, 1, …"),
+        ([1] * 4, 6, "[1, 1…"),
+        (10**30, 10, "100000000…"),
+        ({n: n for n in range(9)}, 8, "{0: 0, …"),
+    ],
+)
+def test_a_value_is_cut_to_a_width(value: Any, width: int, text: str) -> None:
+    assert short(value, width) == text
+
+
+def test_a_time_that_no_calendar_has_is_a_number() -> None:
+    assert moment(1e20) == "1e+20 s"
+    assert moment(NAN) == "nan s"
+    assert len(moment(86400.0)) == len("1970-01-02 00:00:00")
+    assert len(moment(86400.0, "minutes")) == len("1970-01-02 00:00")
+
+
+def test_of_long_axes_the_ends_are_read() -> None:
+    assert corners(np.arange(7), (7,)).tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert corners(np.arange(8), (8,)).tolist() == [0, 1, 2, 3, 5, 6, 7]
+    assert corners(np.arange(18).reshape(2, 9), (2, 9)).tolist() == [
+        [0, 1, 2, 3, 6, 7, 8],
+        [9, 10, 11, 12, 15, 16, 17],
+    ]
+    assert corners(np.array(5), ()).tolist() == 5
