@@ -199,6 +199,37 @@ def test_a_list_of_python_and_numpy_numbers_grows_row_by_row() -> None:
 
 
 @pytest.mark.parametrize(
+    "row",
+    [0.5, 7, True, 2j, "é", np.float32(0.5), np.int8(-3), np.arange(3.0), np.ones((2, 2), "i2")],
+    ids=repr,
+)
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_of_a_list_only_the_rows_that_are_new_or_changed_are_written(row: Any, is_kept: bool) -> None:
+    other = row * 2 if not isinstance(row, bool) else not row
+    item = Item([row] * 5000, {})
+    with h5py.File(io.BytesIO(), "w") as file:
+        writer = GroupWriter("datasets")
+        writer.update(file, {"x": item})
+        file["datasets/x"].attrs["kept"] = True  # gone where the whole is written anew
+        file["datasets/x"][7] = other  # as nobody has set it
+        item.value += [other, row]
+        item.value[3] = other
+        item.edit(0, 3, 4)
+        if not is_kept:
+            item.value.append({})  # no row of the same kind
+        item.changed = 1
+        assert writer.update(file, {"x": item}) == []
+        assert ("kept" in file["datasets/x"].attrs) == is_kept
+        if is_kept:
+            item.value[7] = other
+            assert same(list(value_of(file["datasets/x"])), item.value)
+            item.value[7] = row
+            assert file["datasets/x"].attrs["rexec_crc32"] == checksum(form_of(item.value).data)
+        else:
+            assert len(value_of(file["datasets/x"])) == 5003
+
+
+@pytest.mark.parametrize(
     ("array", "row", "is_patched"),
     [
         *((np.zeros((6, 2), kind), 1, True) for kind in ("?", "i1", "u8", ">f4", "c8")),

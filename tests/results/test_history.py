@@ -91,6 +91,46 @@ def test_images_are_stacked_by_shape_and_what_hdf5_cannot_take_is_marked_text(tm
         assert [change.time for change in changes(run, "image")] == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "columns"),
+    [
+        ([1, 0.5, 2], {"": [1.0, 0.5, 2.0]}),
+        ([0.5, 2**53, -(2**53)], {"": [0.5, 2.0**53, -(2.0**53)]}),
+        ([0.5, 2**53 + 1], {"": [0.5], "_2": [2**53 + 1]}),
+        ([2**53, 0.5], {"": [2.0**53, 0.5]}),
+        ([2**53 + 1, 0.5, 3], {"": [2**53 + 1, 3], "_2": [0.5]}),
+        ([1, True, 2], {"": [1, 2], "_2": [True]}),
+        ([np.int8(1), np.float32(0.5)], {"": [1.0, 0.5]}),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.SET, Kind.APPEND, Kind.MUTATE])
+def test_ints_are_in_the_column_of_floats_where_that_loses_nothing(
+    tmp_path: Path, numbers: list[Any], columns: dict[str, list[Any]], kind: Kind
+) -> None:
+    of_list = [] if kind is Kind.SET else [put("x", [], 0.0)]
+    index = 0 if kind is Kind.MUTATE else None
+    records = [Record(kind, "x", 1.0, number, {"unit": "K"}, index) for number in numbers]
+    prefix = {Kind.SET: "", Kind.APPEND: "items_", Kind.MUTATE: "mutations_"}[kind]
+    with h5py.File(recorded(tmp_path, of_list + records)) as file:
+        found = {name: file[f"datasets/x/{prefix}value{name}"] for name in columns}
+        assert {name: each[:].tolist() for name, each in found.items()} == columns
+        assert {name: type(each[:].tolist()[0]) for name, each in found.items()} == {
+            name: type(each[0]) for name, each in columns.items()
+        }
+        assert all(each.attrs["unit"] == "K" for each in found.values())
+        assert f"{prefix}value_{len(columns) + 1}" not in file["datasets/x"]
+
+
+def test_a_dataset_of_many_types_has_columns_for_eight_and_text_for_the_rest(tmp_path: Path) -> None:
+    values = [1, "a", True, 2j, *(np.zeros(size) for size in range(1, 6))]
+    path = recorded(tmp_path, [put("x", value, float(number)) for number, value in enumerate(values)])
+    with h5py.File(path) as file:
+        names = {name for name in file["datasets/x"] if "value" in name}
+        assert names == {"value", *(f"value_{number}" for number in range(2, 9)), "other_value"}
+    with open(path) as run:
+        assert repr([each.value for each in changes(run, "x")]) == repr(values)
+
+
 NUMBERS = st.one_of(
     st.integers(-(2**70), 2**70), st.floats(allow_nan=False), st.booleans(), st.text(max_size=3)
 )

@@ -45,6 +45,10 @@ def test_released_rows_are_counted_and_missed() -> None:
         made.rows_from(2)
 
 
+def test_of_an_item_nothing_is_said_that_was_not_given() -> None:
+    assert Item(5, {}) == Item(5, {}, "run", False, False, 0.0, 0, 0, [], 0)
+
+
 ROW = np.zeros(100)
 """800 bytes."""
 

@@ -55,7 +55,7 @@ class Odd:
         ([2**70], "[1180591620717411303424]"),
         ([[[[[[[[1, "a"]]]]]]]], "[[[[[[[...]]]]]]]"),
         ([*range(100), "a"], "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, …"),
-        (np.ma.array([1, 2, 900], mask=[0, 0, 1]), "int64 3, 2 of 3 points, 1 to 2"),
+        (np.ma.array([1, 2, 900], mask=[False, False, True]), "int64 3, 2 of 3 points, 1 to 2"),
         (np.ma.array([1, 2]), "int64 2, 1 to 2"),
         (np.ma.array(5, mask=True), "int64, 0 of 1 points"),
         (np.ma.masked, "masked"),

@@ -147,3 +147,17 @@ def test_a_run_that_ends_during_the_look_is_finished(
     monkeypatch.setattr(status, "_folded", ended)
     found = status_of(tmp_path / "r.h5")
     assert (found.state, found.waiting, "journal is damaged" in found.detail) == ("finished", 0, True)
+
+
+def write_another_runs(path: Path) -> None:
+    writer, manager = begun(path.with_name("other.h5"))
+    manager.set("x", 1)
+    writer.close().rename(path)
+
+
+@pytest.mark.parametrize(
+    "put", [lambda _: None, Path.mkdir, lambda path: path.write_bytes(b"no HDF5"), write_another_runs]
+)
+def test_a_journal_without_a_file_of_it_is_of_a_run_that_was_killed(tmp_path: Path, put: Any) -> None:
+    put(tmp_path / "r.h5")
+    assert left_by(tmp_path).state == "killed"

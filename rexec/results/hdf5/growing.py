@@ -1,7 +1,7 @@
 """Rows of lists that grow: those that are new or changed, a few at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -19,12 +19,12 @@ class Written:
 
     name: str
     generation: int
-    rows: int = 0
-    row: str | None = None
-    grows: bool = False
-    crc: int = 0
-    changed: int = -1
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    rows: int
+    row: str | None
+    grows: bool
+    crc: int
+    changed: int
+    settings: Mapping[str, Any]
 
 
 def append_rows(dataset: h5py.Dataset, old: Written, rows: list[Any], pace: CompressionPace) -> bool:
