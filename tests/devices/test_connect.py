@@ -20,6 +20,8 @@ from rexec.devices import (
 from rexec.devices.errors import start_advice, where
 from rexec.devices.master import fetch_database
 from rexec.wire import certs
+from rexec.wire.errors import ConnectionFailed
+from rexec.wire.pc_rpc import Client
 from tests.serving import free_port, running, serving, silent
 from tests.waiting import within
 
@@ -50,11 +52,28 @@ def test_a_wrong_target_leaves_no_connection(target: str | None) -> None:
         entry = controller(server.port, target_name=target)
         if target is None:
             del entry["target_name"]
-        with pytest.raises(DeviceTargetError):
+        with pytest.raises(DeviceTargetError) as kept:  # and with it whatever its frames refer to
             manager({"camera": entry}).get("camera")
         io = server._io
         assert io is not None
         assert within(150, lambda: not io.connections())
+        assert kept.tb is not None
+
+
+def test_a_connection_that_breaks_as_its_target_is_chosen_is_said_and_leaves_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(client: Client, target: str) -> None:
+        raise ConnectionFailed(f"no target {target}")
+
+    monkeypatch.setattr(Client, "select_rpc_target", breaks)
+    with running({"camera": Camera()}) as server:
+        with pytest.raises(DeviceUnreachable, match="no target camera") as kept:
+            manager({"camera": controller(server.port)}).get("camera")
+        io = server._io
+        assert io is not None
+        assert within(150, lambda: not io.connections())
+        assert kept.tb is not None
 
 
 def test_the_only_target_needs_no_name() -> None:
@@ -118,14 +137,14 @@ class Hung:
 def test_a_master_that_hangs_or_has_no_database_is_said_and_leaves_no_connection() -> None:
     hung = Hung()
     with running({"device_db": hung}) as server:
-        with pytest.raises(
-            MasterUnreachable, match=r"did not answer|sent no answer"
-        ):  # the call, or a step before it
+        # Of the call, or a step before it.
+        with pytest.raises(MasterUnreachable, match=r"did not answer|sent no answer") as kept:
             fetch_database(LOCAL, server.port, 0.3)
         hung.free.set()
         io = server._io
         assert io is not None
         assert within(150, lambda: not io.connections())
+        assert kept.tb is not None
 
     class Odd:
         def get_device_db(self) -> int:

@@ -170,6 +170,7 @@ def test_only_the_process_that_has_a_lease_ends_it_and_its_keeper(monkeypatch: p
             keeper = first._keeper
             first.close()
             assert keeper is not None
+            assert (keeper.name, keeper.daemon) == ("leases", True)
             keeper.join(150)
             assert not keeper.is_alive()
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from devicedb import DeviceDatabase, from_dict
+from rexec.devices import _lease_ways
 from rexec.devices._lease_files import FileLease, file_users
 from rexec.devices._lease_ways import AgentLease, ServerLease, clients_of, lease_way, users_of
 from rexec.devices.manager import DeviceManager
 from rexec.remote_exec import RemoteExecServer, rexec_targets
 from rexec.wire import certs
+from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
 from tests.devices.test_leases import Camera, leases
@@ -132,6 +134,43 @@ def test_no_connection_is_left_by_an_interrupted_look_for_a_way(monkeypatch: pyt
         assert io is not None
         assert within(150, lambda: not io.connections())
         assert kept.tb is not None
+
+
+@pytest.mark.usefixtures("stock")
+@pytest.mark.parametrize("has_agent", [True, False])
+def test_only_the_connection_of_the_lease_is_left_by_a_look_for_its_way(
+    has_agent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Client] = []  # which keeps them open unless they are closed
+
+    class Kept(Client):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            made.append(self)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(_lease_ways, "Client", Kept)
+    with running(rexec_targets("camera", Camera()) if has_agent else {"camera": Camera()}) as server:
+        raw = database(server.port)
+        way = lease_way(raw, raw.endpoint("camera"), "a" * 12)
+        assert way is not None
+        assert way.take(True, 150.0) == []
+        io = server._io
+        assert io is not None
+        assert len(made) == (3 if has_agent else 1)
+        assert within(150, lambda: len(io.connections()) == has_agent)
+        way.close()
+        assert within(150, lambda: not io.connections())
+
+
+def test_a_connection_that_failed_does_not_tell_who_uses_a_controller() -> None:
+    with running({"camera": Camera()}) as server:
+        endpoint = database(server.port).endpoint("camera")
+        with Client(LOCAL, server.port, "camera", reconnect_timeout=0.0) as client:
+            assert users_of(client, endpoint, "camera") == clients_of(client) == ()
+    with pytest.raises(WireError):
+        users_of(client, endpoint, "camera")
+    with pytest.raises(WireError):
+        clients_of(client)
 
 
 def test_a_lease_goes_over_tls_as_the_device_does(tmp_path: Path) -> None:

@@ -137,7 +137,10 @@ LOOKING = """
 import json, sys
 from tests.devices.test_leases import database
 from rexec.devices import DeviceManager
-with DeviceManager(database(int(sys.argv[1]))) as devices:
+raw = database(int(sys.argv[1]))
+raw.raw["lamp"] = {"type": "dummy"}
+with DeviceManager(raw) as devices:
+    devices.get("lamp")  # which nobody can share
     devices.get("camera")
     for line in sys.stdin:
         print(json.dumps([devices.shared_controllers(), devices.lease_troubles()]), flush=True)
