@@ -52,13 +52,14 @@ class RemoteFunction(Generic[P, R_co]):
 
     """
 
+    __wrapped__: Callable[P, R_co]
+
     def __init__(
         self, poller: Poller, function: Callable[P, R_co], shipment: Shipment, options: Options
     ) -> None:
         self._poller = poller
         self._shipment = shipment
         self._options = options
-        self.__wrapped__ = function
         functools.update_wrapper(self, function)
 
     def __repr__(self) -> str:

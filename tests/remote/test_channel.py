@@ -14,6 +14,7 @@ from rexec.remote._channel import Channel
 from rexec.remote._pieces import weight
 from rexec.wire.errors import ConnectionFailed
 from rexec.wire.pc_rpc import Client
+from tests.waiting import within
 
 OK = {"ok": 7}
 
@@ -120,14 +121,15 @@ def test_a_new_client_is_made_after_each_break_and_asked_as_a_new_one(
 
 
 def test_a_client_says_who_it_is_and_which_state_it_knows_after_each_break() -> None:
-    client = Scripted(OK | {"state": "1"}, OK, KeyError("_rexec_request"), OK | {"state": "1"}, OK)
+    known = OK | {"state": "1"}
+    client = Scripted(known, OK, KeyError("_rexec_request"), known, OSError("broke"), known, OK)
     asking = channel(client)
     assert len(bytes.fromhex(asking.session)) == 8
-    assert [asking.request("x", number) for number in range(4)] == [7] * 4
+    assert [asking.request("x", number) for number in range(5)] == [7] * 5
     said = {"lease": 12.0, "level": asking.log.getEffectiveLevel(), "who": client_label()}
-    assert client.hellos == [{**said, "state": None}, {**said, "state": "1"}]
-    assert client.payloads == [0, 1, 2, 2, 3]
-    assert client.asked == ["add_code", "x", "x", "x", "add_code", "x", "x"]
+    assert client.hellos == [{**said, "state": None}, {**said, "state": "1"}, {**said, "state": "1"}]
+    assert client.payloads == [0, 1, 2, 2, 3, 3, 4]
+    assert client.asked == ["add_code", "x", "x", "x", "add_code", "x", "x", "add_code", "x", "x"]
 
 
 def test_an_error_of_the_agent_is_raised_here() -> None:
@@ -179,9 +181,12 @@ def test_pieces_of_which_one_was_lost_are_sent_again(missing: Any, monkeypatch: 
 def test_who_leaves_says_so_once_and_then_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_channel, "_FAREWELL", 150.0)
     threads: list[threading.Thread] = []
+    is_closed: list[bool] = []
 
     def answer() -> dict[str, Any]:
         threads.append(threading.current_thread())
+        if client.asked[-1] == "close":
+            is_closed.append(within(0.1, lambda: client.closed))
         return {"ok": 7, "state": "1"}
 
     client = Scripted(answer)
@@ -189,6 +194,7 @@ def test_who_leaves_says_so_once_and_then_closes(monkeypatch: pytest.MonkeyPatch
     leaving.request("x")
     leaving.leave()
     assert client.asked == ["add_code", "x", "close", "close_rpc"]
+    assert is_closed == [False]  # before the answer
     assert (threads[1].name, threads[1].daemon) == ("rexec lamp end", True)
     with pytest.raises(RemoteClosed, match="lamp: the remote is closed"):
         leaving.request("x")
