@@ -136,7 +136,7 @@ def test_the_oldest_unfinished_connection_gives_way(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(_admission, "descriptor_limit", lambda _: 80)
-    server, names = object(), ["theirs", "ours", "later"]
+    server, names = At(0), ["theirs", "ours", "later"]
     with connections(3) as pairs:
         for name, (ours, _) in zip(names, pairs, strict=True):
             _admission.unfinished(ours, "another" if name == "theirs" else server)
@@ -151,7 +151,7 @@ def test_the_oldest_unfinished_connection_gives_way(
 
 
 def test_where_nobody_can_give_way_the_new_connection_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    server = object()
+    server = At(0)
     with connections(1) as [(ours, peer)]:
         _admission.unfinished(ours, "another")
         assert not _admission.has_room(at(3), server, "peer:1", 2, Limits(connections=2))
