@@ -350,7 +350,7 @@ def serving(python: str, imports: str, files: Sequence[str] = ()) -> Iterator[in
         command = [python, "-c", SERVER.format(imports=imports), str(port), *files]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
             try:
-                until = time.monotonic() + 30
+                until = time.monotonic() + 150
                 while True:
                     with contextlib.suppress(OSError), socket.create_connection((LOCAL, port), 1):
                         break

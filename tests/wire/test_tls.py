@@ -41,7 +41,7 @@ def test_a_set_made_for_a_laboratory_works_for_each_of_its_clients(tmp_path: Pat
             ours = config(pair, made.server.cert)
             with Client(LOCAL, server.port, ssl_config=ours) as client:
                 assert client.echo(b"x" * 1_000_000) == b"x" * 1_000_000
-            best_effort = BestEffortClient(LOCAL, server.port, "drv", 5.0, ssl_config=ours)
+            best_effort = BestEffortClient(LOCAL, server.port, "drv", 150.0, ssl_config=ours)
             assert best_effort.add(1, 2) == 3
             best_effort.close_rpc()
 
@@ -113,7 +113,7 @@ def test_any_other_certificate_is_refused(tmp_path: Path, case: str) -> None:
         client = config(made.clients["alice"], expired.cert)
     with running({"drv": Drv()}, config(server_pair, trusted)) as server:
         with pytest.raises(errors.ConnectionFailed, match=f"{LOCAL}:{server.port}"):
-            Client(LOCAL, server.port, ssl_config=client, handshake_timeout=2.0)
+            Client(LOCAL, server.port, ssl_config=client, handshake_timeout=150.0)
 
 
 def authority(folder: Path) -> tuple[certs.Pair, certs.Pair]:
@@ -164,13 +164,13 @@ def reached(
     found = {}
     with running({"drv": Drv()}, theirs) as server:
         try:
-            Client(LOCAL, server.port, ssl_config=ours, handshake_timeout=5.0).close_rpc()
+            Client(LOCAL, server.port, ssl_config=ours, handshake_timeout=150.0).close_rpc()
             found["blocking"] = True
         except errors.ConnectionFailed:
             found["blocking"] = False
 
         async def on_a_loop() -> None:
-            one = AsyncioClient(handshake_timeout=5.0)
+            one = AsyncioClient(handshake_timeout=150.0)
             try:
                 await one.connect_rpc(LOCAL, server.port, ssl_config=ours)
                 found["asyncio"] = True
