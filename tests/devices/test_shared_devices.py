@@ -136,7 +136,8 @@ def test_what_is_being_connected_to_is_known_meanwhile() -> None:
 LOOKING = """
 import json, sys
 from tests.devices.test_leases import database
-from rexec.devices import DeviceManager
+from rexec.devices import DeviceManager, leases
+leases.LAST = 150.0
 raw = database(int(sys.argv[1]))
 raw.raw["lamp"] = {"type": "dummy"}
 with DeviceManager(raw) as devices:
