@@ -50,26 +50,25 @@ class ClientChanges:
         self._of_clients: Final[set[str]] = set()
 
     def __call__(self, mod: Mod, origin: Origin) -> None:
-        """Take over a change, where a client has made it."""
+        """Take over a change, where a client has made it. The database's lock is held, which is the manager's, too."""
         if origin != "client":
             return
-        with self._db.lock:
-            change = client_change(mod)
-            self._appends.forget(change.key)
-            dataset = self._local.get(change.key)
-            if change.kind == "delete":
-                self._deleted(change.key)
-            elif dataset is None and change.key in self._broadcast:
-                return  # the run shows this one without wanting it in its file
-            elif dataset is not None and change.kind in {"append", "mutate"}:
-                self._given.forget(change.key)
-                try:
-                    self._changed(dataset.value, change)
-                finally:
-                    if change.kind == "mutate":
-                        self._copies.forget(change.key)
-            else:
-                self._set(change.key)
+        change = client_change(mod)
+        self._appends.forget(change.key)
+        dataset = self._local.get(change.key)
+        if change.kind == "delete":
+            self._deleted(change.key)
+        elif dataset is None and change.key in self._broadcast:
+            return  # the run shows this one without wanting it in its file
+        elif dataset is not None and change.kind in {"append", "mutate"}:
+            self._given.forget(change.key)
+            try:
+                self._changed(dataset.value, change)
+            finally:
+                if change.kind == "mutate":
+                    self._copies.forget(change.key)
+        else:
+            self._set(change.key)
 
     def _set(self, key: str) -> None:
         persist, own, metadata = self._db.get_entry(key)

@@ -1,5 +1,6 @@
 """The entries of a dataset database in memory and in its file: what persists is in the file first."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -202,15 +203,12 @@ class Entries:
 
     def _begin_anew(self, store: PersistentStore, logged: LoggedChanges) -> None:
         """Read a log of a new generation: first the database, into which the former one was folded."""
-        for attempt in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS):
             self._take_over(store, store.changes())
-            try:
+            with contextlib.suppress(Moved):
                 logged.follow_anew()
-            except Moved:
-                if attempt == _ATTEMPTS - 1:
-                    raise logged.lost() from None
-            else:
                 return
+        raise logged.lost()
 
     def _look_again(self, store: PersistentStore, writing: Writing) -> bool:
         """Apply the changes that precede a transaction; return whether there were any."""

@@ -23,10 +23,8 @@ from rexec.datasets.errors import DatabaseLost, DatabaseUnreadable, DatasetError
 MAP_SIZE: Final = 2**30
 """Size in bytes that the file can grow to: ARTIQ's."""
 
-_READERS: Final = 126
-
 _LOCK_SIZE: Final = 2 << 12
-"""Bytes of LMDB's lock file for so many readers, in whole pages."""
+"""Bytes of LMDB's lock file for 126 readers, its default, in whole pages."""
 
 
 class PersistentStore:
@@ -48,11 +46,9 @@ class PersistentStore:
 
     def __init__(self, path: Path, *, is_master: bool = False) -> None:
         self.path: Final = path
-        self.is_read_only = False
         self._digests: dict[bytes, bytes] = {}
         self._seen: int | None = None
         self._size = 0
-        self._closed = False
         self._claim: Final = Claim(path, is_master=is_master)
         try:
             self.is_read_only = not os.access(path, os.W_OK)
@@ -166,13 +162,11 @@ class PersistentStore:
 
     def close(self) -> None:
         """Close the file. Twice is no error."""
-        if not self._closed:
-            self._closed = True
-            self._env.close()
-            self._claim.close()
+        self._env.close()
+        self._claim.close()
 
     def _opened(self) -> Any:
-        options: dict[str, Any] = {"subdir": False, "map_size": FIRST_MAP, "max_readers": _READERS}
+        options: dict[str, Any] = {"subdir": False, "map_size": FIRST_MAP}
         if not self.is_read_only:
             reserve_lock_file(self.path, _LOCK_SIZE)
             return lmdb.open(str(self.path), **options)

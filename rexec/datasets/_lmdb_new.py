@@ -3,6 +3,7 @@
 LMDB itself writes the first pages in place, and syncs no folder.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -34,8 +35,6 @@ def make_empty(path: Path) -> None:
         sync_file(temporary)
         _link(temporary, path)
         sync_folder_of(path)
-    except FileExistsError:
-        return  # another process was first
     except (OSError, lmdb.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise DatasetError(
@@ -49,10 +48,11 @@ def _link(temporary: Path, path: Path) -> None:
     """Give a file its name, unless there is one of that name."""
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o664)) as file:
+    except OSError:  # a file system without hard links, or another process was first
+        with (
+            contextlib.suppress(FileExistsError),
+            open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o664)) as file,
+        ):
             file.write(temporary.read_bytes())
             file.flush()
             sync_descriptor(file.fileno())

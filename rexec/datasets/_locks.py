@@ -74,7 +74,7 @@ def reserve_lock_file(path: Path, size: int) -> None:
     if os.name == "nt":
         return  # where a map has its room when it is made
     lock_file = path.with_name(path.name + "-lock")
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o664)
     try:
         if getattr(os.fstat(descriptor), "st_blocks", 0) * 512 < size:
             keep_space(descriptor, size)

@@ -226,8 +226,8 @@ class DatasetDB:
         """Do what `update` does with an append of a number by the run, and raise as it does."""
         mod = {"action": "append", "path": [key, 1], "x": value}
         with self.lock:
-            persist, items, _ = self._entries.present.get(key, (True, None, {}))
-            if not persist and self._store is None and type(items) is list:
+            _, items, _ = self._entries.present.get(key, (None, None, None))
+            if self._store is None and type(items) is list:
                 check_sendable(key, value, {}, v1=self._v1)
                 items.append(value)
                 self._tell(mod, "run")

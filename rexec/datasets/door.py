@@ -97,7 +97,7 @@ def check_sendable(key: str, value: Any, metadata: Metadata, *, v1: bool) -> Non
             pyon_v1.check((value, metadata))
     except (TypeError, ValueError) as error:
         reason = str(error).replace("value[0]", "the value", 1)
-        raise type(error)(
+        raise _kind(error)(
             f"dataset {key!r} can be neither shown nor kept by a database: {reason}. Set it without broadcast and "
             "persist to keep it in the result file"
         ) from None
@@ -119,8 +119,13 @@ def _checked(key: str, name: Any, given: Any) -> Any:
         own = own_copy(given, 1)
         pyon.check({name: own})
     except (TypeError, ValueError) as error:
-        raise type(error)(f"dataset {key!r}: its {name} cannot be kept: {error}") from None
+        raise _kind(error)(f"dataset {key!r}: its {name} cannot be kept: {error}") from None
     return own
+
+
+def _kind(error: TypeError | ValueError) -> type[TypeError | ValueError]:
+    """Return the class for an error in other words; a class of its own may take other arguments."""
+    return TypeError if isinstance(error, TypeError) else ValueError
 
 
 def _text(key: str, given: str) -> str:

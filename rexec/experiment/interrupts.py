@@ -21,7 +21,8 @@ PATIENCE: Final = 10.0
 def _interrupt_main() -> None:
     """Send SIGINT to the main thread itself, so that what it waits in is interrupted."""
     if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]  # it runs
+        main: Any = threading.main_thread().ident
+        signal.pthread_kill(main, signal.SIGINT)
     else:
         signal.raise_signal(signal.SIGINT)
 

@@ -171,7 +171,9 @@ def test_ctrl_c_between_file_and_database_leaves_the_number_in_both(
     writer.close("completed")
 
 
-def test_an_append_that_does_not_fit_is_in_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_append_that_does_not_fit_is_in_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     writer, manager, db = begun(tmp_path)
     manager.set("x", [], broadcast=True)
     manager.append_to("x", 1.0)
@@ -185,6 +187,21 @@ def test_an_append_that_does_not_fit_is_in_neither(tmp_path: Path, monkeypatch: 
             manager.append_to("x", 2.0)
     manager.append_to("x", 3.0)
     assert manager.get("x") == kept(writer)["x"] == db.get("x") == [1.0, 3.0]
+    assert caplog.records == []
+    writer.close()
+
+
+def test_what_a_client_changes_is_not_appended_to_as_it_was_before(tmp_path: Path) -> None:
+    writer, manager, db = begun(tmp_path)
+    manager.set("x", [], broadcast=True)
+    for value in (1.0, 2.0):
+        manager.append_to("x", value)
+        db.set("x", [9.0], origin="client")
+    manager.append_to("x", 3.0)
+    assert manager.get("x") == kept(writer)["x"] == db.get("x") == [9.0, 3.0]
+    manager.set("p", [], persist=True)
+    manager.append_to("p", 1.0)
+    assert not is_bound(manager, "p")  # the database keeps each of them
     writer.close()
 
 

@@ -1,9 +1,11 @@
 """Appends to a large persistent list: what is written is what is new, and nothing that was acknowledged is lost."""
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,8 +15,11 @@ import numpy as np
 import pytest
 
 from rexec.datasets import DatabaseLost, DatabaseUnreadable, DatasetDB, DatasetError, DatasetTooLarge
+from rexec.datasets._change_log import ChangeLog, Moved
 from rexec.datasets._lmdb import PersistentStore
-from rexec.datasets._log_records import HEADER_SIZE, LogNames, body, framed, new_header, parsed
+from rexec.datasets._log_records import HEADER_SIZE, LogNames, body, framed, is_header, new_header, parsed
+from rexec.datasets._stored import encoded
+from rexec.wire import pyon
 
 from .test_database import NOT_PROTECTED, Another, stored
 
@@ -194,6 +199,302 @@ def test_a_sector_that_was_never_written_is_torn_and_any_other_damage_is_damage(
     if at == 600:
         with pytest.raises(ValueError, match="is damaged at byte 0"):
             list(parsed(HEADER, bytes(data) + record, 0, LogNames()))
+
+
+def test_a_header_is_one_whole_or_as_far_as_it_was_written() -> None:
+    assert HEADER[:12] == b"RXDLOG\r\n\x01\0\0\0"  # a log of this version is read by every later one
+    assert len(HEADER) == HEADER_SIZE == 24
+    assert all(is_header(HEADER[:length]) for length in range(25))
+    for place in range(24):
+        wrong = bytearray(HEADER)
+        wrong[place] ^= 1
+        assert not is_header(bytes(wrong))
+        assert is_header(bytes(wrong[:23])) is (place >= 12)
+
+
+NAMING = framed(HEADER, body(b"n", 0, b"d" * 24 + b"x"))
+CHANGE = framed(HEADER, body(b"a", 0, b"1"))
+
+
+@pytest.mark.parametrize(
+    ("data", "start", "place"),
+    [
+        (b"12345678", 24, 24),
+        (NAMING + b"12345678", 24, 24 + len(NAMING)),
+        (NAMING + CHANGE[:-1] + b"?", 24, 24 + len(NAMING)),
+        (CHANGE, 24, 24),  # of a number that has no name
+        (NAMING + framed(HEADER, b"a\0\0\0"), 24, 24 + len(NAMING)),
+        (NAMING + framed(new_header(), body(b"a", 0, b"1")), 24, 24 + len(NAMING)),
+        (b"1" + bytes(799) + b"1", 100, 100),  # no sector of the file is empty
+    ],
+)
+def test_damage_is_told_by_its_place_in_the_file(data: bytes, start: int, place: int) -> None:
+    with pytest.raises(ValueError, match=f"is damaged at byte {place}$"):
+        list(parsed(HEADER, data, start, LogNames()))
+
+
+@pytest.mark.parametrize("data", [b"", b"1234567", CHANGE[:-1], b"1234" + bytes(1100)])
+def test_what_is_torn_is_no_record(data: bytes) -> None:
+    for before in (b"", NAMING + CHANGE):
+        records = list(parsed(HEADER, before + data, 100, LogNames()))
+        assert [each.kind for each in records] == ([b"n", b"a"] if before else [])
+        assert [each.end for each in records] == ([100 + len(NAMING), 100 + len(before)] if before else [])
+
+
+def test_a_sector_is_one_of_the_file() -> None:
+    assert list(parsed(HEADER, b"1" * 412 + bytes(512) + b"1" * 50, 100, LogNames())) == []
+
+
+def test_a_record_of_a_fold_has_the_digest_of_the_new_text() -> None:
+    data = NAMING + framed(HEADER, body(b"f", 0, b"e" * 24)) + CHANGE
+    assert [each.digest for each in parsed(HEADER, data, 24, LogNames())] == [b"d" * 24, b"e" * 24, b"d" * 24]
+
+
+class Written:
+    """Notes how the log is synced."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.syncs: list[Any] = []
+        monkeypatch.setattr("rexec.datasets._change_log.sync_descriptor", self._sync)
+        monkeypatch.setattr("rexec.datasets._change_log.sync_folder_of", self.syncs.append)
+
+    def _sync(self, _: int, **options: Any) -> None:
+        self.syncs.append(options)
+
+
+def begun(path: Path) -> ChangeLog:
+    log = ChangeLog(path)
+    log.open_anew()
+    return log
+
+
+def test_a_log_is_synced_with_each_change_and_its_folder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, path = Written(monkeypatch), tmp_path / "log"
+    log = begun(path)
+    assert (log.is_open, log.size, log.records()) == (False, 0, [])
+    for _ in range(2):
+        end = log.append(b"x", b"d" * 24, b"a", b"1")
+        assert log.position == end - (path.stat().st_size - log.position)
+        log.took(end, b"x", b"d" * 24)
+    assert (log.is_open, log.size) == (True, path.stat().st_size - HEADER_SIZE)
+    log.note_folded({b"x": b"e" * 24, b"y": b"f" * 24})
+    assert log.position == path.stat().st_size
+    assert written.syncs == [path, {"data_only": True}, {"data_only": True}]
+    assert [each.kind for each in log.records(again=True)] == [b"n", b"a", b"a", b"f"]
+    assert log.records() == []
+    log.close()
+    log.close()
+    assert not log.is_open
+
+
+@pytest.mark.parametrize("fails", ["rexec.datasets._change_log.sync_descriptor", "os.write"])
+def test_what_cannot_be_written_leaves_the_log_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    path, write = tmp_path / "log", os.write
+    log = begun(path)
+    log.took(log.append(b"x", b"d" * 24, b"a", b"1"), b"x", b"d" * 24)
+    before = path.read_bytes()
+
+    def full(descriptor: int, data: Any = b"", **_: Any) -> int:
+        if len(data) > 4:
+            return write(descriptor, data[:4])
+        raise OSError(28, "No space left on device")
+
+    changes: list[Callable[[], object]] = [lambda: log.append(b"x", b"d" * 24, b"a", b"2")]
+    if fails == "os.write":  # a fold is not synced
+        changes.append(lambda: log.note_folded({b"x": b"e" * 24}))
+    for change in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(fails, full)
+            with pytest.raises(DatasetError, match=r"log: No space left on device\. Nothing was changed"):
+                change()
+        assert path.read_bytes() == before
+    log.took(log.append(b"x", b"d" * 24, b"a", b"3"), b"x", b"d" * 24)
+    assert [each.change for each in log.records(again=True) if each.kind == b"a"] == [b"1", b"3"]
+    log.close()
+
+
+def test_a_system_that_writes_little_at_a_time_writes_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:5]))
+    log = begun(tmp_path / "log")
+    log.append(b"x", b"d" * 24, b"a", b"12345678")
+    assert [each.change for each in log.records()][1:] == [b"12345678"]
+    log.close()
+
+
+def test_a_record_that_another_process_is_writing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    log = begun(path)
+    log.append(b"x", b"d" * 24, b"a", b"1")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"?")
+    monkeypatch.setattr("rexec.datasets._change_log._PATIENCE", 150.0)
+    monkeypatch.setattr("rexec.datasets._change_log.time.sleep", lambda _: path.write_bytes(whole))
+    assert [each.kind for each in log.records()] == [b"n", b"a"]
+    log.close()
+
+
+def test_a_log_is_begun_anew_or_removed_only_by_who_knows_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    one = begun(path)
+    one.took(one.append(b"x", b"d" * 24, b"a", b"1"), b"x", b"d" * 24)
+    other = begun(path)
+    length = path.stat().st_size
+    for each in (one, other):
+        each.remove()
+    other.reset()
+    assert path.stat().st_size == length
+    one.reset()
+    assert (path.stat().st_size, one.size) == (HEADER_SIZE, 0)
+    other.reset()  # it has the header of the former one
+    with pytest.raises(Moved):
+        other.records()
+    other.open_anew()
+    if os.name != "nt":
+        monkeypatch.setattr(Path, "unlink", _denied)
+        one.remove()
+        monkeypatch.undo()
+        one.open_anew()
+        one.remove()
+        assert not path.exists()
+        with pytest.raises(Moved):
+            other.records()
+        other.open_anew()
+        assert not other.is_open
+        one.append(b"x", b"d" * 24, b"a", b"1")  # in a new file
+        assert path.stat().st_size == length
+        with pytest.raises(Moved):
+            other.records()
+    one.close()
+    other.close()
+
+
+def _denied(*_: Any, **__: Any) -> None:
+    raise PermissionError
+
+
+def test_a_log_of_zeros_is_an_empty_one(tmp_path: Path) -> None:
+    """The power went before anything was kept in it."""
+    path = killed(tmp_path / "dataset_db.mdb")
+    log = path.with_name(f"{path.name}-log")
+    for length in (HEADER_SIZE, 100):
+        log.write_bytes(bytes(length))
+        with DatasetDB(path) as db:
+            found = db.get("x")
+            append(db, 7)
+            assert db.get("x") == [*found, 7]
+    assert stored(path)["x"] == ([*LARGE, 7, 7], {})
+
+
+BESIDES = len(encoded([""], {}))
+TO_THE_LOG: dict[str, tuple[Any, dict[str, Any], bool]] = {
+    "an append": (LARGE, {"action": "append", "x": 1}, True),
+    "an item": (LARGE, {"action": "setitem", "key": 1, "value": 1}, True),
+    "a removal": (LARGE, {"action": "pop", "i": 1}, False),
+    "numbers": (np.zeros(600), {"action": "setitem", "key": 1, "value": 1}, True),
+    "texts": (np.array(["text"] * 900), {"action": "setitem", "key": 1, "value": "a"}, False),
+    "a dict": ({"a": "b" * 5000}, {"action": "setitem", "key": "c", "value": 1}, False),
+    "an inner list": ([LARGE], {"action": "append", "path": ["x", 1, 0], "x": 1}, False),
+    "metadata": (LARGE, {"action": "setitem", "path": ["x", 2], "key": "unit", "value": "V"}, False),
+    "the largest short one": (["y" * (4096 - BESIDES)], {"action": "append", "x": 1}, False),
+    "the shortest large one": (["y" * (4097 - BESIDES)], {"action": "append", "x": 1}, True),
+}
+
+
+@pytest.mark.parametrize("name", TO_THE_LOG)
+def test_a_change_inside_a_large_list_or_array_of_numbers_goes_to_the_log(tmp_path: Path, name: str) -> None:
+    value, mod, is_logged = TO_THE_LOG[name]
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", value, True)
+        heard: list[Any] = []
+        db.subscribe(lambda mod, origin: heard.append((mod["action"], origin)))
+        db.update({"path": ["x", 1], **mod}, origin="client")
+        assert path.with_name(f"{path.name}-log").exists() is is_logged
+        assert heard == [(mod["action"], "client")]
+
+
+def test_a_large_dataset_is_folded_when_the_log_is_half_as_long(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", ["y" * 400_000], persist=True)
+        lengths = []
+        for _ in range(6):
+            append(db, "z" * 60_000)
+            lengths.append((tmp_path / "dataset_db.mdb-log").stat().st_size // 60_000)
+    assert lengths == [1, 2, 3, 0, 1, 2]
+
+
+def test_a_logged_change_that_does_not_fit_is_said_and_the_others_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = killed(tmp_path / "dataset_db.mdb", 1)
+    log = begun(path.with_name(f"{path.name}-log"))
+    (name, change) = log.records()
+    for kind, text in ((b"s", "(9999, 1)"), (b"a", "?"), (b"s", "(0, 7)"), (b"a", "8")):
+        log.position = max(log.position, change.end)
+        change_text = pyon.encode(ast.literal_eval(text)) if text != "?" else text
+        log.took(log.append(name.name, name.digest, kind, change_text.encode()), name.name, name.digest)
+    log.close()
+    with DatasetDB(path) as db:
+        assert db.get("x") == [7, *LARGE[1:], 0, 8]
+    assert [
+        f"dataset x: a change in {path}-log cannot be carried out: " in each for each in caplog.messages
+    ] == [True] * 2
+
+
+def test_a_log_that_does_not_stay_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def moves(*_: Any) -> None:
+        raise Moved
+
+    with DatasetDB(tmp_path / "dataset_db.mdb") as db:
+        db.set("x", 1, persist=True)
+        monkeypatch.setattr("rexec.datasets._logged.LoggedChanges.follow", moves)
+        with pytest.raises(DatabaseLost, match="the log of the dataset database"):
+            db.get("x")
+        monkeypatch.undo()
+
+
+def test_a_log_that_cannot_be_begun_anew_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        append(db, 1)
+        monkeypatch.setattr(ChangeLog, "reset", full)
+        db.set("y", 1, persist=True)
+        append(db, 2)
+        assert db.get("x") == [*LARGE, 1, 2]
+    monkeypatch.undo()
+    assert stored(path)["x"] == ([*LARGE, 1, 2], {})
+
+
+def test_a_fold_that_fails_at_the_end_is_said_and_the_log_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        append(db, 1)
+        monkeypatch.setattr("rexec.datasets._entries.Entries.fold", _fails)
+    monkeypatch.undo()
+    assert caplog.messages == [f"no room. The latest changes are in {path}-log"]
+    with DatasetDB(path) as db:
+        assert db.get("x") == [*LARGE, 1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")

@@ -12,6 +12,7 @@ from typing import Any
 
 import lmdb
 import numpy as np
+import psutil
 import pytest
 
 from rexec.datasets import (
@@ -27,12 +28,14 @@ from rexec.datasets import (
     _lmdb_new,
     _locks,
 )
+from rexec.datasets._change_log import ChangeLog
 from rexec.datasets._lmdb_check import check_file
 from rexec.datasets._texts import Writing, digest_of
 from rexec.datasets.changes import changed_metadata
 from rexec.experiment import HasEnvironment
+from rexec.ground.locks import share_lock, try_lock
 from rexec.wire import pyon
-from tests.ground.forking import program, said
+from tests.ground.forking import in_a_fork, program, said
 
 
 def stored(path: Path) -> dict[str, Any]:
@@ -321,17 +324,264 @@ def test_the_group_may_write_a_new_file(tmp_path: Path, monkeypatch: pytest.Monk
     def refuses(*_: object) -> None:
         raise PermissionError
 
-    synced = []
+    synced: list[int] = []
+    steps: list[object] = []
     monkeypatch.setattr(_lmdb_new, "sync_descriptor", lambda number: synced.append(os.fstat(number).st_size))
+    monkeypatch.setattr(_lmdb_new, "sync_file", lambda file: steps.append(file.stat().st_size > 0))
+    monkeypatch.setattr(_lmdb_new, "sync_folder_of", lambda file: steps.append(file.name))
     if not links:
         monkeypatch.setattr(os, "link", refuses)
     usual = os.umask(0)
     try:
-        DatasetDB(tmp_path / "dataset_db.mdb").close()
+        with DatasetDB(tmp_path / "dataset_db.mdb", is_master=True) as db:
+            db.set("x", list(range(2000)), True)
+            db.update({"action": "append", "path": ["x", 1], "x": 1})
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     finally:
         os.umask(usual)
-    assert (tmp_path / "dataset_db.mdb").stat().st_mode & 0o777 == 0o664
+    assert modes == dict.fromkeys(("dataset_db.mdb" + end for end in ("", "-lock", "-log", "-master")), 0o664)
     assert (len(synced), all(synced)) == (0 if links else 1, True)
+    assert steps == [True, "dataset_db.mdb"]
+
+
+def test_a_new_file_that_another_process_has_made_meanwhile_is_its(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+
+    def link(*_: object) -> None:
+        path.write_bytes(b"of another process")
+        raise FileExistsError
+
+    monkeypatch.setattr(os, "link", link)
+    _lmdb_new.make_empty(path)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [
+        (path.name, b"of another process")
+    ]
+
+
+def test_why_no_new_file_can_be_made_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_lmdb_new, "sync_file", full)
+    with pytest.raises(DatasetError, match=r"dataset_db\.mdb: No space left on device; name one in a folder"):
+        DatasetDB(tmp_path / "dataset_db.mdb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_pages_of_another_program_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    pages = small_database(tmp_path / "other.mdb")
+    path.touch()
+    (tmp_path / "dataset_db.mdb-lock").touch()
+    monkeypatch.setattr(_lmdb_claim, "_PATIENCE", 150.0)
+    monkeypatch.setattr("rexec.datasets._lmdb_claim.time.sleep", lambda _: path.write_bytes(pages))
+    with DatasetDB(path) as db:
+        assert db.has("k1")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_a_program_that_keeps_others_out_is_waited_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    DatasetDB(path).close()
+    with path.open("rb") as file:
+        assert try_lock(file.fileno())
+        monkeypatch.setattr(_locks, "_PATIENCE", 0.02)
+        with pytest.raises(DatabaseInUse, match="is open in another process, which does not share it"):
+            DatasetDB(path)
+        monkeypatch.setattr(_locks, "_PATIENCE", 150.0)
+        monkeypatch.setattr("rexec.datasets._locks.time.sleep", lambda _: share_lock(file.fileno()))
+        DatasetDB(path).close()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve room")
+def test_a_lock_file_that_has_its_room_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    DatasetDB(path).close()
+    kept: list[object] = []
+    monkeypatch.setattr(_locks, "keep_space", lambda *room: kept.append(room))
+    DatasetDB(path).close()
+    assert kept == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list open files")
+def test_a_database_that_is_closed_leaves_no_file_open(tmp_path: Path) -> None:
+    opened = []
+    for _ in range(2):
+        with DatasetDB(tmp_path / "dataset_db.mdb", is_master=True) as db:
+            db.set("x", list(range(2000)), True)
+            db.update({"action": "append", "path": ["x", 1], "x": 1})
+        db.close()
+        opened.append(len(os.listdir("/proc/self/fd")))
+    assert opened[1] <= opened[0]
+
+
+def test_the_master_of_a_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    lock = tmp_path / "dataset_db.mdb-master"
+    lock.write_bytes(b"9" * 15)
+    with DatasetDB(path, is_master=True):
+        assert os.name == "nt" or lock.read_bytes() == str(os.getpid()).encode()
+        who = f"process {os.getpid()} " if os.name != "nt" else ""
+        with pytest.raises(DatabaseInUse, match=f"has a master already, {who}"):
+            DatasetDB(path, is_master=True)
+        if os.name != "nt":
+            lock.write_bytes(b"?")
+            with pytest.raises(DatabaseInUse, match=r"has a master already, another process\."):
+                DatasetDB(path, is_master=True)
+
+
+def test_a_process_is_named_by_its_number_and_the_beginning_of_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands: dict[int, list[str]] = {7: ["python", "-c", "a\n b" + "x" * 200], 8: []}
+
+    class Process:
+        def __init__(self, pid: int) -> None:
+            if pid not in commands:
+                raise psutil.NoSuchProcess(pid)
+            self.cmdline = lambda: commands[pid]
+
+    monkeypatch.setattr(psutil, "Process", Process)
+    assert _locks.named(7) == "process 7 (" + ("python -c a b" + "x" * 200)[:120] + ")"
+    assert [_locks.named(pid) for pid in (8, 9, 0, None)] == ["process 8", "process 9", None, None]
+
+
+@pytest.mark.skipif(not NOT_PROTECTED, reason="Windows lets nobody cut or rewrite an open file")
+@pytest.mark.parametrize("what", ["was cut to", "was overwritten by an older one", "overwritten"])
+def test_a_file_that_is_lost_is_noticed_by_who_only_reads(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", 1, True)
+    older = path.read_bytes()
+    with DatasetDB(path) as db:
+        db.set("x", 2, True)
+    with DatasetDB(path) as db:
+        assert db.get("x") == 2
+        if what == "was cut to":
+            os.truncate(path, path.stat().st_size - 1)
+        else:
+            with path.open("r+b") as file:
+                file.write(older if "older" in what else bytes(len(older)))
+        with pytest.raises(DatabaseLost, match=what):
+            db.get("x")
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_file_that_may_only_be_read_is_opened_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    """Also where LMDB cannot make its lock file."""
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", 1, True)
+    given: list[dict[str, Any]] = []
+    opened = lmdb.open
+
+    def lmdb_open(name: str, **options: Any) -> Any:
+        given.append(options)
+        if refuses and options.get("lock", True):
+            raise lmdb.LockError("no lock")
+        return opened(name, **options)
+
+    monkeypatch.setattr(lmdb, "open", lmdb_open)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with DatasetDB(path) as db:
+        assert db.get("x") == 1
+    assert [options["readonly"] for options in given] == [True] * (1 + refuses)
+    assert given[-1].get("lock", True) is not refuses
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has no such errors")
+def test_what_may_not_be_written_is_opened_for_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(b"text")
+    opened = os.open
+
+    def denied(name: Any, flags: int, *mode: int) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "denied")
+        return opened(name, flags, *mode)
+
+    monkeypatch.setattr(os, "open", denied)
+    descriptors = [_lmdb_claim._open_file(tmp_path / "x"), ChangeLog(tmp_path / "x")._opened()]
+    for descriptor in descriptors:
+        assert os.read(descriptor, 9) == b"text"
+        os.close(descriptor)
+
+
+def test_a_dataset_of_this_process_hides_only_the_one_of_that_name(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db, Another(path) as other:
+        db.set("a", "mine")
+        heard: list[tuple[Any, Origin]] = []
+        db.subscribe(lambda mod, origin: heard.append((mod["key"], origin)))
+        other.do("set a 1")
+        other.do("set b 2")
+        assert (db.get("a"), db.get("b")) == ("mine", 2)
+        assert heard == [("b", "neighbour")]
+        assert db.count() == (2, 1)
+
+
+def test_a_change_too_large_for_the_file_leaves_the_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rexec.datasets._lmdb.MAP_SIZE", 2**22)
+    with DatasetDB(tmp_path / "dataset_db.mdb") as db:
+        db.set("x", [1], True)
+        with pytest.raises(DatasetTooLarge, match=rf"'x' of {2**23 + 41} bytes"):
+            db.update({"action": "append", "path": ["x", 1], "x": "z" * 2**23})
+        assert db.get("x") == [1]
+
+
+def test_what_cannot_be_read_can_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with lmdb.open(str(path), subdir=False, map_size=2**30) as env, env.begin(write=True) as transaction:
+        transaction.put(b"odd", b"garbage")
+    with DatasetDB(path) as db:
+        db.set("shown", 1)
+        assert db.count() == (2, 1)
+        db.delete("odd")
+        assert (db.count(), dict(db.unreadable)) == ((1, 0), {})
+    assert stored(path) == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_neither_uses_nor_closes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    large = list(range(2000))
+    with DatasetDB(path) as db:
+        db.set("x", large, True)
+        db.update({"action": "append", "path": ["x", 1], "x": 1})
+
+        def child() -> str:
+            said = []
+            for call in (
+                lambda: db.get("x"),
+                lambda: db.refresh(),
+                lambda: db.set("x", 1),
+                lambda: db.update({"action": "append", "path": ["x", 1], "x": 2}),
+                lambda: db.delete("x"),
+            ):
+                try:
+                    call()
+                except DatasetError as error:
+                    said.append("fork" in str(error))
+            db.close()
+            return repr(said)
+
+        assert in_a_fork(child) == repr([True] * 5)
+        assert stored(path)["x"] == (large, {})
+        assert db.get("x") == [*large, 1]
 
 
 def test_only_what_may_not_be_written_is_opened_for_reading(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from rexec.datasets import Dataset, DatasetDB, DatasetManager, DatasetTooLarge, Mod, NoSink, Origin
 from rexec.datasets.errors import ForkedRun
-from rexec.datasets.values import same
+from rexec.datasets.values import compared, same
 from rexec.ground.kept import has_kept
 from rexec.results import ResultsWriter
 from schemas import RunIdentity
@@ -205,6 +205,23 @@ def test_what_the_sink_refuses_is_not_in_memory_either() -> None:
     assert manager.get("y").tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("value", "index"),
+    [({"a": 1}, "b"), ({"a": 1}, "a"), (np.ma.array([1.0, 2.0], mask=[True, False]), 0), ([1, 2], 1)],
+)
+def test_a_part_that_the_sink_refuses_is_as_it_was(value: Any, index: Any) -> None:
+    sink = Recorder()
+    manager = DatasetManager(DatasetDB(), sink=sink)
+    manager.set("x", value)
+    sink.full = True
+    with pytest.raises(OSError, match="no space"):
+        manager.mutate("x", index, 9.0)
+    assert same(manager.get("x"), value)
+    if isinstance(value, np.ma.MaskedArray):
+        assert manager.get("x").data.tolist() == [1.0, 2.0]
+        assert not manager.get("x").hardmask
+
+
 def test_what_the_database_refuses_is_taken_back_in_memory_and_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +343,67 @@ def test_a_client_cannot_remove_what_the_run_has_measured() -> None:
     assert manager.local["x"].value == [1, 2]
 
 
+def test_a_client_cannot_remove_what_the_run_has_made_of_its_dataset() -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    db.set("x", [1], origin="client")
+    assert manager.local["x"].broadcast
+    db.delete("x", origin="client")
+    manager.set("x", [2], broadcast=True)
+    db.delete("x", origin="client")
+    assert manager.local["x"].value == [2]
+
+
+def test_what_the_run_only_shows_is_not_filed_when_a_client_changes_it() -> None:
+    sink, db = Recorder(), DatasetDB()
+    manager = DatasetManager(db, sink=sink)
+    manager.set("x", [1], broadcast=True, archive=False)
+    db.update({"action": "append", "path": ["x", 1], "x": 2}, origin="client")
+    db.set("x", [3], origin="client")
+    assert (len(sink.calls), list(manager.local)) == (1, [])
+
+
+def test_a_clients_append_to_what_is_no_list_of_the_run_is_not_kept() -> None:
+    sink, db = Recorder(), DatasetDB()
+    db.set("x", [1])
+    manager = DatasetManager(db, sink=sink)
+    manager.set("x", 5)
+    with pytest.raises(TypeError, match="it is an int, not a list"):
+        db.update({"action": "append", "path": ["x", 1], "x": 2}, origin="client")
+    assert ([call[0] for call in sink.calls], manager.get("x")) == (["set"], 5)
+
+
+def test_what_a_client_or_the_run_has_set_anew_was_not_changed_behind_its_back() -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    given: dict[str, list[int]] = {}
+    changes: dict[str, Callable[[], object]] = {
+        "appended": lambda: db.update({"action": "append", "path": ["appended", 1], "x": 2}, origin="client"),
+        "set": lambda: db.set("set", [5], origin="client"),
+        "a number": lambda: manager.set("a number", 5),
+        "only shown": lambda: manager.set("only shown", [1], broadcast=True, archive=False),
+    }
+    for key, change in changes.items():
+        manager.set(key, given.setdefault(key, [1]), broadcast=True)
+        change()
+        given[key].append(7)
+    assert manager.check_unchanged() == []
+
+
+def test_a_dataset_of_a_client_that_the_run_hides_is_shown_no_longer() -> None:
+    db = DatasetDB()
+    manager = DatasetManager(db)
+    db.set("x", 1, origin="client")
+    manager.set("x", [2])
+    assert not db.has("x")
+    manager.append_to("x", 3)
+    assert manager.get("x") == [2, 3]
+    manager.set("x", [4], broadcast=True)
+    db.delete("x")  # somebody else
+    manager.set("x", [5])
+    assert manager.get("x") == [5]
+
+
 def test_after_close_a_clients_changes_no_longer_arrive() -> None:
     db = DatasetDB()
     manager = DatasetManager(db)
@@ -423,3 +501,92 @@ def test_same_compares_at_every_depth() -> None:
     assert same({"a": [np.arange(3), float("nan")]}, {"a": [np.arange(3), float("nan")]})
     assert not same([np.arange(3)], [np.arange(3.0)])
     assert not same([1], [True])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"a": 1}, {"b": 1}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": 1}, {"a": 1}, True),
+        ([1], [1, 2], False),
+        ((1,), [1], False),
+        (1, 1.0, False),
+        (float("nan"), float("nan"), True),
+        (float("nan"), 1.0, False),
+        (np.arange(2), [0, 1], False),
+        ([0, 1], np.arange(2), False),
+        (np.zeros(2), np.zeros((2, 1)), False),
+        (np.array([0.0]), np.array([-0.0]), True),
+        (np.array([np.nan]), np.array([np.nan]), True),
+        (np.ma.array([1, 2], mask=[False, True]), np.ma.array([1, 3], mask=[False, True]), True),
+        (np.ma.array([1, 2], mask=[False, True]), np.ma.array([1, 2], mask=[False, False]), False),
+        (np.ma.array([1, 2], mask=[False, True]), np.ma.array([3, 2], mask=[False, True]), False),
+        (np.array([{"a": 1}, None]), np.array([{"a": 1}, None]), True),
+    ],
+)  # fmt: skip
+def test_values_of_any_kind_are_compared(one: Any, other: Any, expected: bool) -> None:
+    assert compared(one, other) is expected
+
+
+def test_metadata_that_no_file_can_have_are_left_out_with_what_was_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd:
+        """A master's database, as far as it is read."""
+
+        def get(self, key: str) -> int:
+            return {"x": 1}[key]
+
+        def get_metadata(self, key: str) -> Any:
+            return {"x": {"unit": 5}}[key]
+
+    store: Any = Odd()
+    sink = Recorder()
+    manager = DatasetManager(store, sink=sink)
+    assert manager.get("x", archive=True) == 1
+    assert sink.calls == [("archive", "x", 1, {})]
+    assert "its unit is a str, not int. The database has it so" in caplog.text
+    for ask in (manager.get, manager.get_metadata):
+        with pytest.raises(KeyError, match="there is no dataset 'y'"):
+            ask("y")
+
+
+def test_what_a_run_says_of_its_file_goes_to_the_sink() -> None:
+    class Noting(NoSink):
+        def __init__(self) -> None:
+            super().__init__()
+            self.said: list[Any] = []
+
+        def set_storage(self, key: str, **settings: Any) -> None:
+            self.said.append((key, settings))
+
+        def declare_plot(self, signal: str, axes: Any = None) -> None:
+            self.said.append((signal, axes))
+
+        def write_hdf5(self, file: Any) -> None:
+            self.said.append(file)
+
+    sink = Noting()
+    manager = DatasetManager(DatasetDB(), sink=sink)
+    manager.set_storage("x", level=2)
+    manager.declare_plot("x", ["t"])
+    manager.write_hdf5("file")
+    assert sink.said == [("x", {"level": 2}), ("x", ["t"]), "file"]
+    with pytest.raises(TypeError, match="keeps values in memory only"):
+        DatasetManager(DatasetDB()).write_hdf5("file")
+
+
+def test_a_value_whose_change_cannot_be_told_is_noted(caplog: pytest.LogCaptureFixture) -> None:
+    class Fails:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("no")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    manager = DatasetManager(DatasetDB())
+    manager.set("x", [Fails()])
+    with caplog.at_level(logging.INFO):
+        assert manager.check_unchanged() == []
+    assert caplog.messages == ["dataset x: whether it was changed after set_dataset cannot be told"]

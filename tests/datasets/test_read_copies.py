@@ -128,3 +128,29 @@ def test_it_is_a_list_for_everybody(manager: DatasetManager, caplog: pytest.LogC
     assert manager.check_unchanged() == []
     read[3] = 5
     assert manager.check_unchanged() == ["y"]
+
+
+def test_whoever_reads_during_a_change_gets_the_changed_value_and_no_copy_stays_of_one_that_failed() -> None:
+    db = DatasetDB(None)
+    manager = DatasetManager(db)
+    manager.set("x", [0] * FROM, broadcast=True)
+    held, seen = manager.get("x"), []
+    del held
+
+    def listen(*_: object) -> None:
+        seen.append(manager.get("x")[0])
+        if seen[-1] == 2:
+            raise OSError("no space")
+
+    db.subscribe(listen)
+    manager.mutate("x", 0, 1)
+    assert seen == [1]
+    with pytest.raises(OSError, match="no space"):
+        manager.mutate("x", 0, 2)
+    assert (seen, manager.get("x")[0]) == ([1, 2], 1)
+
+
+def test_no_copy_is_kept_of_a_run_that_is_over(manager: DatasetManager) -> None:
+    manager.get("x")
+    manager.close()
+    assert manager._copies._kept == {}
