@@ -1,13 +1,18 @@
 """What notebooks show of devices, remote functions, jobs, streams and fleets."""
 
 import asyncio
+import logging
+import types
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import rexec.remote
 from rexec.remote import Remote
 from rexec.remote._fleet import FleetResults
+from rexec.remote._html import function_html
+from rexec.remote._jobs import Job
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
 from tests.remote_exec.peers import controller
@@ -77,3 +82,45 @@ def test_a_fleet_shows_its_devices_and_results(remote: Remote) -> None:
     assert '<td style="text-align:left">left</td>' in fleet._repr_html_()
     shown = FleetResults({"left": 1}, {"right": ValueError("<dark>")})._repr_html_()
     assert "ValueError: &lt;dark&gt;" in shown
+
+
+class Told:
+    """A channel of a job of which the test tells the news."""
+
+    where = "lamp"
+    log = logging.getLogger("rexec.remote.lamp")
+
+
+def shown(fraction: float, lines: int, outcome: Any = None) -> str:
+    """Return what is shown of a job that has come so far and printed so many lines."""
+    channel: Any = Told()
+    job: Job[Any] = Job(channel, "1", "scan")
+    job.state, job.progress = "running", (fraction, "warm")
+    job.output = [f"line {number}" for number in range(lines)]
+    if outcome is not None:
+        job.finish(outcome)
+    return job._repr_html_()
+
+
+def test_a_job_shows_its_last_twenty_lines_and_how_far_it_is_while_it_runs() -> None:
+    assert "<pre>" not in shown(0.0, 0)
+    assert "lines before" not in shown(0.0, 20)
+    assert "<pre>(1 lines before)\nline 1\nline 2\n" in shown(0.0, 21)
+    bar = '<progress value="{}" max="1"></progress>'
+    assert bar.format("0.000") in shown(0.0, 0)
+    assert bar.format("0.250") in shown(0.25, 0)
+    assert bar.format("0.250") in shown(0.25, 0, {"value": 1})
+    assert "<progress" not in shown(0.0, 0, {"value": 1})
+    assert "<b>scan on lamp</b> running warm<" in shown(0.25, 1)
+    assert "<b>scan on lamp</b> returned warm<" in shown(0.25, 1, {"value": 1})
+
+
+def test_a_remote_without_jobs_shows_its_name_only(remote: Remote) -> None:
+    assert "<table" not in remote._repr_html_()
+    assert "<b>camera</b> runs remote functions" in remote._repr_html_()
+    space: dict[str, Any] = {}
+    exec("def typed(): return 1", space)
+    assert "<b>typed</b> runs on camera" in function_html(
+        types.SimpleNamespace(__wrapped__=space["typed"]),  # type: ignore[arg-type]
+        "camera",
+    )

@@ -12,6 +12,7 @@ import rexec.remote
 from rexec.remote import (
     CannotTravel,
     Captured,
+    FleetResults,
     Job,
     Remote,
     RemoteClosed,
@@ -23,7 +24,9 @@ from rexec.remote import (
 from rexec.remote._analysis import analyse
 from rexec.remote._function import Options
 from rexec.remote._remote import client_name
+from rexec.remote._shipment import BundlePart
 from rexec.remote._shipper import Shipper
+from rexec.remote._workers import Work
 from rexec.wire.errors import MessageTooLong
 from tests.remote import code
 from tests.remote.test_channel import OK, Scripted, channel
@@ -89,9 +92,11 @@ def test_functions_have_the_driver_state_and_the_caller_by_default() -> None:
     many = remote.function(code.decorated).one_of_many()
     assert (many._options, many.__wrapped__) == (Options(quick=False), code.decorated.rexec_function)
     assert inspect.signature(remote.function(code.scaled)) == inspect.signature(code.scaled)
-    for frozen in (Options(), Captured(1, [])):
+    work = Work(concurrent.futures.Future(), int, (), {})
+    facts: list[Any] = [Options(), Captured(1, []), FleetResults({}, {}), BundlePart((), 1, ""), work]
+    for frozen in facts:
         with pytest.raises(dataclasses.FrozenInstanceError):
-            frozen.value = 2  # type: ignore[misc, union-attr]
+            setattr(frozen, dataclasses.fields(frozen)[0].name, 2)
 
 
 def test_code_in_strings_is_sent_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
