@@ -89,7 +89,8 @@ class Refresher:
     @property
     def process(self) -> int | None:
         """Number of the process that keeps the file; None: this one does."""
-        return self._child.pid if self._child is not None else None
+        child = self._child  # read once: another thread may lose it meanwhile
+        return child.pid if child is not None else None
 
     def start(self) -> None:
         """Begin to refresh regularly."""

@@ -3,11 +3,13 @@
 import itertools
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import pytest
 
+from rexec.ground.child import ChildLost
 from rexec.results import ResultsError, ResultsWriter
 from rexec.results.degraded import DegradedStates
 from rexec.results.journal._record_file import RecordFile
@@ -285,6 +287,31 @@ class Kept:
         self.is_asked = True
         self.asked[what] += 1
         self.is_asked = False
+
+
+class Lost:
+    """A refresher whose process may be lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self.kept = Kept(folder)
+        child: Any = SimpleNamespace(pid=7, close=lambda: None)
+        self.kept.refresher._child = child
+
+    def lose(self) -> None:
+        self.kept.refresher._lose(ChildLost("it is gone"))
+
+
+def test_the_number_of_a_process_is_asked_for_while_that_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Refresher, "_new_keeper", lambda refresher: refresher._journal)
+    Race(
+        lambda: Lost(tmp_path),
+        lambda lost: lost.kept.refresher.process,
+        Lost.lose,
+        lambda lost: lost.kept.refresher.process,
+        REFRESHER,
+    ).check()
 
 
 KEPT: dict[str, tuple[Any, Any]] = {
