@@ -129,7 +129,8 @@ def test_a_forked_process_that_outlives_a_killed_run_does_not_hold_its_claim(tmp
     ) as run:  # fmt: skip
         assert run.stdout is not None
         try:
-            assert run.stdout.readline() == "ready\n"
+            # To the end, which comes when the forked process has begun, too: only then has it let go of the claim.
+            assert run.stdout.read() == "ready\n"
             run.wait()
             assert recover(journal_path(tmp_path / "r.h5")).outcome == "recovered"
         finally:

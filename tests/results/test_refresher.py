@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from rexec.datasets import DatasetDB, DatasetManager
+from rexec.ground.child import Child
 from rexec.results import ResultsError, ResultsWriter, copies, fold, journal_path, keeper, recover, verify
 from rexec.results.journal import reader
 from rexec.results.refresher import PROCESSES
@@ -50,6 +51,14 @@ def is_running(process: int) -> bool:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def files_of(process: int) -> list[str]:
+    """Return the regular files that a process has open."""
+    try:
+        return [each.path for each in psutil.Process(process).open_files()]
+    except psutil.NoSuchProcess:  # or a zombie
+        return []
 
 
 def rows(path: Path) -> int:
@@ -84,15 +93,25 @@ def test_a_run_with_much_to_keep_has_its_file_kept_by_a_process(tmp_path: Path) 
 
 
 @needs_process
-def test_ctrl_c_during_a_refresh_by_the_process_costs_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_during_a_refresh_by_the_process_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer, manager, process = kept_by_process(tmp_path / "r.h5")
     writer._refresher.stop()
     os.kill(process, signal.SIGSTOP)
     manager.append_to("x", 2.0)
-    # To the process, as a terminal does: a signal to another thread would not end the main thread's wait.
-    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        writer.snapshot()
+    heed = writer._refresher._heed
+
+    def interrupted(child: Child) -> None:
+        """Wait for the answer, which does not come; Ctrl-C does, once the order is given."""
+        # To the process, as a terminal does: a signal to another thread would not end the main thread's wait.
+        threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+        heed(child)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer._refresher, "_heed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            writer.snapshot()
     manager.append_to("x", 3.0)
     os.kill(process, signal.SIGCONT)
     # The answer to the first order is not taken for that to the last one.
@@ -215,7 +234,9 @@ def test_the_process_ends_with_a_killed_run_before_anything_is_recovered(tmp_pat
         run.wait()
         journal = journal_path(tmp_path / "r.h5")
         wait_for(lambda: recover(journal).outcome == "recovered")
-        assert not is_running(process)
+        # It lets go of its files a moment before the system calls it ended.
+        assert files_of(process) == []
+        wait_for(lambda: not is_running(process))
     assert rows(tmp_path / "r.h5") == 1001
     assert os.listdir(tmp_path) == ["r.h5"]
 

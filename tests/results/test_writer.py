@@ -104,8 +104,8 @@ def test_a_run_ends_while_another_program_reads_its_journal(
 def test_the_file_is_refreshed_while_the_run_goes_on_and_can_be_held_open(tmp_path: Path) -> None:
     writer = begun(tmp_path / "r.h5", refresh_interval=0.02)
     manager = DatasetManager(DatasetDB(), sink=writer)
+    held = h5py.File(writer.path)  # before there is a dataset that a refresh could show
     manager.set("x", [])
-    held = h5py.File(writer.path)
     for number in range(100):
         manager.append_to("x", float(number))
     if os.name == "nt":  # an open file cannot be replaced there: the refreshes wait for its end
@@ -260,8 +260,9 @@ def test_a_refresh_that_fails_is_said_once_and_tried_again(
 ) -> None:
     writer = begun(tmp_path / "r.h5", refresh_interval=0.01)
     away = tmp_path / "away"
-    writer.path.rename(away)
-    writer.path.mkdir()
+    with writer._refresher._lock:  # else a refresh may put a file there before the folder is
+        writer.path.rename(away)
+        writer.path.mkdir()
     writer.set("x", 1, {})
     deadline = time.monotonic() + 150
     while not caplog.records and time.monotonic() < deadline:
