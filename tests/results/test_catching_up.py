@@ -161,16 +161,17 @@ def test_the_process_beside_a_run_catches_up(tmp_path: Path) -> None:
             # A lock of this reader would hinder the process.
             with h5py.File(working, "r", locking=False) as file, h5py.File(writer.path, "r") as shown:
                 return len(file["datasets/x"]) == len(shown["datasets/x"]) == len(manager.get("x"))
-        except (OSError, KeyError, RuntimeError):  # not there, or being written
+        except Exception:  # not there, or being written: what HDF5 makes of that is any error
             return False
 
-    def appended_and_caught_up() -> bool:
+    def appended_and_caught_up(seconds: float) -> bool:
         manager.append_to("x", noise)
-        return within(1.0, is_caught_up)
+        return within(seconds, is_caught_up)
 
     noise = np.frombuffer(np.random.default_rng(1).bytes(2**21), np.uint16)
     for _ in range(6):
         manager.append_to("x", noise)
-    assert within(150.0, appended_and_caught_up)
+    # It catches up while it has no other order. What it missed, it has after the next one, however slow the disk is.
+    assert any(map(appended_and_caught_up, (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)))
     writer.close()
     assert verify(writer.path) == []

@@ -24,6 +24,7 @@ from rexec.results.journal.records import HEADER, SHORT_SIZE, Kind, Record, head
 from rexec.results.journal.salvage import SalvageReader
 from rexec.results.journal.writer import Journal
 from tests.results.strategies import values
+from tests.waiting import within
 
 
 def written(path: Path) -> list[tuple[int, Record]]:
@@ -160,11 +161,7 @@ def test_what_was_synced_on_demand_or_by_the_timer_is_known(tmp_path: Path) -> N
     journal.close()
     timed = Journal(tmp_path / "k", sync_interval=0.01)
     timed.append("x", 1)
-    for _ in range(500):
-        if timed.synced == timed.size:
-            break
-        threading.Event().wait(0.01)
-    assert timed.synced == timed.size
+    assert within(150.0, lambda: timed.synced == timed.size)
     timed.close()
 
 

@@ -64,7 +64,7 @@ def test_each_order_is_answered_by_its_number_and_what_came_of_it(tmp_path: Path
     assert [answer["damaged"] for answer in answers] == [False, False, True, False, False]
     assert [answer["error"] is None for answer in answers] == [True, True, False, True, True]
     assert all(answer["problems"] == [] for answer in answers)
-    assert nicer == 5
+    assert nicer == min(5, 19 - os.nice(0))  # nothing is nicer than 19
     assert verify(path) == []
 
 

@@ -20,7 +20,7 @@ def test_killed_runs_lose_nothing_there(kind: str) -> None:
         "3",
     ]
     done = subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, timeout=150, check=False
+        [sys.executable, "-m", *words], capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "     0  failed, of 3 rounds" in done.stdout

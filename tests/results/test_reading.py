@@ -297,7 +297,8 @@ def test_show_says_that_a_run_goes_on_or_was_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, copy = tmp_path / "r.h5", tmp_path / "copy" / "r.h5"
-    writer = results.ResultsWriter.create(path, RunIdentity(rid=3, class_name="Scan", start_time=100.0))
+    identity = RunIdentity(rid=3, class_name="Scan", start_time=100.0)
+    writer = results.ResultsWriter.create(path, identity, refresh_interval=0)
     with writer:
         writer.set("x", 1, {})
         writer.snapshot()
