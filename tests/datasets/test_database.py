@@ -626,12 +626,14 @@ def test_a_master_that_is_refused_leaves_no_file_open(tmp_path: Path) -> None:
     master = f"DatasetDB({str(path)!r}, is_master=True); print('open', flush=True); time.sleep(600)"
     with program(f"import time; from rexec.datasets import DatasetDB; db = {master}") as holder:
         assert said(holder) == "open"
-        opened = []
+        opened: list[str] = []
         for _ in range(2):
             with pytest.raises(DatabaseInUse):
                 DatasetDB(path, is_master=True)
-            opened.append(len(os.listdir("/proc/self/fd")))
-    assert opened[0] == opened[1]
+            opened += [
+                each.path for each in psutil.Process().open_files() if each.path.startswith(str(tmp_path))
+            ]
+    assert opened == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")

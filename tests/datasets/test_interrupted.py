@@ -16,6 +16,7 @@ from rexec.datasets import DatasetDB, DatasetManager
 from rexec.datasets.values import same
 from rexec.results.writer import ResultsWriter
 from schemas.run import RunIdentity
+from tests.threads.interrupting import uncollected
 from tests.threads.opcodes import trace_opcodes
 
 _CHECKED = ("CALL", "RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
@@ -52,14 +53,15 @@ class Interrupt:
 def interrupted(change: Callable[[], None], number: int) -> bool:
     """Make a change with an interrupt at the n-th place; return whether there was such a place."""
     interrupt = Interrupt(number)
-    sys.settrace(interrupt.trace)
-    try:
-        change()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
+    with uncollected():
+        sys.settrace(interrupt.trace)
+        try:
+            change()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(None)
+        return False
 
 
 _LARGE = [number * 0.5 for number in range(700)]

@@ -145,9 +145,11 @@ def test_an_experiment_leads_to_the_database_above_it(client: LanguageClient, tm
     database, experiment = tmp_path / "device_db.py", tmp_path / "repository" / "a" / "snap.py"
     database.write_text(LAB, encoding="utf-8")
     client.open(experiment, EXPERIMENT)
-    found = client.at("definition", experiment, *place(EXPERIMENT, '"cam"', 2))
+    # The first check of the database is waited for, but not for long.
+    cam, where = place(EXPERIMENT, '"cam"', 2), place(EXPERIMENT, "pump1", 2)
+    assert within(150, lambda: client.at("definition", experiment, *cam) is not None)
+    found = client.at("definition", experiment, *cam)
     assert (found["uri"], covered(LAB, found["range"])) == (database.as_uri(), '"cam"')
-    where = place(EXPERIMENT, "pump1", 2)
     # The database is not open: a run in the background tells what its loop makes.
     assert within(150, lambda: client.at("definition", experiment, *where) is not None)
     assert client.at("definition", experiment, *where)["range"]["start"]["line"] == 12

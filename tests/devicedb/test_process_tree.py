@@ -70,7 +70,7 @@ def test_a_signal_while_a_child_starts_ends_it(monkeypatch: pytest.MonkeyPatch, 
         with pytest.raises(InterruptedRun):
             ProcessTree(program(SLEEPER))
         assert signal.getsignal(number) is end
-        assert set(psutil.Process().children()) == ours
+        assert set(psutil.Process().children()) <= ours  # of which one may have ended
     finally:
         signal.signal(number, before)
 

@@ -153,14 +153,20 @@ def test_in_another_thread_no_signal_is_handled() -> None:
     assert found == [before]
 
 
-def test_patience_with_one_that_looked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_with_one_that_looked_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("rexec.experiment.interrupts.PATIENCE", 0.05)
     termination = Termination()
     termination.watched = True
-    with Interrupts(termination).installed():
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            time.sleep(10)
+
+    def run() -> None:
+        signal.raise_signal(signal.SIGINT)  # the end of patience may come before this returns
+        time.sleep(150)
+
+    with Interrupts(termination).installed(), pytest.raises(KeyboardInterrupt):
+        run()
+    assert "waiting up to" in caplog.text
 
 
 def test_what_strikes_later_interrupts_what_the_main_thread_waits_in(monkeypatch: pytest.MonkeyPatch) -> None:

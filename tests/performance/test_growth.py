@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 
@@ -20,6 +21,7 @@ from rexec.datasets import DatasetDB, DatasetManager
 from rexec.results import ResultsWriter, Run, journal_path
 from rexec.results.journal.reader import JournalReader
 from rexec.results.reading.shown import stored_shown
+from rexec.wire import _snapshots
 from rexec.wire._line_queue import WHOLE
 from rexec.wire._pyon_parts import V2
 from rexec.wire._snapshots import Snapshots
@@ -176,7 +178,9 @@ def encoded(struct: dict[str, Any]) -> bytes:
         while len(found) < 4:  # noqa: ASYNC110 - has no event
             await asyncio.sleep(0)
 
-    asyncio.run(main())
+    # A turn of the loop for each piece: else there are the more turns, the slower this machine is now.
+    with patch.object(_snapshots, "_TURN", -1.0):
+        asyncio.run(main())
     return bytes(found[0][0])
 
 

@@ -23,6 +23,9 @@ from tests.threads.watched import told_of_waits, watching, watching_calls
 LIMIT: Final = 60.0
 """Seconds for what takes milliseconds; a thread that waits for anything but a watched lock never gets further."""
 
+JOINED: Final = LIMIT
+"""Seconds in which a thread ends that nothing holds up any more; then it counts as locked for ever."""
+
 TURNS: Final = 3
 """How often an instruction is a place: in the first turns of a loop."""
 
@@ -181,7 +184,7 @@ class _Racer:
         self._go.put(None)
 
     def join(self) -> None:
-        self._thread.join(LIMIT)
+        self._thread.join(JOINED)
         assert not self._thread.is_alive(), f"deadlock: one thread was before {self.where or 'its end'}"
 
     def _run(self) -> None:

@@ -4,10 +4,12 @@ Those are the beginnings of functions, the instructions that follow a call, and 
 with any of these is among them; nothing is raised between two other instructions, so that is not tried either.
 """
 
+import contextlib
 import dis
+import gc
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
@@ -25,6 +27,18 @@ S = TypeVar("S")
 def _looks(code: CodeType) -> frozenset[int]:
     """Return the offsets of the instructions after which the interpreter looks for signals, RESUME left out."""
     return frozenset(each.offset for each in dis.get_instructions(code) if each.opname.startswith(_LOOKS))
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile: a finalizer would be interrupted in place of the operation, unheard of."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Interrupt:
@@ -50,15 +64,16 @@ class Interrupt:
     def during(self, act: Callable[[], object]) -> bool:
         """Call a function; return whether it has raised the exception."""
         before = sys.gettrace()
-        sys.settrace(self._trace)
-        try:
-            act()
-        except self._error:
-            return True
-        finally:
-            sys.settrace(before)
-            self._last.clear()
-        return False
+        with uncollected():
+            sys.settrace(self._trace)
+            try:
+                act()
+            except self._error:
+                return True
+            finally:
+                sys.settrace(before)
+                self._last.clear()
+            return False
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if self.where or not is_in(frame, self._files):

@@ -1,6 +1,7 @@
 """The tool finds what goes wrong without a lock, and nothing where there is one."""
 
 import contextlib
+import gc
 import threading
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_without_the_lock_it_names_the_place() -> None:
 
 
 def test_two_locks_in_different_orders_are_a_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.threads.interleaving.LIMIT", 0.5)
+    monkeypatch.setattr("tests.threads.interleaving.JOINED", 0.5)
 
     def both(first: Any, second: Any) -> None:
         with first, second:
@@ -70,6 +71,33 @@ def test_an_interrupt_is_raised_at_each_place_and_the_lock_is_free() -> None:
     assert found[0] == (0, [])
     assert (1, [1]) in found[:-1]  # after the call of append
     assert found[-1] == (1, [1])
+
+
+class Dropped:
+    """Something that only the collector ends: it holds itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        repr(self)  # a place, if it is ended within the operation
+
+
+def test_no_finalizer_is_interrupted_in_place_of_the_operation() -> None:
+    def act(counter: Counter) -> None:
+        Dropped()
+        kept: list[list[object]] = list(map(list, [()] * 2000))  # collects, were it allowed to
+        counter.note()
+        assert kept
+
+    found: list[tuple[bool, str]] = []
+    threshold = gc.get_threshold()
+    gc.set_threshold(1000)
+    try:
+        interrupted_everywhere(Counter, act, lambda _, *seen: found.append(seen), HERE)
+    finally:
+        gc.set_threshold(*threshold)
+    assert [where for raised, where in found if raised != bool(where)] == []
 
 
 def test_a_lock_that_stays_held_is_noticed() -> None:
