@@ -21,10 +21,20 @@ from rexec.results import recover_folder, verify
 from rexec.results.reading.replay import changes
 from rexec.wire.pc_rpc import Client
 from tests.master.masters import LOCAL, Served, serving
+from tests.waiting import within
 
 
-def killed(folder: Path, served: Served, client: Client, life: float) -> Path:
-    """Let a bridge record into a folder, kill it after `life` seconds of appends, and return its folder."""
+def killed(folder: Path, served: Served, client: Client, life: float, *, begun: bool) -> None:
+    """Let a bridge record into a folder, and kill it after `life` seconds of appends.
+
+    Args:
+        folder: The folder.
+        served: The master.
+        client: A client of it.
+        life: Seconds from the bridge's connection on.
+        begun: Whether to count them from its first file on: it may take longer than a life to begin that.
+
+    """
     command = [
         sys.executable,
         "-P",
@@ -43,12 +53,12 @@ def killed(folder: Path, served: Served, client: Client, life: float) -> Path:
         line = process.stdout.readline()
         assert "connected" in line, line
         client.set("points", [])
+        assert not begun or within(150.0, lambda: any(folder.rglob("*.h5")))
         deadline, number = time.monotonic() + life, 0
         while time.monotonic() < deadline:
             client.update({"action": "append", "path": ["points", 1], "x": number})
             number += 1
         process.kill()
-    return folder
 
 
 def check(folder: Path) -> tuple[int, int]:
@@ -76,7 +86,8 @@ def campaign(kills: int, seed: int) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as name, serving(Path(name)) as served:
         with served.client("dataset_db") as client:
             for number in range(kills):
-                folder = killed(Path(name, f"kill{number}"), served, client, chance.uniform(0.0, 0.8))
+                folder = Path(name, f"kill{number}")
+                killed(folder, served, client, chance.uniform(0.0, 0.8), begun=number % 2 == 1)
                 more_files, more_items = check(folder)
                 files, items = files + more_files, items + more_items
     return files, items

@@ -99,6 +99,7 @@ def in_child(
     """
     out = root.with_name(root.name + ".json")
     out.unlink(missing_ok=True)
+    others = set(psutil.Process().children(recursive=True))  # which are none of the child's
     pid = os.fork()
     if not pid:
         try:
@@ -110,12 +111,12 @@ def in_child(
     while not done and time.monotonic() < deadline:
         time.sleep(0.02)
         done, _ = os.waitpid(pid, os.WNOHANG)
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            child.kill()
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
+    while left := set(psutil.Process().children(recursive=True)) - others:
+        for child in left:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
     if not done:
         return {}, ["(hung)"]
     passed, failed = json.loads(out.read_text()) if out.exists() else ({}, ["(the end of the interpreter)"])

@@ -88,9 +88,9 @@ def connect(kind: str, host: str, port: int, ssl_config: Any = None) -> Any:
 
 
 def refused(kind: str) -> None:
-    with socket.create_server((LOCAL, 0)) as free:
-        port = free.getsockname()[1]
-    connect(kind, LOCAL, port)
+    with socket.socket() as held:  # bound, so that nobody else gets the port and listens there
+        held.bind((LOCAL, 0))
+        connect(kind, LOCAL, held.getsockname()[1])
 
 
 def unknown_host(kind: str) -> None:

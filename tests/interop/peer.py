@@ -59,11 +59,10 @@ def tls(arguments: list[str]) -> Any:
     return SimpleSSLConfig(*arguments) if arguments else None
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+async def started(server: Any, tls_config: Any = None) -> int:
+    """Start a server at a port that the system chooses, and return that."""
+    await server.start("127.0.0.1", 0, *([tls_config] if tls_config else []))
+    return int(server.server.sockets[0].getsockname()[1])
 
 
 def say(value: Any) -> None:
@@ -75,9 +74,7 @@ def rpc_server(*arguments: str) -> None:
 
     async def main() -> None:
         server = Server({"drv": Drv()}, "a description", True)
-        port = free_port()
-        await server.start("127.0.0.1", port, tls(list(arguments)))
-        say(port)
+        say(await started(server, tls(list(arguments))))
         await server.wait_terminate()
         await server.stop()
 
@@ -159,11 +156,11 @@ def publisher(*arguments: str) -> None:
         notifier = Notifier({"a": (True, 1, {}), "arr": (False, np.zeros(3), {})})
         publisher = Publisher({"datasets": notifier})
         broadcaster = Broadcaster()
-        ports = [free_port(), free_port()]
-        await publisher.start("127.0.0.1", ports[0])
-        await broadcaster.start("127.0.0.1", ports[1])
-        say(ports)
+        say([await started(publisher), await started(broadcaster)])
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        # What is broadcast to nobody is gone, and a connection may not have been looked at yet.
+        while not (publisher._recipients["datasets"] and broadcaster._recipients.get("ccb")):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         notifier["list"] = (False, [], {})
         notifier["list"][1].append(4)
         notifier["list"][1].insert(0, 1)

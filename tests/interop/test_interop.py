@@ -180,7 +180,6 @@ def test_our_subscriber_and_receiver_follow_theirs() -> None:
         receiver = Receiver("ccb", messages.append)
         await subscriber.connect(LOCAL, sync_port)
         await receiver.connect(LOCAL, broadcast_port)
-        await asyncio.sleep(0.3)
         tell(process)
         async with asyncio.timeout(150):
             while not (copies and 5 in copies[0] and messages):  # noqa: ASYNC110 - told by no event
