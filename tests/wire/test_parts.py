@@ -242,6 +242,30 @@ def test_a_coroutine_keeps_others_waiting_unless_calls_may_overlap(
     assert set(performer.given_back) == {first, second}
 
 
+def test_what_waits_for_a_coroutine_is_served_at_its_end_once(clock: Clock) -> None:
+    async def slow() -> list[Any]:
+        return ["slow"]
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        performer, turns = Performer(), list[str]()
+        queue = CallQueue(loop, performer, False)
+        serve = queue._next
+        queue._next = lambda: turns.append("") or serve()  # type: ignore[method-assign,func-returns-value]
+        queue.hand_over(cast("Any", Client(slow())))
+        for _ in range(6):
+            await asyncio.sleep(0)
+        assert len(turns) == 1  # nothing waited at its end
+        for request in (slow(), "b"):
+            queue.hand_over(cast("Any", Client(request)))
+        for _ in range(6):
+            await asyncio.sleep(0)
+        assert performer.performed[2:] == ["b"]
+        assert len(turns) == 3
+
+    asyncio.run(main())
+
+
 def test_a_coroutine_that_fails_or_is_cancelled_ends_its_connection_alone(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -627,6 +651,9 @@ def test_busy_waits_in_vain_make_the_next_ones_rarer(monkeypatch: pytest.MonkeyP
     assert poll.asked[-2:] == [7, 8]
 
 
+POLL = pytest.mark.skipif(not hasattr(select, "poll"), reason="needs poll()")
+
+
 @pytest.fixture
 def pair() -> Any:
     ours, theirs = socket.socketpair()
@@ -641,6 +668,7 @@ def serving(sock: socket.socket) -> ServerConnection:
     return ServerConnection(sock, "lab:1", reader, ServerHandshake(reader, ["drv"]), 0.0)
 
 
+@POLL
 def test_a_connection_of_a_server_receives_whole_messages(pair: Any) -> None:
     connection, peer = pair
     assert connection.receive() is None
@@ -697,6 +725,7 @@ def test_what_a_client_does_not_take_is_kept_in_order(pair: Any) -> None:
     assert (connection.closed, len(connection.outgoing), connection.sock.fileno()) == (True, 0, -1)
 
 
+@POLL
 def test_a_server_waits_for_a_slow_client_for_a_moment(pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     connection, _ = pair
     waits: list[float] = []

@@ -1,0 +1,586 @@
+"""Further parts by themselves: blocking clients, ways to a peer, the I/O thread's clock, subscribers, log records."""
+
+import asyncio
+import contextlib
+import datetime
+import errno
+import logging
+import selectors
+import socket
+import ssl
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from rexec.wire import _client, _io_thread, _listen, _loop, certs, errors, logs, reach
+from rexec.wire._io_thread import IOThread
+from rexec.wire._limits import Limits
+from rexec.wire._subscription import PIECE, Subscription
+from rexec.wire.pc_rpc import BestEffortClient, Client
+from rexec.wire.reach import Way
+from tests.serving import free_port, running
+from tests.wire.driver import Drv
+
+LOCAL = "127.0.0.1"
+
+
+def a_client(port: int, target: Any, **keywords: Any) -> Any:
+    return Client(LOCAL, port, target, **keywords)
+
+
+def test_a_target_is_chosen_on_a_connection_that_can_be_used() -> None:
+    with running({"drv": Drv(), "other": Drv()}) as server:
+        with a_client(server.port, None) as client:
+            assert client.get_selected_target() is None
+            first = client._Client__connection
+            client.select_rpc_target("other")
+            assert client._Client__connection is first
+            assert client.ping()
+        for spoilt in ("closed", "unclean", "unquiet"):
+            with a_client(server.port, None) as client:
+                first = client._Client__connection
+                if spoilt == "closed":
+                    client._Client__drop()
+                elif spoilt == "unclean":
+                    first.clean = False
+                else:
+                    first.quiet = lambda: False
+                client.select_rpc_target("drv")
+                assert client._Client__connection is not first
+                assert client.ping()
+                with pytest.raises(errors.WireError):
+                    first.call([b"x"], None, None)  # it was closed
+
+
+def test_a_client_that_does_not_survive_its_preparation_is_not_used() -> None:
+    with running({"drv": Drv()}) as server:
+
+        def prepare(client: Client) -> None:
+            if what == "fails":
+                raise LookupError("not now")
+            if what == "closes":
+                client.close_rpc()
+
+        what = ""
+        client = a_client(server.port, "drv", on_connect=prepare)
+        client._Client__drop()
+        what = "fails"
+        with pytest.raises(LookupError):
+            client.ping()
+        assert client._Client__connection is None
+        what = ""
+        assert client.ping()
+        assert client.rpc_connections == 3
+        client._Client__drop()
+        what = "closes"
+        with pytest.raises(errors.ConnectionFailed, match="is closed"):
+            client.ping()
+        with pytest.raises(errors.ConnectionFailed, match="is closed"):
+            client.get_local_host()
+
+
+@pytest.mark.parametrize(
+    ("reconnect", "limit", "pauses"),
+    [
+        (0.0, None, []),
+        (0.4, None, [0.05, 0.1, 0.2]),
+        (9.0, 0.4, [0.05, 0.1, 0.2]),
+        (9.0, None, [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),
+    ],
+)
+def test_a_blocking_call_tries_to_connect_as_long_as_it_may(
+    reconnect: float, limit: float | None, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def refused(*_: Any) -> None:
+        raise errors.ConnectionFailed("nobody listens")
+
+    with running({"drv": Drv()}) as server:
+        client = a_client(server.port, "drv", reconnect_timeout=reconnect)
+        client._Client__drop()
+        monkeypatch.setattr(_client, "open_connection", refused)
+        clock = SimpleNamespace(monotonic=lambda: 100.0 + sum(waited), sleep=waited.append)
+        monkeypatch.setattr(_client, "time", clock)
+        with pytest.raises(errors.ConnectionFailed, match="nobody listens"):
+            client.rpc_call("ping", timeout=limit)
+        assert waited == pauses
+        client.close_rpc()
+
+
+def test_a_best_effort_client_tells_what_it_knows_without_a_connection() -> None:
+    for wanted, known in (("lamp", "lamp"), (None, None)):
+        client = BestEffortClient(LOCAL, free_port(), wanted, firstcon_timeout=0.1, retry=1000.0)
+        assert client.get_selected_target() == known
+        assert client.get_rpc_id() is None
+        assert client.get_local_host() is None
+        assert client.get_rpc_method_list() is None
+        assert client.rpc_pending is None
+        assert client.anything(1) is None
+        assert client.anything.__name__ == client.anything.__qualname__ == "anything"
+        with pytest.raises(AttributeError):
+            client.__len__  # noqa: B018
+        assert isinstance(client.last_error, errors.ConnectionFailed)
+        client.close_rpc()
+        assert client.anything(1) is None
+    with running({"lamp": Drv()}, description="x") as server:
+        client = BestEffortClient(LOCAL, server.port, "lamp")
+        assert client.get_rpc_id() == (["lamp"], "x")
+        assert client.get_local_host() == LOCAL
+        assert "add" in (client.get_rpc_method_list() or {})["methods"]
+        assert client.rpc_pending is None
+        assert client.last_error is None
+        with pytest.raises(AttributeError, match="ad"):
+            client.ad  # noqa: B018
+        with pytest.raises(ValueError, match="bad value"):
+            client.fail()
+        client.close_rpc()
+        assert client.ping() is None
+
+
+def test_each_step_to_a_peer_says_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(reach, "time", SimpleNamespace(monotonic=lambda: now))
+    way = Way("::1", 3, 5.0)
+    assert (way.where, way.left) == ("[::1]:3", 5.0)
+    for name, error, said in (
+        ("resolve", TimeoutError(), "[::1]:3 could not be looked up in 5 s"),
+        ("connect", TimeoutError(), "[::1]:3 did not accept a connection in 5 s"),
+        ("tls", TimeoutError(), "[::1]:3 did not complete the TLS handshake in 5 s"),
+        ("files", FileNotFoundError(2, "none"), "no TLS with [::1]:3: [Errno 2] none"),
+        ("tls", ssl.SSLError(1, "pinned"), "no TLS with [::1]:3: pinned"),
+        ("connect", socket.gaierror(1, "unknown"), "cannot connect to [::1]:3: unknown"),
+    ):
+        with pytest.raises(errors.ConnectionFailed) as caught, way.step(name):
+            raise error
+        assert (str(caught.value), caught.value.step, caught.value.__cause__) == (said, name, error)
+    now = 102.0
+    assert way.left == 3.0
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", (LOCAL, 3))
+    shares = []
+    for sock, where, share in way.sockets([address] * 3):
+        assert where == (LOCAL, 3)
+        shares.append(share)
+        sock.close()
+    assert shares == [1.0, 1.5, 3.0]
+    now = 200.0
+    assert way.left == 1e-3
+
+
+def test_the_most_telling_failure_is_told() -> None:
+    refused, late, other = ConnectionRefusedError(111, "r"), TimeoutError("l"), OSError(113, "o")
+    assert reach.telling([other, late, refused]) is refused
+    assert reach.telling([other, late, other]) is late
+    last = OSError(101, "n")
+    assert reach.telling([other, last]) is last
+    assert str(reach.telling([])) == "its name has no address"
+    for error, said in (
+        (OSError("text"), "text"),
+        (socket.gaierror(-2, "unknown name"), "unknown name"),
+        (ssl.SSLError(1, "[X] y"), "[X] y"),
+    ):
+        assert errors.reason_of(error) == said
+    refusal = errors.reason_of(ConnectionRefusedError(errno.ECONNREFUSED, "x"))
+    assert refusal not in ("", "x")
+    assert errors.reason_of(ConnectionRefusedError(errno.EINVAL, "x")) == refusal
+    assert errors.reason_of(OSError(errno.EINVAL, "x")) not in ("", "x", refusal)
+    assert errors.checked_host("lab") == "lab"
+    with pytest.raises(socket.gaierror, match=r"'a\.\.b' cannot be the name of a host"):
+        errors.checked_host("a..b")
+
+
+def test_what_cannot_be_listened_on_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+    real = _listen.listener_at
+
+    def second_fails(family: int, address: tuple[object, ...]) -> socket.socket:
+        if opened:
+            raise OSError(errno.EADDRINUSE, "in use")
+        opened.append(real(family, address))
+        return opened[0]
+
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", (LOCAL, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.2", 0)),
+    ]
+    monkeypatch.setattr(_listen, "listener_at", second_fails)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(OSError, match="cannot listen on lab:"):
+        _listen.listen("lab", 0, secured=True)
+    assert opened[0].fileno() == -1
+    bound = socket.create_server((LOCAL, 0))
+    with bound, pytest.raises(OSError, match=r"in use|permitted"):
+        real(socket.AF_INET, bound.getsockname())
+
+
+def test_the_loop_of_a_controller_is_uvloop_s_where_that_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "uvloop", None)
+    loop = _loop.new_event_loop()
+    assert isinstance(loop, asyncio.AbstractEventLoop)
+    loop.close()
+    theirs = object()
+    monkeypatch.setitem(__import__("sys").modules, "uvloop", SimpleNamespace(new_event_loop=lambda: theirs))
+    assert cast("object", _loop.new_event_loop()) is theirs
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_loop_that_was_given_stays_open_and_another_is_closed(
+    own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.new_event_loop()
+    left: list[asyncio.Task[None]] = []
+
+    async def serve(server: Any, host: Any, port: int, ssl_config: Any) -> None:
+        assert asyncio.get_running_loop() is loop
+        left.append(asyncio.ensure_future(asyncio.sleep(10**6)))  # as a driver leaves
+
+    monkeypatch.setattr(_loop, "new_event_loop", lambda: loop)
+    monkeypatch.setattr(_loop, "_serve", serve)
+    _loop.simple_server_loop({}, LOCAL, 0, loop=None if own else loop)
+    assert loop.is_closed() is own
+    assert left[0].cancelled() is own
+    if not own:
+        left[0].cancel()
+        loop.run_until_complete(asyncio.wait(left))
+        loop.close()
+
+
+class Selector:
+    """Notes what is watched."""
+
+    def __init__(self) -> None:
+        self.watched: dict[Any, int] = {}
+
+    def register(self, sock: Any, events: int, data: Any) -> None:
+        assert sock not in self.watched
+        self.watched[sock] = events
+
+    def modify(self, sock: Any, events: int, data: Any) -> None:
+        assert sock in self.watched
+        self.watched[sock] = events
+
+    def unregister(self, sock: Any) -> None:
+        del self.watched[sock]
+
+    def get_map(self) -> dict[Any, int]:
+        return self.watched
+
+    def close(self) -> None: ...
+
+
+class Shaking:
+    """A connection, as far as the I/O thread watches it."""
+
+    def __init__(self, deadline: float = 0.0) -> None:
+        self.deadline = deadline
+        self.peer, self.sock, self.interest, self.closed = "lab:1", object(), 0, False
+        self.outgoing: list[bytes] = []
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def thread(monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = IOThread([], cast("Any", None), Limits(handshake_timeout=7.0), None, lambda: None)
+    made._selector.close()
+    made._selector = cast("Any", Selector())
+    with made._wake_read, made._wake_write:
+        yield made
+
+
+def test_the_thread_of_sockets_sleeps_until_something_is_due(
+    thread: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(_io_thread, "time", SimpleNamespace(monotonic=lambda: now))
+    assert thread._timeout() is None
+    thread._accept_again = 105.0
+    assert thread._timeout() == 5.0
+    thread._stop_at = 103.0
+    assert thread._timeout() == 3.0
+    first, second = Shaking(102.0), Shaking(104.0)
+    for each in (first, second):
+        thread._shaking[each] = thread._connections[each] = None
+    assert thread._timeout() == 2.0
+    thread._expire()
+    assert (first.closed, second.closed, thread._accept_again) == (False, False, 105.0)
+    now = 102.0
+    thread._expire()
+    assert not first.closed
+    now = 102.5
+    assert thread._timeout() == 0.0
+    thread._expire()
+    assert (first.closed, second.closed) == (True, False)
+    assert [*thread._connections] == [*thread._shaking] == [second]
+    now = 105.0
+    thread._expire()
+    assert (second.closed, thread._accept_again) == (True, None)
+
+
+def test_the_thread_of_sockets_ends_once_all_is_sent_or_after_a_second(
+    thread: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(_io_thread, "time", SimpleNamespace(monotonic=lambda: now))
+    assert not thread._finished()
+    connection = Shaking()
+    thread._connections[connection] = None
+    connection.outgoing = [b"x"]
+    thread._begin_stop()
+    assert (thread._stop_at, thread._finished()) == (101.0, False)
+    connection.outgoing = []
+    assert thread._finished()
+    connection.outgoing = [b"x"]
+    now = 101.0
+    assert thread._finished()
+    thread._begin_abort()
+    assert thread._stop_at == 101.0
+
+
+def test_the_thread_of_sockets_watches_what_it_waits_for(thread: Any) -> None:
+    connection, watched = Shaking(), thread._selector.watched
+    for interest, events in (
+        (1, selectors.EVENT_READ),
+        (1, selectors.EVENT_READ),
+        (2, selectors.EVENT_WRITE),
+    ):
+        thread._watch(connection, interest)
+        assert watched == {connection.sock: events}
+        assert connection.interest == interest
+    thread._connections[connection] = None
+    thread.drop(connection)
+    assert (watched, connection.closed, connection.interest, thread.connections()) == ({}, True, 0, [])
+    thread._connections[connection] = None
+    thread._resume(connection)
+    assert thread.connections() == []
+
+
+class Bytes(asyncio.Transport):
+    """Notes what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.aborted = False
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return None
+
+
+class Stream:
+    """A server, as far as a subscriber uses it."""
+
+    def __init__(self) -> None:
+        self.limits = Limits(handshake_timeout=1000.0)
+        self.banner = b"hello\n"
+        self.connections: set[Any] = set()
+        self.log: list[Any] = []
+        self.more: list[bytes] = []
+
+    def has(self, name: str) -> bool:
+        return name == "n"
+
+    def subscribed(self, one: Any) -> None:
+        self.log.append(("subscribed", one.name))
+
+    def flush(self, name: str) -> None:
+        self.log.append(("flush", name))
+
+    def followers(self, name: str) -> list[Any]:
+        return self.log
+
+    def subscriptions(self, name: str) -> list[Any]:
+        return [0, 1]
+
+    def refill(self, one: Any) -> None:
+        if self.more:
+            one.lines.put(self.more.pop())
+
+    def forget(self, one: Any) -> None:
+        self.log.append("forget")
+
+    def left(self, sock: Any, one: Any) -> None:
+        self.log.append("left")
+
+
+def hear(one: Subscription, data: bytes) -> None:
+    one.get_buffer(-1)[: len(data)] = data
+    one.buffer_updated(len(data))
+
+
+def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more() -> None:
+    async def main() -> None:
+        for words, said in (
+            (b"hullo\n", "unknown banner: b'hullo'"),
+            (b"hello\nm\n", "there is no 'm' to follow"),
+            (b"hello\nn\nmore\n", "a subscriber has nothing more to say"),
+            (b"hello\nn\n", None),
+        ):
+            server = Stream()
+            one = Subscription(cast("Any", server), cast("Any", object()), "lab:1")
+            line = Bytes()
+            one.connection_made(line)
+            assert server.connections == {one}
+            assert one._timer is not None
+            timer = one._timer
+            assert timer.when() > asyncio.get_running_loop().time() + 500
+            hear(one, words)
+            assert (None if one.failure is None else str(one.failure)) == said
+            assert (timer.cancelled(), line.aborted) == (True, said is not None)
+            assert (("subscribed", "n") in server.log, "forget" in server.log) == (
+                b"\nn\n" in words,
+                said is not None,
+            )
+            one.connection_lost(None)
+            assert "left" in server.log
+
+    asyncio.run(main())
+
+
+def test_lines_reach_a_subscriber_in_pieces_as_far_as_it_takes_them() -> None:
+    async def main() -> None:
+        server = Stream()
+        one = Subscription(cast("Any", server), cast("Any", object()), "lab:1")
+        line = Bytes()
+        one.connection_made(line)
+        hear(one, b"hello\nn\n")
+        one.begin([b"first\n"])
+        assert server.log[-2:] == [("flush", "n"), one]
+        assert not one.write_now(b"now\n")  # others come first
+        one.put(b"second\n")
+        assert line.written == []
+        await asyncio.sleep(0)
+        assert line.written == [b"first\nsecond\n"]
+        assert one.write_now(b"now\n")
+        one.pause_writing()
+        assert not one.write_now(b"no\n")
+        one.put(b"x" * (2 * PIECE + 5))
+        one.put(b"last\n")
+        await asyncio.sleep(0)
+        assert line.written[2:] == []
+        one.resume_writing()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert list(map(len, line.written[2:])) == [PIECE, PIECE, 5, 5]
+        line.written.clear()
+        one.put(b"a\n", "part")
+        one.put(b"b\n", "other")
+        one.drop("part")
+        assert one.dropped == 1
+        server.more = [b"m2\n", b"m1\n"]
+        await asyncio.sleep(0)
+        assert b"".join(line.written).startswith(b"b\nm1\n")
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert b"".join(line.written) == b"b\nm1\nm2\n"
+        one.stale["x"] = None
+        assert not one.write_now(b"no\n")
+        one.put(b"y\n")
+        one.drop()
+        assert (one.dropped, len(one.lines)) == (2, 0)
+        one._trust = cast("Any", (SimpleNamespace(still_trusts=lambda _: False), b""))
+        assert not one.write_now(b"no\n")
+        assert str(one.failure) == "its certificate was revoked"
+        before = len(server.log)
+        one.begin([b"first\n"])
+        assert len(server.log) == before
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["INFO:a:one", "WARNING<2>:b:two", "more", "plain", "ERROR::x"],
+         [(logging.INFO, "a", "one"), (logging.WARNING, "b", "two\nmore"), (logging.INFO, "print", "plain"),
+          (logging.ERROR, "print", "x")]),
+        (["DEBUG<3>:a:one", "two"], [(logging.DEBUG, "a", "one\ntwo")]),
+        (["INFO<1>:a:one", "INFO<0>:a:one"], [(logging.INFO, "a", "one")] * 2),
+        ([], []),
+        (["INFO<4>:a:one", "x" * ((1 << 18) - 1), "yy", "z", "CRITICAL:b:end"],
+         [(logging.INFO, "a", "one\n" + "x" * ((1 << 18) - 1) + "\n... 5 more characters were dropped"),
+          (logging.CRITICAL, "b", "end")]),
+    ],
+)  # fmt: skip
+def test_lines_of_a_program_are_records(lines: list[str], found: list[tuple[int, str, str]]) -> None:
+    assert [(each.level, each.name, each.text) for each in logs.records(iter(lines))] == found
+
+
+def test_levels_between_two_have_the_lower_one_s_name() -> None:
+    for level, name in (
+        (55, "CRITICAL"),
+        (50, "CRITICAL"),
+        (49, "ERROR"),
+        (25, "INFO"),
+        (10, "DEBUG"),
+        (5, "DEBUG"),
+    ):
+        assert logs._level_name(level) == name
+    record = logs.LogLine(30, "a:b", "one\ntwo")
+    assert logs.message("c:\nd", record) == b"c..d:WARNING<2>:a.b:one\ntwo\n"
+    assert [logs.begins_record(line) for line in ("INFO:a:b", "INFO a", "x")] == [True, False, False]
+
+
+def test_certificates_are_made_listed_added_and_revoked(tmp_path: Path) -> None:
+    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    pair = certs.make_pair(tmp_path, "one", not_before=begin, not_after=begin + datetime.timedelta(days=3))
+    assert (pair.cert, pair.key) == (tmp_path / "one.pem", tmp_path / "one.key")
+    from cryptography import x509
+
+    read = x509.load_pem_x509_certificate(pair.cert.read_bytes())
+    assert (read.not_valid_before_utc, read.not_valid_after_utc) == (
+        begin,
+        begin + datetime.timedelta(days=3),
+    )
+    assert read.extensions.get_extension_for_class(x509.BasicConstraints).critical
+    basic = read.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert (basic.ca, basic.path_length) == (True, 0)
+    usual = x509.load_pem_x509_certificate(certs.make_pair(tmp_path, "two").cert.read_bytes())
+    now = datetime.datetime.now(datetime.UTC)
+    assert datetime.timedelta(minutes=30) < now - usual.not_valid_before_utc < datetime.timedelta(hours=3)
+    assert abs(usual.not_valid_after_utc - now - datetime.timedelta(days=3650)) < datetime.timedelta(hours=1)
+    folder = tmp_path / "set"
+    for names, said in (
+        (["a", "a"], "must be different"), (["clients"], "must be different"), (["server"], "must be different"),
+        (["a b"], "name of a file"), ([".a"], "name of a file"), (["a/b"], "name of a file"), ([""], "name of a file"),
+        (["*"], "stands for everyone"), (["a" * 65], "longer than the 64 bytes"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            certs.make_set(folder, names)
+    assert not folder.exists()
+    made = certs.make_set(folder, ["a" * 64, "bob"])
+    assert [*made.clients] == ["a" * 64, "bob"]
+    assert made.trusted_clients == folder / "clients.pem"
+    for again in (["carl"], ["bob"]):
+        with pytest.raises(FileExistsError):
+            certs.make_set(folder, again)
+    assert not (folder / "carl.pem").exists()
+    with pytest.raises(FileExistsError, match="revoke it first"):
+        certs.add_client(folder, "bob")
+    certs.add_client(folder, "carl")
+    assert [each.name for each in certs.trusted_clients(folder)] == ["a" * 64, "bob", "carl"]
+    assert {len(each.digest) for each in certs.trusted_clients(folder)} == {64}
+    assert certs.revoke_client(folder, "bob") == [folder / "bob.pem.revoked", folder / "bob.key.revoked"]
+    with pytest.raises(LookupError, match=r"no certificate of 'bob'; it has: a+, carl"):
+        certs.revoke_client(folder, "bob")
+    for name in ("a" * 64, "carl"):
+        certs.revoke_client(folder, name)
+    assert certs.trusted_clients(folder) == []
+    with pytest.raises(LookupError, match="it has: none"):
+        certs.revoke_client(folder, "bob")
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "dan.pem").unlink()
+    made.trusted_clients.write_bytes(pair.cert.read_bytes().rstrip())
+    certs.add_client(folder, "dan")
+    assert [each.name for each in certs.trusted_clients(folder)] == ["one", "dan"]
