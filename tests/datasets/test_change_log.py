@@ -429,10 +429,10 @@ def test_a_large_dataset_is_folded_when_the_log_is_half_as_long(tmp_path: Path) 
     with DatasetDB(path) as db:
         db.set("x", ["y" * 400_000], persist=True)
         lengths = []
-        for _ in range(6):
+        for _ in range(10):
             append(db, "z" * 60_000)
             lengths.append((tmp_path / "dataset_db.mdb-log").stat().st_size // 60_000)
-    assert lengths == [1, 2, 3, 0, 1, 2]
+    assert lengths == [1, 2, 3, 0, 1, 2, 3, 4, 5, 0]  # then it is larger
 
 
 def test_a_logged_change_that_does_not_fit_is_said_and_the_others_count(
@@ -553,9 +553,39 @@ def test_a_dataset_that_another_program_has_set_keeps_that_value(
         transaction.put(b"x", b'{"__jsonclass__":["tuple",[[[2],{}]]]}')
     with DatasetDB(path) as db:
         assert db.get("x") == [2]
+    assert not path.with_name(f"{path.name}-log").exists()
     assert [record.message.split(" in ")[0][:90] for record in caplog.records] == [
         "dataset x was set by another program since 3 changes of it were logged beside " + str(path)[:12]
     ]
+
+
+def test_a_dataset_that_another_program_has_removed_stays_so(tmp_path: Path) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    with lmdb.open(str(path), subdir=False, map_size=2**30) as env, env.begin(write=True) as transaction:
+        transaction.delete(b"x")
+    with DatasetDB(path) as db:
+        assert db.snapshot() == {}
+
+
+def test_a_change_goes_to_the_log_if_there_is_room_for_its_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the dataset, all others that are to be folded, twice the log, and 64 KiB."""
+    asked: list[int] = []
+
+    def has_room(_: Any, length: int) -> bool:
+        asked.append(length)
+        return True
+
+    monkeypatch.setattr(PersistentStore, "has_room", has_room)
+    length = len(encoded(LARGE, {}))
+    with DatasetDB(tmp_path / "dataset_db.mdb") as db:
+        for key in "xy":
+            db.set(key, LARGE, persist=True)
+        append(db, 1, "x")
+        log = (tmp_path / "dataset_db.mdb-log").stat().st_size - HEADER_SIZE
+        append(db, 1, "y")
+    assert set(asked) == {length + 2**16, 2 * length + 2 * log + 2**16}
 
 
 def test_another_program_that_sets_something_else_costs_nothing(tmp_path: Path) -> None:
@@ -594,9 +624,14 @@ def test_a_log_that_another_process_has_folded_and_begun_anew_is_followed(tmp_pa
     with DatasetDB(path) as db, Another(path) as other:
         db.set("x", LARGE, persist=True)
         append(db, 1)
+        heard: list[Any] = []
+        db.subscribe(lambda mod, origin: heard.append((mod["action"], mod["path"] or mod["key"])))
         other.do("set y 1")
+        assert db.get("x")[1000:] == [1]
+        assert heard == [("setitem", "y")]  # that x was folded changes nothing
         other.do("append x 2")
         assert db.get("x")[1000:] == [1, 2]
+        assert heard[1:] == [("append", ["x", 1])]
         append(db, 3)
         assert other.do("append x 4")["x"][1][1000:] == [1, 2, 3, 4]
         db.delete("y")
@@ -647,7 +682,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_may_only_be_read_shows_what_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = killed(tmp_path / "dataset_db.mdb")
     log = path.with_name(f"{path.name}-log")
@@ -659,6 +694,7 @@ def test_a_folder_that_may_only_be_read_shows_what_is_logged(
             append(db, 3)
     assert log.read_bytes() == before
     assert stored(path)["x"] == (LARGE, {})
+    assert caplog.records == []
 
 
 def test_a_database_without_room_for_the_fold_refuses_the_append(
@@ -695,7 +731,7 @@ def test_a_failed_fold_is_tried_again_and_costs_no_append(
         assert len(db.get("x")) == 1020
     assert len(stored(path)["x"][0]) == 1020
     assert {record.message for record in caplog.records} == {f"no room. The changes are in {path}-log"}
-    assert len(caplog.records) < 4
+    assert len(caplog.records) == 2  # each time no sooner than the log is twice as long
 
 
 def _fails(_: Any) -> None:

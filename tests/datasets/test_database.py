@@ -529,6 +529,9 @@ def test_a_dataset_of_this_process_hides_only_the_one_of_that_name(tmp_path: Pat
         assert (db.get("a"), db.get("b")) == ("mine", 2)
         assert heard == [("b", "neighbour")]
         assert db.count() == (2, 1)
+        other.do("set a list(range(2000))")
+        other.do("append a 1")
+        assert (db.get("a"), len(heard)) == ("mine", 1)
 
 
 def test_a_change_too_large_for_the_file_leaves_the_value(
@@ -732,6 +735,8 @@ def test_a_full_file_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(KeyError):
             db.get("large")
         db.update({"action": "append", "path": ["x", 1], "x": 2})
+        store: Any = db._store
+        assert [store.has_room(2**22 - store._size - less) for less in (0, 1)] == [False, True]
     assert stored(path) == {"x": ([1, 2], {})}
 
 

@@ -1,6 +1,7 @@
 """What may become a dataset is checked once, whoever brings it; what cannot be kept changes nothing."""
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,11 @@ def test_a_value_is_copied_whole_or_refused_however_deep_its_caller_is() -> None
         except RecursionError:
             break
     assert refused > 1
+
+
+def test_what_refuses_to_be_copied_is_kept_as_it_is() -> None:
+    lock = threading.Lock()
+    assert own_copy([lock]) == [lock]
 
 
 def test_one_that_holds_itself_is_refused() -> None:

@@ -31,6 +31,9 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "imul": lambda read: read.__imul__(2),
     "past the methods": lambda read: list.append(read, -1),
     "heap": lambda read: heapq.heappop(read),
+    "the first past the methods": lambda read: list.__setitem__(read, 0, -1),
+    "the middle past the methods": lambda read: list.__setitem__(read, FROM, -1),
+    "the last past the methods": lambda read: list.__setitem__(read, 2 * FROM - 1, -1),
 }
 
 
@@ -98,8 +101,9 @@ def test_the_copy_that_is_kept_is_the_one_that_was_handed_out(manager: DatasetMa
 
 def test_a_copy_is_kept_of_a_long_list_only(manager: DatasetManager) -> None:
     for length, kind in ((FROM - 1, list), (FROM, DatasetList)):
-        manager.set("x", [0] * length)
-        assert type(manager.get("x")) is kind
+        for item in (0, np.float64(1), np.True_):
+            manager.set("x", [item] * length)
+            assert type(manager.get("x")) is kind
 
 
 def test_items_that_can_be_changed_are_copied(manager: DatasetManager) -> None:
