@@ -8,7 +8,7 @@ import pytest
 
 from rexec.results.errors import ValueSuperseded
 from rexec.results.journal._contents import appended_at, content_of, is_worth_keeping, superseded_at
-from rexec.results.journal._superseded import HEAD, mark_of, mark_place, placed_parts
+from rexec.results.journal._superseded import HEAD, mark_of, mark_place, placed_parts, usable, without_value
 from rexec.results.journal.records import CHANGE, LONG, OVERHEAD, Kind, Record, sealed
 
 START = 40
@@ -85,6 +85,42 @@ def test_large_arrays_that_were_appended_are_worth_keeping(
     kind: Kind, value: Any, smallest: int, is_kept: bool
 ) -> None:
     assert is_worth_keeping(Record(kind, "x", value=value), smallest) == is_kept
+
+
+@pytest.mark.parametrize("flags", range(16))
+@pytest.mark.parametrize("of", [Kind.SET, Kind.ARCHIVE])
+def test_of_a_record_without_its_value_the_rest_is_known(flags: int, of: Kind) -> None:
+    change = CHANGE.pack(7, 2.5, flags)
+    plain = memoryview(bytes([of]) + change)
+    placed = memoryview(bytes([Kind.PLACED]) + CHANGE.pack(7, 2.5, flags | of << 4))
+    for kind, begin in ((Kind.SUPERSEDED, plain), (Kind.LOST, placed)):
+        found = without_value(kind, begin, {7: "x"}, 3)
+        assert (found.kind, found.key, found.time, found.index) == (kind, "x", 2.5, of)
+        assert (found.archive, found.number) == (flags >= 8, 3)
+    assert found.value == f"record 3 ({of.name}) has lost its content"
+
+
+@pytest.mark.parametrize(
+    ("begin", "time"),
+    [
+        (bytes([Kind.SET]) + CHANGE.pack(8, 2.5, 0), 2.5),  # of no known name
+        (b"\xfe" + CHANGE.pack(7, 2.5, 0), 2.5),  # of no known kind
+        (bytes([Kind.SET]) + CHANGE.pack(8, 1e300, 0), 0.0),  # nor of a time
+        (bytes([Kind.SET]), 0.0),
+    ],
+)
+def test_a_record_without_its_value_may_be_of_nothing_known(begin: bytes, time: float) -> None:
+    found = without_value(Kind.LOST, memoryview(begin), {7: "x"}, 3)
+    assert (found.kind, found.key, found.time, found.archive) == (Kind.UNREADABLE, "", time, False)
+    assert (found.value, found.number) == ("record 3 (lost) is of no known dataset or kind", 3)
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 47), (1, 48), (9, 100), (17, 64), (40, 100)])
+def test_a_superseded_record_gives_back_what_is_behind_its_mark(start: int, length: int) -> None:
+    place = mark_place(start)
+    assert place % 8 == 0
+    assert start + HEAD <= place < start + HEAD + 8  # it cannot be torn, and leaves the head
+    assert usable(start, length) == ((place + 8, start + length - place - 8),)
 
 
 @pytest.mark.parametrize("size", [0, HEAD, LENGTH])

@@ -1,6 +1,8 @@
 """The journal: what it holds after any accident is a beginning of what was acknowledged."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -452,3 +454,44 @@ def test_what_is_between_damaged_places_is_found_among_short_records(tmp_path: P
     assert all(record.time for record in back[:place])
     assert {record.time for record in back[place + 1 : -2]} == {0.0}
     assert back[-1].time
+
+
+def test_a_journal_may_be_the_first_file_of_a_process(tmp_path: Path) -> None:
+    """Whoever closes the standard input gets its number for the next file."""
+    code = """
+import os, sys
+from pathlib import Path
+from rexec.results.errors import ResultsError
+from rexec.results.journal.reader import JournalReader
+from rexec.results.journal.records import Kind, Record
+from rexec.results.journal.writer import Journal
+path = Path(sys.argv[1])
+os.close(0)
+journal = Journal(path, sync_interval=0)
+journal.put(Record(Kind.SET, "x", value=1, metadata={}))
+said = [journal.claim, journal.is_whole]
+if os.name != "nt":
+    os.write(0, b"torn")
+    journal.file._is_writing = True
+    said += [os.fstat(0).st_size > journal.size, os.fstat(0).st_size == journal.size]
+journal.sync()
+pid = 1 if os.name == "nt" else os.fork()
+if not pid:
+    os._exit(journal.claim + 5)
+said += [] if os.name == "nt" else [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+journal.close()
+said += [journal.claim]
+with JournalReader(path) as reader:
+    said += [reader.descriptor, [each.value for each in reader.records()], reader.descriptor]
+said += [reader.descriptor]
+os.unlink(path)
+journal = Journal(path, sync_interval=0)
+journal.remove()
+said += [journal.claim, path.exists()]
+print(said)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "j")], capture_output=True, text=True, check=True
+    )
+    on_posix = [] if os.name == "nt" else [True, True, 4]
+    assert done.stdout == f"{[0, True, *on_posix, -1, 0, [1], 0, -1, -1, False]}\n"

@@ -14,6 +14,7 @@ import pytest
 
 from rexec import results
 from rexec.cli.results import main
+from rexec.results.reading import runs
 from rexec.results.reading.comparing import differences
 from rexec.results.reading.plotting import choose
 from rexec.results.reading.shown import shown
@@ -88,6 +89,25 @@ def test_what_is_no_result_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "bad.h5").write_text("text")
     with pytest.raises(results.ResultsError, match="no HDF5 file, or damaged"):
         results.open(tmp_path / "bad.h5")
+
+
+def test_a_file_whose_datasets_cannot_be_listed_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[h5py.File] = []
+
+    def noted(path: Path) -> h5py.File:
+        opened.append(h5py.File(path, "r"))
+        return opened[0]
+
+    def fail(*_: object, **__: object) -> None:
+        raise results.ResultsError("no list")
+
+    monkeypatch.setattr(runs, "open_foreign", noted)
+    monkeypatch.setattr(runs, "stored_below", fail)
+    with pytest.raises(results.ResultsError, match="no list"):
+        results.open(made(tmp_path / "r.h5"))
+    assert not opened[0]  # as h5py says of a closed file
 
 
 def test_pandas_has_the_rows_as_columns(tmp_path: Path) -> None:

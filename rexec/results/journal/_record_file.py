@@ -175,7 +175,7 @@ class RecordFile:
         return descriptor
 
     def _is_in_place(self) -> bool:
-        return self.descriptor >= 0 and is_at(self.descriptor, self.path)
+        return is_at(self.descriptor, self.path)
 
     def _length(self) -> int:
         return os.fstat(self.descriptor).st_size
