@@ -16,9 +16,9 @@ from rexec.results.errors import JournalDamaged
 from rexec.results.fold import RunState
 from rexec.results.journal._encode import encode
 from rexec.results.journal._space import MOST_RECORDS, HeldRecord, Space
-from rexec.results.journal._superseded import content_crc, placed_parts
+from rexec.results.journal._superseded import MARK, content_crc, mark_place, placed_parts
 from rexec.results.journal.reader import JournalReader
-from rexec.results.journal.records import CHANGE, Kind, frame, header, key_parts
+from rexec.results.journal.records import CHANGE, LONG, OVERHEAD, Kind, frame, header, key_parts
 from rexec.results.journal.salvage import SalvageReader
 from rexec.results.keeper import state_of
 from schemas import RunIdentity
@@ -40,6 +40,23 @@ def killed(writer: ResultsWriter, folder: Path) -> Path:
     """Return a journal as a run leaves it that is killed now."""
     folder.mkdir()
     return Path(shutil.copy(journal_path(writer.path), folder))
+
+
+@pytest.mark.parametrize(("more", "is_placed"), [(0, True), (1, False)])
+def test_all_bytes_of_a_superseded_value_are_used(tmp_path: Path, more: int, is_placed: bool) -> None:
+    writer, manager = begun(tmp_path)
+    for key in ("x", "y"):
+        manager.set(key, b"")
+    start = writer.journal_size
+    manager.set("x", bytes(10_000))
+    length = writer.journal_size - start
+    manager.set("x", b"")
+    room = start + length - mark_place(start) - MARK
+    beside = length - 10_000 - len(LONG) - OVERHEAD  # kind, head and length of the value
+    before = writer.journal_size
+    manager.set("y", bytes(room - beside + more))
+    assert (writer.journal_size - before < 1000) == is_placed
+    assert verify(writer.close()) == []
 
 
 def test_a_live_image_takes_the_bytes_of_a_few(tmp_path: Path) -> None:
