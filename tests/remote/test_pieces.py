@@ -259,3 +259,73 @@ def remote_through_pieces() -> Any:
         foreign = Foreign(Client("127.0.0.1", port, "camera_rexec"))
         with rexec.remote.wrap(foreign, "camera") as remote:
             yield remote
+
+
+class Counted(str):
+    """A text that notes how often it was weighed."""
+
+    weighed = 0
+
+    def isascii(self) -> bool:
+        Counted.weighed += 1
+        return True
+
+
+@pytest.mark.parametrize(
+    ("value", "bytes_"),
+    [("", 64), ("ab", 68), ("\x01b", 76), ("\xe9", 76), (b"ab", 72), (bytearray(2), 72), (memoryview(b"abc"), 100),
+     (np.zeros(3), 128), (np.zeros((1, 3)), 160), (np.float64(1), 74), (0, 8), (True, 8), (1 << 30, 18), (None, 128),
+     (1.0, 128), (1j, 128), (Fraction(1, 1 << 30), 90), ([], 64), ([1.0, 2.0], 116), ((1.0, 1), 208), ({1.0}, 90),
+     (frozenset([1]), 76), ({"a": 1}, 146), (OrderedDict(a=[1]), 214)],
+)  # fmt: skip
+def test_the_weight_of_a_value_is_that_of_its_kind(value: Any, bytes_: int) -> None:
+    assert weight(value) == bytes_
+
+
+def test_no_more_of_a_value_is_weighed_than_decides() -> None:
+    for most, weighed in ((64 + 2 * 68, 3), (64 + 2 * 68 - 1, 2), (64 + 3 * 68, 4)):
+        Counted.weighed = 0
+        assert weight([Counted()] * 100, most) == 64 + weighed * 68
+        assert Counted.weighed == weighed
+    Counted.weighed = 0
+    assert weight([[Counted()] * 100, Counted()], 200.0) == 64 + 64 + 2 * 68 + 4
+    assert Counted.weighed == 2
+
+
+def lengths(value: Any) -> list[Any]:
+    """Return the steps of a value: how many things each adds, or its name."""
+    return [sum(len(each) for each in step[1]) if step[0] == "items" else step[0] for step in steps(value)]
+
+
+def test_the_steps_of_a_value_are_as_large_as_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (_pieces.PIECE, _pieces._RAW) == (1 << 20, (1 << 20) * 3 // 4 - 1024)
+    monkeypatch.setattr(_pieces, "PIECE", 1200)
+    monkeypatch.setattr(_pieces, "_RAW", 700)
+    assert list(steps("x" * 568)) == [["items", ["x" * 568]]]
+    assert lengths("x" * 569) == ["open", 100, 100, 100, 100, 100, 69, "close"]
+    assert lengths(bytes(1500)) == ["open", 700, 700, 100, "close"]
+    assert lengths(memoryview(bytes(1500))) == lengths(bytearray(1500)) == ["open", 700, 700, 100, "close"]
+    assert lengths(np.zeros((10, 15), np.int64)) == ["open", 700, 500, "close"]
+    assert list(steps(np.zeros((10, 15), ">i8")))[-1] == ["close", "array", [10, 15], ">i8"]
+    # Three of 400 bytes are one piece.
+    assert lengths(["x" * 168] * 7) == ["open", 3 * 168, 3 * 168, 168, "close"]
+    assert lengths(["x" * 169] * 4) == ["open", 2 * 169, 2 * 169, "close"]
+    assert lengths(["y", "x" * 569, "y"]) == [
+        "open",
+        1,
+        "open",
+        100,
+        100,
+        100,
+        100,
+        100,
+        69,
+        "close",
+        1,
+        "close",
+    ]
+    assert lengths(["x" * 568, "x" * 568]) == ["open", 568, 568, "close"]
+    assert [step[1:] for step in steps(frozenset(map(str, range(20)))) if step[0] == "close"] == [["set"]]
+    assert [step[1:] for step in steps({str(n): "x" * 100 for n in range(9)}) if step[0] == "close"] == [
+        ["dict"]
+    ]
