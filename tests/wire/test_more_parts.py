@@ -238,10 +238,20 @@ def test_a_loop_that_was_given_stays_open_and_another_is_closed(
         assert asyncio.get_running_loop() is loop
         left.append(asyncio.ensure_future(asyncio.sleep(10**6)))  # as a driver leaves
 
+    patience: list[float] = []
+    wait = asyncio.wait
+
+    def waited(tasks: Any, *, timeout: float) -> Any:
+        patience.append(timeout)  # for a task that does not end when it is cancelled
+        return wait(tasks, timeout=timeout)
+
+    monkeypatch.setattr(asyncio, "wait", waited)
     monkeypatch.setattr(_loop, "new_event_loop", lambda: loop)
     monkeypatch.setattr(_loop, "_serve", serve)
     _loop.simple_server_loop({}, LOCAL, 0, loop=None if own else loop)
+    monkeypatch.undo()
     assert loop.is_closed() is own
+    assert patience == [5.0] * own
     assert left[0].cancelled() is own
     if not own:
         left[0].cancel()
