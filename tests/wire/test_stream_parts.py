@@ -1,0 +1,302 @@
+"""Parts of streams by themselves: batches of lines, receivers that are slow, lines that are applied, snapshots."""
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from rexec.ground import forks
+from rexec.wire import _snapshots, _stream_server, errors
+from rexec.wire._line_queue import WHOLE, LineQueue
+from rexec.wire._pyon_parts import V1, V2
+from rexec.wire._snapshots import Snapshots
+from rexec.wire._stream_client import Follower, LineProtocol
+from rexec.wire._stream_server import StreamServer
+from rexec.wire._subscription import PIECE
+from rexec.wire.broadcast import Broadcaster
+
+
+class Subscriber:
+    """A subscriber that takes lines at once, or not."""
+
+    def __init__(self, name: str = "n", *, takes: bool = True) -> None:
+        self.name, self.peer, self.takes = name, "lab:1", takes
+        self.got: list[bytes] = []
+        self.lines = LineQueue()
+        self.dropped = 0
+
+    def write_now(self, lines: bytes) -> bool:
+        if self.takes:
+            self.got.append(lines)
+        return self.takes
+
+    def put(self, line: bytes, part: Any = WHOLE) -> None:
+        self.lines.put(line, part)
+
+
+class Sends(StreamServer):
+    """Notes what subscribers do not take at once."""
+
+    def __init__(self) -> None:
+        super().__init__(b"hello\n")
+        self.queued: list[Any] = []
+
+    def enqueue(self, subscription: Any, line: bytes, part: Any) -> None:
+        self.queued.append((subscription, line, part))
+
+
+class Clock:
+    """A clock and timers that the test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.timers: list[Any] = []
+        monkeypatch.setattr(_stream_server, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: self)
+
+    def call_later(self, wait: float, call: Any, name: str) -> Any:
+        return self.call_soon(call, name, wait)
+
+    def call_soon(self, call: Any, name: str, wait: float = 0.0) -> Any:
+        timer = SimpleNamespace(wait=wait, run=lambda: call(name), cancelled=False)
+        timer.cancel = lambda: setattr(timer, "cancelled", True)
+        self.timers.append(timer)
+        return timer
+
+
+def test_lines_of_a_moment_are_sent_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, server = Clock(monkeypatch), Sends()
+    quick, slow, other = Subscriber(), Subscriber(takes=False), Subscriber("m")
+    for each in (quick, slow, other):
+        server.followers(each.name).append(cast("Any", each))
+    server.send("n", b"a\n", "part")
+    server.send("n", b"b\n")
+    assert [timer.wait for timer in clock.timers] == [0.0]
+    assert quick.got == []
+    clock.timers[0].run()
+    assert quick.got == [b"a\nb\n"]
+    assert server.queued == [(slow, b"a\n", "part"), (slow, b"b\n", WHOLE)]
+    assert other.got == []
+    assert clock.timers.pop().cancelled
+    clock.now += 0.0005
+    server.send("n", b"c\n")
+    assert [round(timer.wait, 6) for timer in clock.timers] == [0.0015]
+    server.send("m", b"d\n")
+    assert clock.timers[1].wait == 0.0
+    assert [(each["name"], each["waiting"], each["dropped"]) for each in server.status()] == [
+        ("n", 0, 0), ("n", 0, 0), ("m", 0, 0)
+    ]  # fmt: skip
+    assert (quick.got[1:], other.got) == ([b"c\n"], [b"d\n"])  # whose status is asked has all
+    clock.now += 0.002
+    server.queued.clear()
+    server.send("n", b"x" * PIECE)
+    assert len(quick.got) == 2
+    server.send("n", b"y\n")
+    assert len(quick.got) == 2  # a large batch goes through the queues
+    assert [(each, len(line)) for each, line, _ in server.queued] == [
+        (quick, PIECE), (quick, 2), (slow, PIECE), (slow, 2)
+    ]  # fmt: skip
+    server.flush("n")
+    server.flush("nobody")
+    assert len(server.queued) == 4
+    server.forget(cast("Any", quick))
+    server.forget(cast("Any", quick))
+    assert list(map(id, server.subscriptions("n"))) == [id(slow)]
+    server.send("n", b"z\n")
+    server.forget_loop()
+    server.flush("n")
+    assert len(server.queued) == 4
+    monkeypatch.setattr(forks, "generation", forks.generation + 1)
+    assert list(server.subscriptions("n")) == []
+
+
+def test_a_receiver_that_is_slow_loses_the_oldest_messages(caplog: pytest.LogCaptureFixture) -> None:
+    server = Broadcaster(3, backlog=1000)
+    assert server.has("anything")
+    slow = Subscriber(takes=False)
+    for number in range(5):
+        server.enqueue(cast("Any", slow), b"%d\n" % number, WHOLE)
+    assert (slow.dropped, server.dropped, len(slow.lines)) == (2, 2, 3)
+    assert slow.lines.take() == b"2\n"
+    server.enqueue(cast("Any", slow), b"x" * 796, WHOLE)  # with the two that wait exactly the backlog
+    assert (len(slow.lines), server.dropped) == (3, 2)
+    server.enqueue(cast("Any", slow), b"y" * 5000, WHOLE)
+    assert (len(slow.lines), server.dropped) == (1, 5)
+    assert [each.getMessage() for each in caplog.records] == [
+        "lab:1 receives 'n' too slowly: messages are dropped"
+    ]
+
+
+def test_each_line_is_applied_and_what_cannot_be_ends_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        for lines, values, failed, level in (
+            ([b'{"a": 1}', b"2"], [{"a": 1}, 2], False, None),
+            ([b"(1, 2)", b"[3]", b"{4}"], [(1, 2), [3], {4}], False, None),
+            ([b"1", b"no value"], [1], True, logging.ERROR),
+            ([b'{"__jsonclass__": ["nothing", []]}'], [], True, logging.ERROR),
+        ):
+            got: list[Any] = []
+            protocol = LineProtocol(got.append, lambda: None, 100)
+            for line in lines:
+                protocol.get_buffer(-1)[: len(line) + 1] = line + b"\n"
+                protocol.buffer_updated(len(line) + 1)
+            assert (got, protocol.failure is not None) == (values, failed)
+            assert {each.levelno for each in caplog.records} == ({level} if level else set())
+            caplog.clear()
+
+        def fails(_: object) -> None:
+            raise ZeroDivisionError
+
+        protocol = LineProtocol(fails, lambda: None)
+        protocol.get_buffer(-1)[:2] = b"1\n"
+        protocol.buffer_updated(2)
+        assert isinstance(protocol.failure, ZeroDivisionError)
+        assert caplog.records[0].exc_info
+        assert protocol.writer() is None
+        protocol.write(b"x")
+
+    asyncio.run(main())
+
+
+def test_the_loss_of_a_connection_is_told_unless_this_side_closed_it() -> None:
+    async def main() -> None:
+        for how, told in (("lost", 1), ("closed", 0), ("cancelled", 0)):
+            lost: list[int] = []
+            protocol = LineProtocol(lambda _: None, lambda: lost.append(1))  # noqa: B023
+            if how == "closed":
+                closing = asyncio.ensure_future(protocol.close())
+                await asyncio.sleep(0)
+            elif how == "cancelled":
+                protocol.closed.cancel()
+                await asyncio.sleep(0)
+            protocol.connection_lost(None)
+            assert len(lost) == told
+            if how == "closed":
+                await closing
+            assert ("closed by this side" in str(protocol.failure)) == (how != "lost")
+
+    asyncio.run(main())
+
+
+def test_every_callback_is_called_and_a_failure_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    got: list[Any] = []
+
+    def fails(_: object) -> None:
+        raise ValueError
+
+    one = Follower("thing", [got.append, fails, got.append], None)
+    assert (one.failure, one.has_failed(), one.receive_task, one.writer) == (None, False, None, None)
+    one._notify(3)
+    one._lost()
+    assert got == [3, 3]
+    assert [each.getMessage() for each in caplog.records] == ["a callback of the thing failed"]
+    two = Follower("thing", got.append, lambda: got.append("lost"))
+    two._lost()
+    two._notify(4)
+    assert got[2:] == ["lost", 4]
+    for failure, failed in (
+        (None, False),
+        (errors.ConnectionBroken("x"), False),
+        (errors.FormatError("x"), True),
+    ):
+        two._protocol = cast("Any", SimpleNamespace(failure=failure))
+        assert (two.failure, two.has_failed()) == (failure, failed)
+
+
+class Turns:
+    """An event loop whose calls the test makes, and a clock by which each step takes a turn."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.soon: list[Any] = []
+        self.later: list[Any] = []
+        ticks = iter(range(10**9))
+        monkeypatch.setattr(_snapshots.time, "perf_counter", lambda: float(next(ticks)))  # type: ignore[attr-defined]
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: self)
+
+    def call_soon(self, call: Any, *args: Any) -> None:
+        self.soon.append(lambda: call(*args))
+
+    def call_later(self, seconds: float, call: Any, *args: Any) -> None:
+        self.later.append((seconds, lambda: call(*args)))
+
+    def run(self) -> None:
+        while self.soon:
+            self.soon.pop(0)()
+
+
+@pytest.mark.parametrize(("syntax", "large"), [(V1, False), (V2, False), (V2, True)])
+def test_a_snapshot_is_made_once_for_all_who_wait_and_kept_if_large(
+    syntax: Any, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, got = Turns(monkeypatch), list[Any]()
+    struct: dict[str, Any] = {"a": [1, 2], "b": "x" * (1 << 16) if large else "x", "c": 3}
+    snapshots = Snapshots(lambda _: struct, syntax)
+    assert not snapshots.is_awaited("n")
+    for _ in range(2):
+        snapshots.give("n", WHOLE, got.append)
+    assert snapshots.is_awaited("n")
+    assert got == []
+    turns.run()
+    assert len(got) == 2
+    assert got[0] == got[1]
+    assert b"".join(got[0]).count(b"\n") == 1
+    assert not snapshots.is_awaited("n")
+    assert [seconds for seconds, _ in turns.later] == [5.0] * large
+    mod = {"action": "setitem", "path": [], "key": "c", "value": 4}
+    snapshots.changed("n", "c", mod, b"changed\n")
+    snapshots.give("n", WHOLE, got.append)
+    if large:
+        assert got[2] == [got[0][0], b"changed\n"]
+        turns.later[0][1]()
+        snapshots.give("n", WHOLE, got.append)
+    assert len(got) == 2 + large
+    turns.run()
+    assert len(got) == 3 + large
+
+
+def test_what_changes_meanwhile_is_in_the_snapshot_or_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, got = Turns(monkeypatch), list[Any]()
+    struct: dict[str, Any] = {"a": 1, "b": 2, "c": 3}
+    snapshots = Snapshots(lambda _: struct, V2)
+
+    def change(key: str, value: Any) -> None:
+        struct[key] = value
+        mod = {"action": "setitem", "path": [], "key": key, "value": value}
+        snapshots.changed("n", key, mod, f"{key}={value}\n".encode())
+
+    snapshots.give("n", WHOLE, got.append)
+    change("a", 5)  # while it is being encoded
+    change("c", 7)  # before its turn
+    for _ in range(2):
+        turns.soon.pop(0)()
+    change("a", 6)  # after it
+    turns.run()
+    ((text, *behind),) = got
+    assert b'"a":5,"b":2,"c":7' in text.replace(b" ", b"")
+    assert behind == [b"a=6\n"]
+    snapshots.give("n", "c", got.append)
+    turns.run()
+    assert b"setitem" in got[1][0]
+    del struct["c"]
+    snapshots.give("n", "c", got.append)
+    turns.run()
+    assert got[2] is None  # it is gone
+    snapshots.give("n", WHOLE, got.append)
+    snapshots.clear()
+    turns.run()
+    assert len(got) == 3
+
+
+def test_what_cannot_be_encoded_is_told_to_those_who_wait(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns, got = Turns(monkeypatch), list[Any]()
+    snapshots = Snapshots(lambda _: {"a": object()}, V2)
+    snapshots.give("n", WHOLE, got.append)
+    turns.run()
+    assert got == [None]
+    assert "'n' cannot be sent to those who begin to follow it" in caplog.text
