@@ -101,6 +101,23 @@ def test_a_refresh_releases_what_both_copies_of_the_file_have(
     assert in_file(writer.path) == list(range(5000))
 
 
+@pytest.mark.parametrize("last", [4000.0, "text"])
+def test_where_the_file_is_gone_rows_are_held_only_if_they_are_of_two_kinds(run: Any, last: Any) -> None:
+    writer, manager = run
+    manager.set("x", [])
+    expected = [*(number * 0.5 for number in range(8000)), last]
+    append(manager, expected)
+    kept = Keeper(JournalReader(killed(writer)), writer.path.with_name("other.h5"))
+    kept.read()
+    kept.path.with_name(f".{kept.path.name}.working").unlink()
+    kept.bring_up_to(kept.state.size)
+    x = kept.state.datasets["x"]
+    assert (x.rows, kept.releases) == (8001, last != "text")
+    assert (len(x.value) <= MOST_ROWS) == kept.releases
+    kept.close()
+    assert in_file(kept.path) == expected
+
+
 def changed_in_place(manager: DatasetManager) -> None:
     manager.mutate("x", 3, -1)
 
