@@ -1,0 +1,207 @@
+"""A server by itself: which requests it takes, which need no turn, and how a call that is awaited ends."""
+
+import asyncio
+import json
+import weakref
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from rexec.wire import _server
+from rexec.wire._limits import Limits
+from rexec.wire._protocol import Codec
+from rexec.wire._server import ClientGone, Server
+from rexec.wire._targets import ends_with_client, while_busy
+
+LOCAL = "127.0.0.1"
+
+
+class Lamp:
+    """A driver."""
+
+    def on(self, level: float = 1.0) -> float:
+        return level
+
+    @while_busy
+    def ping(self) -> bool:
+        return True
+
+    def leaves(self) -> None:
+        raise SystemExit(3)
+
+    async def soon(self) -> str:
+        return "soon"
+
+    async def fails(self) -> None:
+        raise KeyError("k")
+
+    async def cancels_itself(self) -> None:
+        raise asyncio.CancelledError
+
+    @ends_with_client
+    async def follow(self) -> str:
+        await asyncio.sleep(0)
+        return "followed"
+
+
+class Connection:
+    """A connection of a client that has chosen a lamp."""
+
+    def __init__(self) -> None:
+        self.target, self.codec = Lamp(), Codec(v2=True, call_ids=True)
+        self.reference = weakref.ref(self)
+        self.gone = False
+
+    def is_gone(self) -> bool:
+        return self.gone
+
+
+def server(**keywords: Any) -> Server:
+    async def made() -> Server:
+        return Server({"lamp": Lamp()}, **keywords)
+
+    return asyncio.run(made())
+
+
+def answered(one: Server, request: Any) -> dict[str, Any]:
+    async def main() -> Any:
+        answer = one.perform(cast("Any", Connection()), request)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+    found: dict[str, Any] = json.loads(b"".join(bytes(each) for each in asyncio.run(main())))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("request_", "result"),
+    [
+        ({"action": "call", "name": "on", "args": [3], "id": 7}, 3),
+        ({"action": "call", "name": "on", "kwargs": {"level": 4}, "id": 7}, 4),
+        ({"action": "call", "name": "on", "id": 7}, 1.0),
+        ({"action": "call", "name": "soon", "id": 7}, "soon"),
+        ({"action": "call", "name": "follow", "id": 7}, "followed"),
+        ({"action": "call", "name": "terminate", "id": 7}, None),
+        ({"action": "call", "name": "leaves", "id": 7}, "SystemExit: 3"),
+        ({"action": "call", "name": "fails", "id": 7}, "'k'"),
+        ({"action": "call", "name": "cancels_itself", "id": 7}, "CancelledError"),
+        ({"action": "call", "name": "absent", "id": 7}, "has no attribute 'absent'"),
+        ({"action": "call", "id": 7}, "'name'"),
+        ({"action": "fly", "id": 7}, "Unknown action: fly"),
+        ({"id": 7}, "Unknown action: None"),
+        ({"action": "lease", "name": "none", "args": [], "id": 7}, "no request about leases"),
+        (["call"], "A request is a dict"),
+        (TypeError("no value"), "no value"),
+    ],
+)
+def test_a_request_is_carried_out_or_the_fault_told(request_: Any, result: Any) -> None:
+    one = server(builtin_terminate=True)
+    answer = answered(one, request_)
+    if isinstance(request_, dict):
+        assert answer["id"] == 7
+    if answer["status"] == "ok":
+        assert answer.get("ret") == result
+    else:
+        assert isinstance(result, str)
+        assert result in answer["exception"]["message"]
+    ends = isinstance(request_, dict) and request_.get("name") == "terminate"
+    assert one.ends is ends
+
+
+def test_a_server_that_is_not_to_be_ended_has_no_such_method() -> None:
+    one = server()
+    assert (
+        "terminate" in answered(one, {"action": "call", "name": "terminate", "id": 1})["exception"]["message"]
+    )
+    assert not one.ends
+    listed = answered(one, {"action": "get_rpc_method_list", "id": 1})["ret"]["methods"]
+    assert "terminate" not in listed
+    assert "on" in listed
+
+
+@pytest.mark.parametrize(
+    ("request_", "immediate"),
+    [
+        ({"action": "get_rpc_method_list"}, True),
+        ({"action": "lease"}, True),
+        ({"action": "call", "name": "ping"}, True),
+        ({"action": "call", "name": "on"}, False),
+        ({"action": "call", "name": ["ping"]}, False),
+        ({"action": "fly", "name": "ping"}, False),
+        ({"action": ["call"], "name": "ping"}, False),
+        ({}, False),
+        (["lease"], False),
+    ],
+)
+def test_what_needs_no_turn_is_answered_at_once(request_: Any, immediate: bool) -> None:
+    assert server()._is_immediate(cast("Any", Connection()), request_) is immediate
+
+
+def test_a_call_ends_with_its_client_where_it_is_marked_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_server, "_LOOK", 0.0)
+
+    async def main() -> None:
+        for gone in (False, True):
+            connection = Connection()
+            connection.gone = gone
+            begun = asyncio.get_running_loop().create_future()
+            call = asyncio.ensure_future(_server._while_connected(cast("Any", connection), begun))
+            for _ in range(9):
+                await asyncio.sleep(0)
+            if gone:
+                with pytest.raises(ClientGone, match="the client has gone"):
+                    await call
+                assert begun.cancelled()
+            else:
+                assert not call.done()
+                begun.set_result(3)
+                assert await call == 3
+
+    asyncio.run(main())
+
+
+def test_a_call_that_is_awaited_is_cancelled_with_the_server() -> None:
+    async def main() -> None:
+        one = Server({})
+        waiting = one._awaited(cast("Any", Connection()), asyncio.get_running_loop().create_future(), 1)
+        task = asyncio.ensure_future(waiting)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        async def gone() -> None:
+            raise ClientGone
+
+        with pytest.raises(ClientGone):
+            await one._awaited(cast("Any", Connection()), gone(), 1)
+
+    asyncio.run(main())
+
+
+def test_a_server_starts_once_and_may_be_started_again() -> None:
+    async def main() -> None:
+        with pytest.raises(ValueError, match="'a b' is no target name"):
+            Server({"a b": Lamp()})
+        one = Server({"lamp": Lamp()}, limits=Limits(connections=3))
+        assert one.limits.connections == 3
+        assert one.connected() == []
+        one.abort()
+        await one.stop()
+        one.give_back(cast("Any", SimpleNamespace()))
+        for _ in range(2):
+            await one.start(LOCAL, 0)
+            assert one.addresses == [(LOCAL, one.port)]
+            with pytest.raises(RuntimeError, match="started already"):
+                await one.start(LOCAL, 0)
+            thread = one._io
+            assert thread is not None
+            await one.stop()
+            assert not thread._thread.is_alive()
+            assert (one._io, one.server) == (None, None)
+        before = one.ends
+        one.terminate()
+        assert (before, one.ends) == (False, True)
+        await one.wait_terminate()
+
+    asyncio.run(main())
