@@ -85,7 +85,7 @@ class RemoteFunction(Generic[P, R_co]):
 
     def captured(self, *args: P.args, **kwargs: P.kwargs) -> Captured[R_co]:
         """Run the function there and return its value together with what it printed and logged; see `__call__`."""
-        __tracebackhide__ = True
+        __tracebackhide__ = True  # pytest leaves this frame out
         try:
             return self._wait_for(self.submit(*args, **kwargs), Job.captured)
         except BaseException as error:

@@ -17,11 +17,13 @@ from rexec.devices import (
     LocalDeviceError,
     MasterUnreachable,
 )
+from rexec.devices.connect import connect
 from rexec.devices.errors import start_advice, where
 from rexec.devices.master import fetch_database
 from rexec.wire import certs
 from rexec.wire.errors import ConnectionFailed
 from rexec.wire.pc_rpc import Client
+from rexec.wire.tls import SimpleSSLConfig
 from tests.serving import free_port, running, serving, silent
 from tests.waiting import within
 
@@ -88,6 +90,21 @@ def test_a_best_effort_controller_with_another_target_is_an_error() -> None:
     with serving({"camera": Camera()}) as port:
         with pytest.raises(DeviceTargetError, match=r"device 'camera' at .*camra"):
             manager({"camera": controller(port, best_effort=True, target_name="camra")}).get("camera")
+
+
+def test_a_best_effort_client_has_the_address_the_target_and_the_files_of_its_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[Any] = []
+    monkeypatch.setattr(
+        "rexec.devices.connect.BestEffortClient", lambda *args, **options: noted.append((args, options))
+    )
+    files = {"client_cert": "/c", "client_key": "/k", "server_cert": "/s"}
+    own: dict[str, Any] = {"simple_ssl_config": files}
+    for tls in (None, SimpleSSLConfig("/c", "/k", "/s")):
+        found, entry = endpoint(best_effort=True, **(own if tls else {}))
+        assert connect(found, entry, 1.0) is None
+        assert noted.pop() == ((LOCAL, 7, "camera"), {"ssl_config": tls})
 
 
 def test_a_place_is_the_name_the_entry_the_address_and_the_target() -> None:
