@@ -30,7 +30,7 @@ class State:
     Attributes:
         is_connected: Whether the bridge is connected to the master.
         datasets: Number of datasets that are kept.
-        changes: Number of changes received.
+        changes: Number of changes that were received and handed to a file.
         files: Number of open files.
         size: Bytes of changes in the open files.
         changed: Time of the last change, in seconds since the epoch; None before the first.
@@ -155,15 +155,14 @@ class Bridge:
         self._tell(f"{reason} to the master at {self._subscriber.name}: {count} datasets")
         for name in names:
             found = differences(held.get(name, {}), self._present.get(name, {}))
-            self._changes += len(found)
             self._file(name).compare(found, reason, missed)
+            self._changes += len(found)
 
     def _take(self, datasets: dict[str, Any], mod: Mod) -> None:
         change = client_change(mod)
         name = self._plan.selection.file_of(change.key)
         if name is None:
             return
-        self._changes += 1
         self._changed = time.time()
         present = self._present.setdefault(name, {})
         if change.key in datasets:
@@ -171,6 +170,7 @@ class Bridge:
         else:
             present.pop(change.key, None)
         self._file(name).keep(change)
+        self._changes += 1
 
     def _lost(self, problem: str) -> None:
         self._tell(f"the master at {self._subscriber.name}: {problem}. Trying to reconnect")
