@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rexec.web.labels import label
+from tests.serving import free_port
 from tests.web.conftest import enter
 from tests.web.served import Served, served
 from tests.web.test_browser_access import go
@@ -167,12 +168,12 @@ def test_a_server_that_was_started_again_shows_no_dataset_as_another(tab: Any) -
         "() => { globalThis.taken = []; const { take } = rexec.view; rexec.view.take = (part, arrays) =>"
         " { taken.push(...arrays.map((each) => each[0])); take.call(rexec.view, part, arrays) } }"
     )
-    with served() as lab:
+    port = free_port()  # nobody else gets it while there is no server
+    with served(port=port) as lab:
         lab.datasets.set("a", np.full(3, 7.0))
         enter(tab, lab, "live?show=a")
         tab.wait_for_selector(DRAWN)
         tab.evaluate(taken)
-        port = lab.port
     with served(port=port) as lab:
         lab.datasets.set("b", np.full(3, 8.0))  # has the number that the other one had
         lab.datasets.set("a", np.full(3, 9.0))

@@ -9,6 +9,7 @@ import pytest
 
 from rexec.results import ResultsWriter
 from schemas import RunIdentity
+from tests.serving import free_port
 from tests.web.conftest import enter
 from tests.web.served import Served, served
 
@@ -163,7 +164,8 @@ def test_hostile_names_units_and_texts_are_text(lab: Served, tab: Any) -> None:
         lab.datasets.set(f"text {number}", text)
         lab.datasets.set(text if text.strip() else f"unit {number}", np.arange(3.0), None, {"unit": text})
     tab.goto(lab.url)
-    tab.wait_for_selector("text=text 0")
+    count = len(lab.datasets.snapshot())
+    tab.wait_for_selector(f"text={count} of {count} datasets")
     tab.evaluate(
         "() => { for (const each of document.querySelectorAll('.datasets button.name[aria-pressed=false]'))"
         " if (!each.innerText.startsWith('text ')) each.click() }"
@@ -215,11 +217,11 @@ def test_names_and_texts_of_a_million_characters(lab: Served, tab: Any) -> None:
 
 
 def test_a_lost_server_is_said_with_the_time_and_comes_back(tab: Any) -> None:
-    with served() as lab:
+    port = free_port()  # nobody else gets it while there is no server
+    with served(port=port) as lab:
         lab.datasets.set("a", [1.0])
         tab.goto(lab.url)
         tab.wait_for_selector("text=float64 1, last 1")
-        port = lab.port
     tab.wait_for_selector("#banner >> text=No connection to rexec web since")
     tab.wait_for_function("() => rexec.stream.retry > 2000")  # some attempts have failed
     assert "the server was ended" in tab.inner_text("#banner") or "rexec web was ended" in tab.inner_text(
@@ -235,10 +237,10 @@ def test_a_lost_server_is_said_with_the_time_and_comes_back(tab: Any) -> None:
 
 
 def test_a_server_with_another_token_is_said(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with served() as lab:
+    port = free_port()
+    with served(port=port) as lab:
         tab.goto(lab.url)
         tab.wait_for_function("() => rexec.stream.isOpen")
-        port = lab.port
     monkeypatch.setattr("tests.web.served.TOKEN", "another-token-that-is-long-enough-too")
     with served(port=port):
         tab.wait_for_selector("#banner >> text=the server has another token now")

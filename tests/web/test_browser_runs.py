@@ -1,5 +1,6 @@
 """The view Runs in a real browser, and its questions to the server."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from rexec.datasets import Dataset
 from rexec.results import ResultsWriter, write_results
 from rexec.web.run_routes import opened_inside
 from schemas import RunIdentity
+from tests.serving import free_port
 from tests.waiting import within
 from tests.web.conftest import enter
 from tests.web.served import Served, served
@@ -152,10 +154,10 @@ def test_a_run_that_goes_on_is_followed_after_the_server_came_back(tmp_path: Pat
     with ResultsWriter.create(path, RunIdentity(rid=7, class_name="Scan", start_time=1.0)) as writer:
         writer.set("y", np.arange(5.0), {})
         writer.snapshot()
-        with served(with_master=False, results=tmp_path) as lab:
+        port = free_port()  # nobody else gets it while there is no server
+        with served(with_master=False, results=tmp_path, port=port) as lab:
             enter(tab, lab, "runs/2026-11-26/09/000000007-Scan.h5")
             tab.wait_for_selector("text=it goes on")
-            port = lab.port
         tab.wait_for_selector("text=The server did not answer.")
     with served(with_master=False, results=tmp_path, port=port):
         tab.wait_for_selector("[role=status] >> text=completed")
@@ -347,7 +349,8 @@ def test_a_reader_that_is_killed_is_replaced(lab: Served) -> None:
     cookie, question = lab.cookie(), "/api/run?file=2026-11-26/09/000000001-Scan.h5"
     assert "problem" not in header(lab.ask(question, cookie=cookie))
     for child in psutil.Process().children(recursive=True):
-        if any("results_child" in each for each in child.cmdline()):
-            child.kill()
+        with contextlib.suppress(psutil.Error):  # a process of the browser may end at any moment
+            if any("results_child" in each for each in child.cmdline()):
+                child.kill()
     assert "process that reads result files has ended" in header(lab.ask(question, cookie=cookie))["problem"]
     assert "problem" not in header(lab.ask(question, cookie=cookie))
