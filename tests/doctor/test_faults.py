@@ -1,6 +1,7 @@
 """Staged faults, each diagnosed rightly."""
 
 import os
+import re
 import socket
 import ssl
 import sys
@@ -115,7 +116,9 @@ def test_remote_execution_that_works_with_clock_and_version() -> None:
     with serving({"lamp": Lamp(), "lamp_rexec": rexec_target()}) as port:
         found = examined({"lamp": entry(port), "rexec": aux}, "rexec")
     assert found.cause == "ok", found
-    assert abs(found.details["clock_offset"]) < 1.0
+    assert found.milliseconds is not None
+    # It is one clock: what is measured is how much longer the way there was than the way back.
+    assert abs(found.details["clock_offset"]) <= found.milliseconds / 2e3 + 1e-3
     assert found.details["python"].startswith("3.")
 
 
@@ -314,7 +317,7 @@ def test_a_controller_on_this_machine_that_should_be_on_another() -> None:
 
 
 def test_a_controller_that_listens_at_the_other_loopback_address() -> None:
-    with serving({"lamp": Lamp()}) as port:
+    with serving({"lamp": Lamp()}, free_port()) as port:  # which nobody has at the other address
         found = examined({"lamp": entry(port, host="::1")})
     assert found.cause == "wrong-machine", found
     assert "its --bind differs from the entry's host" in found.message
@@ -348,11 +351,16 @@ class RemoteWithAClock:
         return {"python": "3.9.1", "host": "lab1", "versions": {"sipyco": "1.9"}}
 
 
-@pytest.mark.parametrize(("ahead", "said"), [(30.0, "30.0 s ahead of"), (-7200.0, "7200.0 s behind")])
-def test_a_clock_that_is_wrong(ahead: float, said: str) -> None:
+@pytest.mark.parametrize(("ahead", "order"), [(30.0, "ahead of"), (-7200.0, "behind")])
+def test_a_clock_that_is_wrong(ahead: float, order: str) -> None:
     with serving({"lamp": RemoteWithAClock(ahead)}) as port:
         found = examined({"lamp": entry(port)})
-    assert (found.cause, found.severity, said in found.message) == ("clock", "warning", True)
+    assert (found.cause, found.severity) == ("clock", "warning")
+    said = re.search(rf"its clock is (\d+\.\d) s {order} this machine's", found.message)
+    assert said is not None, found.message
+    assert found.milliseconds is not None
+    # No better than half the round trip, which a busy machine makes long; the message has one decimal.
+    assert abs(float(said[1]) - abs(ahead)) <= found.milliseconds / 2e3 + 0.051
     assert found.details["versions"] == {"sipyco": "1.9"}
 
 
