@@ -167,8 +167,8 @@ def run(self):
         self.set_dataset("alive", time.time(), broadcast=True)
 """
     )
-    with master(lab) as running:
-        control = running.ports["control"]
+    control = free_port()  # nobody else gets it between the two masters
+    with master(lab, f"--port-control={control}") as running:
         with lab.start("run", "experiment.py", "--master", LOCAL, "--master-port", str(control)) as process:
             try:
                 assert within(150.0, lambda: dataset(control, "points") == [0])

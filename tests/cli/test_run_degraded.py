@@ -13,7 +13,7 @@ from rexec.wire.pc_rpc import Client
 from tests.cli.program import Lab, Result
 from tests.ending import KILLED
 from tests.ports import without_status
-from tests.serving import serving
+from tests.serving import free_port, serving
 from tests.waiting import within
 
 KEEPS = """
@@ -202,35 +202,28 @@ import os, signal, time
 
 def bring_up_to(self, size, really=Keeper.bring_up_to):
     if Path("fail").exists():
-        Path("failed").touch()
         raise ResultsError("cannot write: no space left")
     really(self, size)
-    Path(f"done {size}").touch()
+
+made = []
 
 def shorter(self, *args, really=Refresher.__init__, **kwargs):
     really(self, *args, **{**kwargs, "interval": 0.02})
+    made.append(self)
 
 Keeper.bring_up_to = bring_up_to
 Refresher.__init__ = shorter
-
-def until(pattern):
-    while not list(Path().glob(pattern)):
-        time.sleep(0.01)
 
 class Measure(EnvExperiment):
     def run(self):
         Path("fail").touch()
         self.set_dataset("x", 1)
-        until("failed")
-        time.sleep(0.1)
+        while not made[0]._failing:
+            time.sleep(0.01)
         if BACK:
-            for done in Path().glob("done *"):
-                done.unlink()
             Path("fail").unlink()
-            until("done *")
-            for done in Path().glob("done *"):
-                done.unlink()
-            until("done *")  # the refresh that takes the note back
+            while made[0]._failing:
+                time.sleep(0.01)
 """
 
 
@@ -309,7 +302,8 @@ def run(self):
     self.append_to_dataset("x", 1)
 """
     )
-    with serving({"dataset_db": Store()}) as port:
+    port = free_port()  # nobody else gets it once the master is dead
+    with serving({"dataset_db": Store()}, port):
         process = lab.start("run", "experiment.py", "-q", "--master", "127.0.0.1", "--master-port", str(port),
                             "--device-db", "device_db.py")  # fmt: skip
         assert within(150.0, (lab.folder / "begun").exists)

@@ -1,7 +1,7 @@
 """The table of `rexec up`: what somebody sees at night."""
 
 import io
-import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -39,10 +39,11 @@ def test_a_row_fits_into_eighty_columns() -> None:
     ]
 
 
-def test_who_uses_a_controller_stands_beside_its_process() -> None:
+def test_who_uses_a_controller_stands_beside_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rexec.devices.leases.time", SimpleNamespace(time=lambda: NOW))
     users = (
-        DeviceUser("run 41", "alice", "pc3", "certificate", since=time.time() - 11.7),
-        DeviceUser("run 42", "bob", "pc4", since=time.time(), is_waiting=True),
+        DeviceUser("run 41", "alice", "pc3", "certificate", since=NOW - 11.7),
+        DeviceUser("run 42", "bob", "pc4", since=NOW, is_waiting=True),
     )
     fact = ControllerFact("camera", 0, well("camera"), users=users)
     console = Console(file=io.StringIO(), width=80, legacy_windows=False)

@@ -12,15 +12,16 @@ import pytest
 from rexec.supervise import forward
 from rexec.supervise.forward import LogForwarder
 from rexec.wire.logs import BANNER
+from tests.serving import free_port, ports_released
 from tests.waiting import within
 
 
 class LoggingPort:
     """The logging port of a master: keeps the lines of each connection."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int) -> None:
         self.listener = socket.create_server(("127.0.0.1", port))
-        self.port: int = self.listener.getsockname()[1]
+        self.port = port
         self.lines: queue.Queue[bytes] = queue.Queue()
         self.connections: list[socket.socket] = []
         self.threads = [threading.Thread(target=self._accept)]
@@ -62,9 +63,10 @@ class LoggingPort:
 
 @pytest.fixture
 def master() -> Iterator[LoggingPort]:
-    port = LoggingPort()
-    yield port
-    port.close()
+    with ports_released():
+        port = LoggingPort(free_port())  # nobody else gets it while the master is away
+        yield port
+        port.close()
 
 
 @contextmanager

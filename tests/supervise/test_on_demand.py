@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def on_demand(raw: dict[str, Any], folder: Path, timeout: float = 20.0) -> tuple[OnDemand, DeviceManager]:
+def on_demand(raw: dict[str, Any], folder: Path, timeout: float = 150.0) -> tuple[OnDemand, DeviceManager]:
     database = from_dict(raw, "device_db.py")
     starter = OnDemand(database, folder, timeout)
     return starter, DeviceManager(database, before_connect=starter.ensure)
