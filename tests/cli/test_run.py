@@ -25,6 +25,7 @@ from tests.serving import free_port, serving
 from tests.supervise.controllers import alive
 from tests.waiting import within
 
+UP = ("--up", "--up-timeout", "150")
 REMOTE = '''
 from rexec.experiment import *
 from rexec.remote_exec import connect_global_rpc
@@ -76,7 +77,7 @@ def with_camera(lab: Lab) -> int:
 
 def test_from_a_device_database_to_a_result_file(lab: Lab) -> None:
     with_camera(lab)
-    result = lab.run("experiment.py", "--up", "factor=2")
+    result = lab.run("experiment.py", *UP, "factor=2")
     assert (result.status, result.err) == (0, "")
     (path,) = lab.results()
     assert str(path) in result.out
@@ -101,7 +102,7 @@ def test_from_a_device_database_to_a_result_file(lab: Lab) -> None:
 
 def test_a_remote_error_shows_both_tracebacks_and_keeps_the_data(lab: Lab) -> None:
     with_camera(lab)
-    result = lab.run("experiment.py", "--up", "fail=true")
+    result = lab.run("experiment.py", *UP, "fail=true")
     assert result.status == 1
     assert 'experiment.py", line 29, in run' in result.err
     assert "return 1 / 0" in result.err
@@ -281,7 +282,7 @@ def test_controllers_end_with_an_interrupted_run_and_a_killed_one(lab: Lab) -> N
     text += 'def run(self):\n    import time\n    print("ready", flush=True)\n    time.sleep(30)\n'
     lab.experiment(text)
     for end in (interrupt, subprocess.Popen.kill):
-        with lab.start("run", "experiment.py", "--up") as process:
+        with lab.start("run", "experiment.py", *UP) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             (pid,) = controllers_of(lab)

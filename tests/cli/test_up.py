@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,11 @@ class Driver:
     def fall_ill(self):
         self.well = False
     def work(self, seconds):
+        open("working", "w").close()
         time.sleep(seconds)
+    def hold(self):
+        while not os.path.exists("go on"):
+            time.sleep(0.02)
     def die(self):
         print("the lamp has exploded", flush=True)
         os._exit(7)
@@ -120,8 +125,13 @@ def test_a_busy_controller_is_left_alone(folder: Path) -> None:
     write(folder, {"a": entry(port)})
     with up(folder) as running:
         first = running.next("a", "up")
-        call(port, "work", 4.0)  # twice the ping timeout
-        reason = running.next("a", "busy")["reason"]
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(call, port, "hold")
+            try:
+                reason = running.next("a", "busy")["reason"]
+            finally:
+                (folder / "go on").touch()
+            held.result(150)
         assert "in a call (it still shakes hands); connected: 127.0.0.1:" in reason
         assert f"(pid {os.getpid()}: " in reason
         assert running.next("a", "up")["pid"] == first["pid"]
@@ -169,10 +179,17 @@ def test_one_that_hangs_without_a_client_is_restarted(folder: Path) -> None:
     write(folder, {"a": entry(port)})
     with up(folder) as running:
         pid = running.next("a", "up")["pid"]
-        with Client("127.0.0.1", port, AutoTarget, timeout=0.2) as client, pytest.raises(CallTimeout):
-            client.work(60.0)
+        # A call that is given up before the controller has read it is not begun.
+        assert within(150, lambda: given_up(port) and (folder / "working").exists())
         assert "no answer to a ping" in running.next("a", "waiting")["reason"]
         assert running.next("a", "up")["pid"] != pid
+
+
+def given_up(port: int) -> bool:
+    """Make a long call, and go away before its end."""
+    with Client("127.0.0.1", port, AutoTarget) as client, pytest.raises(CallTimeout):
+        client.rpc_call("work", (60.0,), timeout=0.2)
+    return True
 
 
 def test_a_port_in_use_names_the_process(folder: Path) -> None:

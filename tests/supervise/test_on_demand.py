@@ -90,7 +90,7 @@ def test_a_controller_that_will_not_end_is_killed(
     folder: Path, caplog: pytest.LogCaptureFixture, seconds: float
 ) -> None:
     database = from_dict({"lamp": entry(free_port(), "stubborn", term_timeout=seconds)}, "device_db.py")
-    with OnDemand(database, folder) as starter:
+    with OnDemand(database, folder, 150.0) as starter:
         starter.ensure(database.endpoint("lamp"))
         pid = starter.started()["lamp"]
         assert alive(pid)
@@ -126,7 +126,7 @@ from rexec.devices import DeviceManager
 from rexec.supervise import OnDemand
 
 database = from_dict({"lamp": eval(sys.argv[1])}, "device_db.py")
-starter = OnDemand(database, Path.cwd())
+starter = OnDemand(database, Path.cwd(), 150.0)
 starter.ensure(database.endpoint("lamp"))
 print(starter.started()["lamp"], flush=True)
 time.sleep(60)
