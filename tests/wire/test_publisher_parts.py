@@ -1,0 +1,162 @@
+"""What a publisher keeps for a subscriber that falls behind, and how modifications are made and applied."""
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from rexec.wire import _publisher
+from rexec.wire._line_queue import WHOLE, LineQueue
+from rexec.wire._notifier import Notifier, process_mod, update_from_dict
+from rexec.wire._publisher import Publisher
+
+
+class Behind:
+    """A subscriber, as far as a publisher fills its queue."""
+
+    def __init__(self) -> None:
+        self.name, self.peer = "n", "lab:1"
+        self.lines = LineQueue()
+        self.dropped = 0
+        self.stale: dict[Any, None] = {}
+        self.awaits_snapshot = False
+        self.failure: Exception | None = None
+
+    def put(self, line: bytes, part: Any = WHOLE) -> None:
+        self.lines.put(line, part)
+
+    def drop(self, part: Any = WHOLE) -> None:
+        self.dropped += self.lines.clear() if part is WHOLE else self.lines.drop(part)
+
+    def put_first(self, lines: list[bytes], part: Any) -> None:
+        for line in lines:
+            self.put(line, part)
+
+    def fail(self, error: Exception) -> None:
+        self.failure = error
+
+
+def test_what_changes_too_fast_is_sent_anew_later(caplog: pytest.LogCaptureFixture) -> None:
+    publisher = Publisher({"n": Notifier({"a": 1, "b": 2})}, backlog=300)
+    one = Behind()
+    late: Any = one
+    for line, part in ((b"a1\n", "a"), (b"b1\n", "b")):
+        publisher.enqueue(late, line, part)
+    assert (len(one.lines), one.dropped, one.stale) == (2, 0, {})
+    publisher.enqueue(late, b"x" * 94, "b")  # exactly the backlog
+    assert (len(one.lines), one.stale) == (3, {})
+    publisher.enqueue(late, b"a2\n", "a")
+    assert (one.stale, one.dropped, len(one.lines)) == ({"a": None}, 2, 2)
+    publisher.enqueue(late, b"a3\n", "a")
+    assert (one.dropped, len(one.lines)) == (3, 2)
+    assert [each.levelno for each in caplog.records] == [logging.WARNING]
+    publisher.enqueue(late, b"y" * 1000, "b")
+    assert (set(one.stale), one.dropped, len(one.lines)) == ({"a", "b"}, 6, 0)
+    assert len(caplog.records) == 1
+    publisher.enqueue(late, b"z" * 5000, "c")  # one line is taken, whatever its size
+    assert (len(one.lines), set(one.stale)) == (1, {"a", "b"})
+    one.stale = {WHOLE: None}
+    publisher.enqueue(late, b"d\n", "d")
+    assert (one.dropped, len(one.lines)) == (7, 1)
+
+
+def test_more_stale_keys_than_there_are_make_the_whole_stale() -> None:
+    publisher = Publisher({"n": Notifier({"a": 1, "b": 2})}, backlog=0)
+    one = Behind()
+    for number in range(_publisher._MORE_STALE + 2):
+        one.put(b"first\n", "first")
+        publisher.enqueue(cast("Any", one), b"x\n", number)
+    assert len(one.stale) == _publisher._MORE_STALE + 2
+    assert len(one.lines) > 0
+    publisher.enqueue(cast("Any", one), b"x\n", "one more")
+    assert (one.stale, len(one.lines)) == ({WHOLE: None}, 0)
+
+
+def test_a_subscriber_that_fell_behind_is_brought_up_to_date_key_by_key() -> None:
+    async def main() -> None:
+        struct: dict[str, Any] = {"a": 1, "b": 2}
+        publisher = Publisher({"n": Notifier(struct)})
+        soon: list[Any] = []
+        one: Any = Behind()
+        one.loop = SimpleNamespace(call_soon=lambda *call: soon.append(call))
+        publisher.refill(one)
+        assert not one.awaits_snapshot
+        one.stale = {"b": None, "a": None}
+        one.awaits_snapshot = True
+        publisher.refill(one)
+        assert len(one.lines) == 0
+        one.awaits_snapshot = False
+        publisher.refill(one)
+        assert (one.stale, one.awaits_snapshot) == ({"a": None}, False)
+        line = bytes(one.lines.take())
+        assert b'"key": "b"' in line or b'"key":"b"' in line
+        one.stale = {"gone": None, "a": None}
+        publisher.refill(one)  # of what is gone nothing can be told: all is sent
+        assert one.stale == {}
+        assert b'"init"' in bytes(one.lines.take())
+        assert not soon
+
+    asyncio.run(main())
+
+
+def test_a_modification_is_about_a_key_where_that_can_be_set_anew() -> None:
+    publisher = Publisher({"n": Notifier({"a": [1]}), "l": Notifier([1])})
+    for name, mod, part in (
+        ("n", {"action": "setitem", "path": [], "key": "a"}, "a"),
+        ("n", {"action": "delitem", "path": [], "key": "a"}, "a"),
+        ("n", {"action": "pop", "path": [], "i": "a"}, "a"),
+        ("n", {"action": "append", "path": ["a"], "x": 1}, "a"),
+        ("n", {"action": "setitem", "path": [["a"]], "key": "b"}, WHOLE),
+        ("l", {"action": "append", "path": [], "x": 1}, WHOLE),
+    ):
+        assert publisher._part(name, mod) == part
+
+
+def test_modifications_are_published_and_applied_alike() -> None:
+    mods: list[Any] = []
+    one = Notifier({"a": [1], "d": {"x": {}}})
+    one["a"].append(0)  # nobody follows yet
+    one.publish = mods.append
+    one["a"].append(2)
+    one["a"].insert(0, 3)
+    assert one["a"].pop() == 2
+    assert one["a"].pop(0) == 3
+    one["d"]["x"]["y"] = 4
+    one["b"] = 5
+    del one["b"]
+    assert one.pop("d") == {"x": {"y": 4}}
+    assert one.raw_view == {"a": [1, 0]}
+    assert one["a"].root is one
+    copy: dict[str, Any] = {"a": [1, 0], "d": {"x": {}}}
+    seen = []
+    for mod in mods:
+        process_mod(copy, mod)
+        seen.append((mod["action"], mod["path"]))
+    assert copy == one.raw_view
+    assert seen == [
+        ("append", ["a"]), ("insert", ["a"]), ("pop", ["a"]), ("pop", ["a"]), ("setitem", ["d", "x"]),
+        ("setitem", []), ("delitem", []), ("pop", []),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="init is no modification of a part"):
+        process_mod(copy, {"action": "init", "path": []})
+    with pytest.raises(ValueError, match="fly"):
+        process_mod(copy, {"action": "fly", "path": []})
+    with pytest.raises(LookupError):
+        process_mod(copy, {"action": "append", "path": ["none"], "x": 1})
+
+
+def test_only_what_differs_is_published() -> None:
+    mods: list[Any] = []
+    kept, array = [1], np.arange(3)
+    one = Notifier({"same": 1, "type": 1, "gone": 2, "kept": kept, "array": array, "other": np.arange(3)})
+    one.publish = mods.append
+    update_from_dict(
+        one, {"same": 1, "type": 1.0, "kept": kept, "array": array, "other": np.arange(3), "new": 3}
+    )
+    assert [(mod["action"], mod["key"]) for mod in mods] == [
+        ("delitem", "gone"), ("setitem", "type"), ("setitem", "other"), ("setitem", "new")
+    ]  # fmt: skip
+    assert [*one.raw_view] == ["same", "type", "kept", "array", "other", "new"]
