@@ -383,6 +383,31 @@ def _denied(*_: Any, **__: Any) -> None:
     raise PermissionError
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are given in another order there")
+def test_a_program_without_standard_input_may_have_the_log_in_its_place(tmp_path: Path) -> None:
+    one = begun(tmp_path / "log")
+    one.took(one.append(b"x", b"d" * 24, b"a", b"1"), b"x", b"d" * 24)
+    before = os.dup(0)
+    os.close(0)
+    try:
+        log = begun(tmp_path / "log")
+        assert (log._descriptor, log.is_open) == (0, True)
+        records = log.records()
+        assert [each.kind for each in records] == [b"n", b"a"]
+        log.position = records[-1].end
+        log.took(log.append(b"x", b"d" * 24, b"a", b"2"), b"x", b"d" * 24)
+        log.check()
+        log.reset()
+        assert (log._descriptor, log.path.stat().st_size) == (0, HEADER_SIZE)
+        log.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        one.close()
+
+
 def test_a_log_of_zeros_is_an_empty_one(tmp_path: Path) -> None:
     """The power went before anything was kept in it."""
     path = killed(tmp_path / "dataset_db.mdb")

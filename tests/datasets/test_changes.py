@@ -12,6 +12,7 @@ from rexec.datasets._texts import MAX_KEY, stored_name
 from rexec.datasets.changes import DatasetChange, apply_mod, client_change
 from rexec.datasets.door import check_sendable, checked_flag, checked_metadata
 from rexec.datasets.indexing import artiq_index, canonical_index
+from rexec.datasets.values import same
 from rexec.ground.plain import MAX_DEPTH
 
 
@@ -243,3 +244,27 @@ def test_an_ellipsis_is_written_out() -> None:
     assert canonical_index(target, (0, 1, Ellipsis, 2)) == (0, 1, None, 2)
     assert canonical_index(target, (0, 1, Ellipsis, whole)) == (0, 1, whole)
     assert canonical_index(target, np.array([2**63 - 1], np.uint64)).tolist() == [2**63 - 1]
+
+
+@pytest.mark.parametrize(
+    ("index", "form"),
+    [
+        (np.array(1), 1),
+        (np.uint8(1), 1),
+        (np.True_, True),
+        (None, None),
+        (slice(np.int8(1), None), slice(1, None)),
+        ([1, 0], np.array([1, 0])),
+        ([], np.array([], np.int64)),
+        ([True, False], np.array([True, False])),
+        (np.array([1], np.uint64), np.array([1])),
+        (range(2), np.array([0, 1])),
+        ("a", "a"),
+        (["a", "b"], ["a", "b"]),
+        ((0, "a"), (0, "a")),
+    ],
+)
+def test_an_index_of_an_array_has_one_form(index: Any, form: Any) -> None:
+    found = canonical_index(np.zeros((2,), [("a", float), ("b", float)]), index)
+    assert type(found) is type(form)
+    assert same(found, form)

@@ -920,9 +920,13 @@ def test_on_a_full_disk_it_is_refused_before_its_lock_file_is_mapped(
     def full(descriptor: int, offset: int, length: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    (tmp_path / "dataset_db.mdb").touch()
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(DatasetError, match=r"cannot open the dataset database .*No space left"):
         DatasetDB(tmp_path / "dataset_db.mdb")
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "dataset_db.mdb"
+    ]  # beside a lock file it would count as cut
     monkeypatch.undo()
     with DatasetDB(tmp_path / "dataset_db.mdb") as db:
         db.set("x", 1, persist=True)
