@@ -704,6 +704,7 @@ def test_a_connection_that_sends_much_leaves_turns_to_others(pair: Any) -> None:
     assert len(pieces) == 16
 
 
+@POLL
 def test_what_a_client_does_not_take_is_kept_in_order(pair: Any) -> None:
     connection, peer = pair
     assert connection.send([b"short\n"])
