@@ -318,3 +318,21 @@ def test_an_object_of_a_class_that_is_registered_for_pyon_comes_back_where_it_is
     finally:
         if pyon.is_registered(Angle):
             pyon.deregister([Angle], "Angle")
+
+
+@pytest.mark.parametrize(
+    ("value", "held"),
+    [([0.5] * 1000, 1000), ([0.5] * 10, None), ([], 0), (np.zeros(1000), None), ({"a": 1}, 0), (5, 0)],
+)
+def test_rows_can_be_released_that_are_in_a_dataset_that_grows(value: Any, held: int | None) -> None:
+    item = Item(value, {})
+    writer = GroupWriter("datasets")
+    with h5py.File(io.BytesIO(), "w") as file:
+        assert writer.held_rows("x", item, 0) is None
+        writer.update(file, {"x": item})
+        assert writer.held_rows("x", item, 0) == held
+        item.edit(3, 0, 1)
+        assert writer.held_rows("x", item, since=4) == held
+        assert writer.held_rows("x", item, since=3) == (0 if held else held)
+        item.generation += 1
+        assert writer.held_rows("x", item, 0) is None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rexec.catalogue.labels import labels
 from rexec.catalogue.notes import comment
 from rexec.cli.results import main
 from rexec.results import ResultsError, ResultsWriter, Run
-from rexec.results.reading.overlay import overlaid
+from rexec.results.reading.overlay import overlaid, overlay_title
 from schemas import RunIdentity
 from tests.catalogue.laboratories import BEGIN
 
@@ -155,3 +156,20 @@ def test_labels_name_what_differs() -> None:
     identities[1]["expid"] = {"arguments": {"y": 2}}
     assert labels(["1", "2"], identities, ["", ""]) == ["1: A, x=1", "2: B, y=2"]
     assert labels(["1"], identities[:1], [""]) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("count", "title"),
+    [
+        (0, "runs: 0.h5"),
+        (3, "Scan: 1, 2, 3"),
+        (12, "Scan: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"),
+        (14, "Scan: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 2 more"),
+    ],
+)
+def test_the_title_names_classes_and_twelve_runs(count: int, title: str) -> None:
+    runs: list[Any] = [
+        SimpleNamespace(identity={"class_name": "Scan"}, rid=rid, path=Path(f"{rid}.h5"))
+        for rid in range(1, count + 1)
+    ]
+    assert overlay_title(runs or [SimpleNamespace(identity={}, rid=None, path=Path("x/0.h5"))]) == title

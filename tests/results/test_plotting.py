@@ -226,3 +226,52 @@ def test_an_axis_without_a_value_is_refused_and_what_has_no_numbers_is_named(
         main(["plot", str(path), "y", "-x", "t"])
     assert main(["plot", str(path)]) == 0
     assert "not drawn: text\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "end"), [(11, r"d10 \(3,\), z \(4,\)$"), (13, r"d11 \(3,\) and 2 more$")])
+def test_of_many_datasets_that_do_not_fit_an_axis_twelve_are_named(
+    tmp_path: Path, count: int, end: str
+) -> None:
+    data = {f"d{number:02}": np.zeros(3) for number in range(count)} | {"z": np.ones(4)}
+    results.write_results(tmp_path / "r.h5", RunIdentity(rid=1, class_name="A", start_time=0.0), data)
+    with results.open(tmp_path / "r.h5") as run:
+        with pytest.raises(results.ResultsError, match=f"none has 4 rows. It has .*{end}"):
+            plotting.planned(run, None, "z")
+
+
+@pytest.mark.parametrize(("lines", "numbers"), [(17, 0), (17, 26), (3, 26)])
+def test_a_picture_has_so_many_panels_and_numbers_and_names_the_rest(
+    tmp_path: Path, lines: int, numbers: int
+) -> None:
+    data = {f"a{n:02}": np.arange(3.0) for n in range(lines)} | {f"n{n:02}": n for n in range(numbers)}
+    results.write_results(tmp_path / "r.h5", RunIdentity(rid=1, class_name="A", start_time=0.0), data)
+    with results.open(tmp_path / "r.h5") as run:
+        plan = plotting.planned(run, None, None)
+    most = min(lines, 15 if numbers else 16)
+    assert [panel.stored.key for panel in plan.panels] == list(data)[:most]
+    assert [each.key for each in plan.numbers] == [f"n{n:02}" for n in range(min(numbers, 24))]
+    assert plan.left_out == [key for key in data if key not in plan.drawn]
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        ({"rid": 7}, "run 7  A"),
+        ({"rid": 7, "expid": {"arguments": {"n": 3, "text": "a" * 40}}}, f"run 7  A\nn=3, text='{'a' * 22}…"),
+        (
+            {"rid": 7, "expid": {"arguments": {f"n{n:02}": 1000 for n in range(40)}}},
+            "run 7  A\n"
+            + ", ".join(f"n{n:02}=1000" for n in range(10))
+            + ",\n"
+            + ", ".join(f"n{n:02}=1000" for n in range(10, 19))
+            + ", …",
+        ),
+    ],
+)
+def test_the_title_says_which_run_it_is_and_what_was_set(
+    tmp_path: Path, fields: dict[str, Any], title: str
+) -> None:
+    identity = RunIdentity(**{"class_name": "A", "start_time": 0.0, **fields})
+    results.write_results(tmp_path / "r.h5", identity, {})
+    with results.open(tmp_path / "r.h5") as run:
+        assert plotting.title(run) == title

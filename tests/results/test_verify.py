@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rexec.results import ResultsError, ResultsWriter, verify
-from rexec.results.hdf5.inside import DEEPEST
+from rexec.results.hdf5 import inside
+from rexec.results.hdf5.inside import DEEPEST, outside
 from rexec.results.reading import verifying
 from rexec.results.reading.foreign import dataset_paths, external_links, is_too_deep
 from rexec.results.reading.verifying import has_checksums
@@ -100,3 +101,36 @@ def test_datasets_are_looked_for_to_a_depth(
         assert (name in dataset_paths(group)) == is_found
         assert is_too_deep(group) == is_deep
         assert external_links(group) == {"link": "other.h5:/there"}
+
+
+def virtual(file: h5py.File, name: str, *sources: tuple[str, str]) -> h5py.Dataset:
+    """Make a dataset of two numbers of each source: a file, and a name in it."""
+    layout = h5py.VirtualLayout((2 * len(sources),), "f8")
+    for number, (other, path) in enumerate(sources):
+        layout[2 * number : 2 * number + 2] = h5py.VirtualSource(other, path, (2,))
+    return file.create_virtual_dataset(name, layout)
+
+
+def test_what_a_virtual_dataset_is_made_of_is_followed_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["plain"] = [1.0, 2.0]
+        file["link"] = h5py.ExternalLink("other.h5", "/there")
+        virtual(file, "out", ("other.h5", "x"))
+        cases = {
+            "self": ([(".", "self")], None),
+            "to and fro": ([(".", "back"), (".", "plain")], None),
+            "back": ([(".", "to and fro")], None),
+            "two": ([(".", "plain"), (".", "plain")], None),
+            "part": ([(".", "plain"), (".", "out")], "other.h5"),
+            "by link": ([(".", "link")], "which link leads to"),
+        }
+        for name, (sources, _) in cases.items():
+            virtual(file, name, *sources)
+        assert {name: outside(file[name]) for name in cases} == {
+            name: end for name, (_, end) in cases.items()
+        }
+        monkeypatch.setattr(inside, "_MOST_SOURCES", 1)
+        assert outside(file["two"]) is None
+        assert outside(file["to and fro"]) == "more than can be told"
