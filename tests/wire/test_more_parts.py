@@ -370,6 +370,21 @@ def test_the_thread_of_sockets_watches_what_it_waits_for(thread: Any) -> None:
     assert thread.connections() == []
 
 
+def test_listening_sockets_are_watched_while_connections_are_accepted(thread: Any) -> None:
+    listeners = [SimpleNamespace(fileno=lambda number=number: number) for number in (3, 4)]
+    watched: list[int] = []
+    thread.listeners = listeners
+    thread._selector = SimpleNamespace(
+        get_map=lambda: watched,
+        register=lambda one, events, _: watched.append(one.fileno()),
+        unregister=lambda one: watched.remove(one.fileno()),
+    )
+    for wanted, now in ((True, [3, 4]), (True, [3, 4]), (False, []), (False, [])):
+        thread._accept_again = 5.0
+        thread._accepting(wanted)
+        assert (watched, thread._accept_again) == (now, None)
+
+
 class Bytes(asyncio.Transport):
     """Notes what is written."""
 

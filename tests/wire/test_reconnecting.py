@@ -86,7 +86,10 @@ def test_no_attempt_follows_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch
     assert attempts.made == 1
 
 
-def test_a_best_effort_client_tries_for_ever_also_while_nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_best_effort_client_tries_for_ever_also_while_nobody_calls(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     port = free_port()
     attempts = Attempts(monkeypatch)
     client = BestEffortClient(LOCAL, port, "drv", firstcon_timeout=0.1, retry=0.01)
@@ -96,6 +99,7 @@ def test_a_best_effort_client_tries_for_ever_also_while_nobody_calls(monkeypatch
         with serving({"drv": Drv()}, port):
             # The thread that has connected notes that before others have the connection.
             assert within(150, lambda: client.last_error is None and client.add(1, 1) == 2)
+            assert within(150, lambda: f"{LOCAL}:{port} is back" in caplog.text)
     finally:
         client.close_rpc()
 
