@@ -79,6 +79,7 @@ def test_the_agent_returns_every_line_that_it_still_has_after_a_number() -> None
 
 
 def test_the_agent_keeps_a_bounded_amount_of_text() -> None:
+    assert (MOST_LINES, MOST_OUTPUT) == (10_000, 4 << 20)
     log = OutputLog()
     most = MOST_OUTPUT // 4
     log.add(0, "stdout", "x" * most)
