@@ -230,7 +230,7 @@ def test_causes_are_renamed_fifty_deep(monkeypatch: pytest.MonkeyPatch) -> None:
 def nested(depth: int, kind: Any = list) -> Any:
     value: Any = 1
     for _ in range(depth):
-        value = {"a": value} if kind is dict else [value]
+        value = {"a": value} if kind is dict else kind([value])
     return value
 
 
@@ -240,6 +240,7 @@ def nested(depth: int, kind: Any = list) -> Any:
         (nested(DEEPEST + 1), ""), (nested(DEEPEST + 1, dict), ""), (LARGEST - 1, ""), (1 - LARGEST, ""),
         (nested(DEEPEST + 2), "nested deeper than 100 levels"),
         (nested(DEEPEST + 2, dict), "nested deeper than 100 levels"),
+        ({nested(DEEPEST, tuple): 1}, ""), ({nested(DEEPEST + 1, tuple): 1}, "nested deeper than 100 levels"),
         (LARGEST, "value: an integer of over 4,000 digits"), (-LARGEST, "value: an integer of over 4,000 digits"),
         ((1, [LARGEST]), "value[1][0]: an integer"), ({"a": {(LARGEST,): 1}}, "a key of value['a'][0]: an integer"),
         ({"__jsonclass__": 1}, "value: a dict with the key '__jsonclass__'"), ({1, "a"}, ""), ([1, None, "x"], ""),
