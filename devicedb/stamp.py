@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+Stamp = frozenset[tuple[str, int, int]]
+"""Name, time of the last change in ns, and size in bytes of each file."""
 
-def stamp(path: Path) -> frozenset[tuple[str, int, int]]:
+
+def stamp(path: Path) -> Stamp:
     """Return a value that differs after a change of the file, or of a sibling that it may import."""
     found = set()
     for each in {path, *path.parent.glob("*.py")}:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from devicedb import AliasLoopError, DatabaseLoadError, DeviceDatabase, UnknownDeviceError
 from devicedb.resolve import walk
-from devicedb.stamp import stamp
+from devicedb.stamp import Stamp, stamp
 from rexec.master.errors import NotServedError
 from rexec.master.loading import load_apart
 from rexec.wire.pc_rpc import ends_with_client
@@ -77,15 +77,16 @@ class DeviceFile(Devices):
 
     Args:
         path: The file.
-        database: Its present content.
+        database: Its content.
+        seen: The file's stamp before that was read.
 
     """
 
-    def __init__(self, path: Path, database: DeviceDatabase) -> None:
+    def __init__(self, path: Path, database: DeviceDatabase, seen: Stamp = frozenset()) -> None:
         super().__init__(database)
         _warn_of_aliases(database)
         self.path: Final = path
-        self._seen = stamp(path)
+        self._seen = seen
         self._scanning = asyncio.Lock()
         self._waiting: _Reading | None = None
 
@@ -102,7 +103,8 @@ class DeviceFile(Devices):
             DatabaseLoadError: The file is bad; the text has file and line.
 
         """
-        return cls(path, await load_apart(path))
+        seen = stamp(path)
+        return cls(path, await load_apart(path), seen)
 
     async def scan(self) -> None:
         """Read the file again and publish the differences.

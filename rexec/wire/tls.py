@@ -34,7 +34,8 @@ class PinnedContext(ssl.SSLContext):
     """The context made of the changed files, a new one because OpenSSL forgets no certificate that it was given."""
     first: "PinnedContext | None" = None
     """The context that the server began with, if this one replaced it."""
-    _stamp: tuple[tuple[int, ...], ...] = ()
+    seen: tuple[tuple[int, ...], ...] = ()
+    """What the files' stamp was before they were read."""
     _next_look = 0.0
 
     def wrap_socket(self, *arguments: Any, **keywords: Any) -> ssl.SSLSocket:
@@ -72,11 +73,9 @@ class PinnedContext(ssl.SSLContext):
             return
         try:
             stamp = self.config.stamp()
-            if not self._stamp:
-                self._stamp = stamp
-            if stamp == self._stamp:
+            if stamp == self.seen:
                 return
-            self._stamp = stamp
+            self.seen = stamp
             made = self.config.server_context(is_first=False)
         except OSError as error:  # of which SSLError is one
             seldom(f"tls {self.source}", "the TLS files cannot be read again, the last ones stay: %s", error)
@@ -149,9 +148,10 @@ class SimpleSSLConfig:
             ssl.SSLError: A file holds no certificate or key, or a key is another certificate's.
 
         """
+        self._refuse_missing()
+        seen = self.stamp()
         context = self.server_context(is_first=True)
-        context.config = self
-        context.refresh()
+        context.config, context.seen = self, seen
         return context
 
     def server_context(self, *, is_first: bool) -> PinnedContext:
@@ -168,10 +168,13 @@ class SimpleSSLConfig:
         found = (os.stat(name) for name in (self.local_cert, self.local_key, self.peer_cert))
         return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)
 
-    def _context(self, protocol: int, *, is_empty_allowed: bool = False) -> PinnedContext:
+    def _refuse_missing(self) -> None:
         for name in (self.local_cert, self.local_key, self.peer_cert):
             if not Path(name).is_file():
                 raise FileNotFoundError(f"TLS file {name} does not exist")
+
+    def _context(self, protocol: int, *, is_empty_allowed: bool = False) -> PinnedContext:
+        self._refuse_missing()
         refuse_open_key(Path(self.local_key))
         context = PinnedContext(protocol)
         context.source = self.peer_cert

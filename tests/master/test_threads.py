@@ -42,6 +42,29 @@ def test_many_who_ask_for_a_scan_at_any_time_cost_two_readings_that_do_not_overl
     assert len(begun) == 2
 
 
+def test_a_change_while_the_file_is_read_for_the_first_time_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "device_db.py"
+    path.write_text("device_db = {}\n")
+    read = asyncio.Event()
+
+    async def load(path: Path) -> object:
+        text = await asyncio.to_thread(path.read_text)
+        await asyncio.to_thread(path.write_text, "device_db = {'lamp': {'type': 'dummy'}}\n")
+        return from_dict({"lamp": {"type": "dummy"}} if "lamp" in text else {}, str(path))
+
+    async def watch() -> None:
+        file = await DeviceFile.open(path)
+        monkeypatch.setattr(file, "follow", lambda database: read.set() if "lamp" in database.raw else None)
+        watching = asyncio.create_task(file.watch(0))
+        await read.wait()
+        watching.cancel()
+
+    monkeypatch.setattr(devices_module, "load_apart", load)
+    asyncio.run(asyncio.wait_for(watch(), 150))
+
+
 def test_senders_of_logs_have_together_the_part_of_the_time_that_one_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import os
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rexec.wire import certs, errors
 from rexec.wire._loop import new_event_loop
 from rexec.wire.pc_rpc import AsyncioClient, BestEffortClient, Client
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
-from rexec.wire.tls import SimpleSSLConfig
+from rexec.wire.tls import PinnedContext, SimpleSSLConfig
 from tests.serving import running
 from tests.wire.driver import Drv
 
@@ -223,3 +224,21 @@ def test_files_that_do_not_belong_together_are_named(tmp_path: Path) -> None:
             config(pair, made.server.cert).create_client_context()
     with pytest.raises(OSError, match=re.escape(f"{notes} holds no certificate")):
         config(alice, notes).create_server_context()
+
+
+def test_a_client_revoked_while_a_server_starts_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = certs.make_set(tmp_path, ["alice"])
+    alice = ssl.PEM_cert_to_DER_cert(made.clients["alice"].cert.read_text())
+    ours = config(made.server, made.trusted_clients)
+    assert ours.create_server_context().still_trusts(alice)
+    read = SimpleSSLConfig.server_context
+
+    def read_then_revoked(self: SimpleSSLConfig, *, is_first: bool) -> PinnedContext:
+        context = read(self, is_first=is_first)
+        made.trusted_clients.write_text("")
+        return context
+
+    monkeypatch.setattr(SimpleSSLConfig, "server_context", read_then_revoked)
+    assert not ours.create_server_context().still_trusts(alice)
