@@ -408,6 +408,28 @@ def test_a_program_without_standard_input_may_have_the_log_in_its_place(tmp_path
         one.close()
 
 
+def test_ctrl_c_while_changes_of_another_process_are_taken_over_comes_through_and_costs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strike(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as db:
+        db.set("x", LARGE, persist=True)
+        append(db, 1)
+        other = begun(path.with_name(f"{path.name}-log"))
+        last = other.records()[-1]
+        other.position = last.end
+        other.append(last.name, last.digest, b"a", b"2")
+        other.close()
+        with monkeypatch.context() as patch:
+            patch.setattr("rexec.datasets._logged.LoggedChanges._apply", strike)
+            with pytest.raises(KeyboardInterrupt):
+                db.get("x")
+        assert db.get("x") == [*LARGE, 1, 2]
+
+
 def test_a_log_of_zeros_is_an_empty_one(tmp_path: Path) -> None:
     """The power went before anything was kept in it."""
     path = killed(tmp_path / "dataset_db.mdb")
