@@ -291,6 +291,18 @@ def test_what_changes_meanwhile_is_in_the_snapshot_or_behind_it(monkeypatch: pyt
     assert len(got) == 3
 
 
+def test_a_snapshot_of_a_key_is_kept_while_others_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, got = Turns(monkeypatch), list[Any]()
+    snapshots = Snapshots(lambda _: {"a": "x" * (1 << 16), "b": 1}, V2)
+    snapshots.give("n", "a", got.append)
+    turns.run()
+    for key, line, behind in (("b", b"b\n", []), ("a", b"a\n", [b"a\n"])):
+        snapshots.changed("n", key, {"action": "setitem", "path": [], "key": key}, line)
+        snapshots.give("n", "a", got.append)
+        assert got[-1] == [got[0][0], *behind]
+    assert not turns.soon
+
+
 def test_what_cannot_be_encoded_is_told_to_those_who_wait(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
