@@ -7,10 +7,13 @@ import h5py
 import numpy as np
 import pytest
 
+from rexec import results
+from rexec.results import ResultsNotWritable, write_results
 from rexec.results.fold import RunState
 from rexec.results.hdf5 import file as module
 from rexec.results.hdf5.file import FoldedFile
 from rexec.results.journal.records import Kind, Record
+from schemas import RunIdentity
 
 
 class Kept:
@@ -122,3 +125,15 @@ def test_holes_that_are_worth_it_are_closed_at_the_end(kept: Kept) -> None:
 )
 def test_holes_are_worth_it_from_a_part_of_the_file_on(size: int, final: bool, least: int) -> None:
     assert module._worth_compacting(size, final) == least
+
+
+def test_a_whole_file_is_written_at_once_and_replaced_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    path, identity = tmp_path / "r.h5", RunIdentity(rid=1, class_name="A", start_time=1.0)
+    assert write_results(path, identity, {"x": [1.0], "y": 2}, {"z": 3}, plot=("x", ["y"])) == path
+    with pytest.raises(ResultsNotWritable, match="exists already"):
+        write_results(path, identity, {"x": 2})
+    with results.open(path) as run:
+        assert (run["x"], run.archive["z"].value, run.default_plot) == ([1.0], 3, ("x", ["y"]))
+    write_results(path, identity, {"x": 2}, overwrite=True)
+    with results.open(path) as run:
+        assert (dict(run), dict(run.archive), run.default_plot) == ({"x": 2}, {}, None)

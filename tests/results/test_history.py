@@ -109,7 +109,7 @@ def test_ints_are_in_the_column_of_floats_where_that_loses_nothing(
 ) -> None:
     of_list = [] if kind is Kind.SET else [put("x", [], 0.0)]
     index = 0 if kind is Kind.MUTATE else None
-    records = [Record(kind, "x", 1.0, number, {"unit": "K"}, index) for number in numbers]
+    records = [Record(kind, "x", 1.0, number, {"unit": "K"}, index, archive=False) for number in numbers]
     prefix = {Kind.SET: "", Kind.APPEND: "items_", Kind.MUTATE: "mutations_"}[kind]
     with h5py.File(recorded(tmp_path, of_list + records)) as file:
         found = {name: file[f"datasets/x/{prefix}value{name}"] for name in columns}

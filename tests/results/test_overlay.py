@@ -164,7 +164,7 @@ def test_labels_name_what_differs() -> None:
         (0, "runs: 0.h5"),
         (3, "Scan: 1, 2, 3"),
         (12, "Scan: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"),
-        (14, "Scan: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 2 more"),
+        (13, "Scan: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 1 more"),
     ],
 )
 def test_the_title_names_classes_and_twelve_runs(count: int, title: str) -> None:

@@ -228,7 +228,7 @@ def test_an_axis_without_a_value_is_refused_and_what_has_no_numbers_is_named(
     assert "not drawn: text\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("count", "end"), [(11, r"d10 \(3,\), z \(4,\)$"), (13, r"d11 \(3,\) and 2 more$")])
+@pytest.mark.parametrize(("count", "end"), [(11, r"d10 \(3,\), z \(4,\)$"), (12, r"d11 \(3,\) and 1 more$")])
 def test_of_many_datasets_that_do_not_fit_an_axis_twelve_are_named(
     tmp_path: Path, count: int, end: str
 ) -> None:
