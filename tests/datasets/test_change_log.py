@@ -159,7 +159,9 @@ def test_a_damaged_log_is_one_error(tmp_path: Path) -> None:
         DatasetDB(path)
 
 
-HEADER = new_header()
+HEADER = bytes.fromhex("5258444c4f470d0a01000000acc1b09f59c9b9de6efbd87b")
+ANOTHER = bytes.fromhex("5258444c4f470d0a010000002546f48ce7dc6fa05b720b4e")
+"""Headers as `new_header` makes them, the same at each run."""
 
 
 def test_a_modification_that_is_logged_is_returned_as_any_other(tmp_path: Path) -> None:
@@ -203,7 +205,9 @@ def test_a_sector_that_was_never_written_is_torn_and_any_other_damage_is_damage(
 
 def test_a_header_is_one_whole_or_as_far_as_it_was_written() -> None:
     assert HEADER[:12] == b"RXDLOG\r\n\x01\0\0\0"  # a log of this version is read by every later one
-    assert len(HEADER) == HEADER_SIZE == 24
+    assert len(HEADER) == HEADER_SIZE == len(new_header()) == 24
+    assert is_header(new_header())
+    assert new_header() != new_header()
     assert all(is_header(HEADER[:length]) for length in range(25))
     for place in range(24):
         wrong = bytearray(HEADER)
@@ -224,7 +228,7 @@ CHANGE = framed(HEADER, body(b"a", 0, b"1"))
         (NAMING + CHANGE[:-1] + b"?", 24, 24 + len(NAMING)),
         (CHANGE, 24, 24),  # of a number that has no name
         (NAMING + framed(HEADER, b"a\0\0\0"), 24, 24 + len(NAMING)),
-        (NAMING + framed(new_header(), body(b"a", 0, b"1")), 24, 24 + len(NAMING)),
+        (NAMING + framed(ANOTHER, body(b"a", 0, b"1")), 24, 24 + len(NAMING)),
         (b"1" + bytes(799) + b"1", 100, 100),  # no sector of the file is empty
     ],
 )
