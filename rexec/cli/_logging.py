@@ -37,5 +37,7 @@ def log_to(console: TerminalConsole, arguments: argparse.Namespace) -> int:
     handler = ConsoleHandler(console)
     # The level is the handler's, too: some loggers have a lower one for other handlers.
     handler.setLevel(level)
+    for previous in [each for each in root.handlers if isinstance(each, ConsoleHandler)]:
+        root.removeHandler(previous)  # of a program that ran in this process before
     root.addHandler(handler)
     return level
