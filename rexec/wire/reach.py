@@ -106,6 +106,9 @@ def _connected(way: Way, found: Sequence[Any]) -> socket.socket:
         except OSError as error:
             sock.close()
             failures.append(error)
+        except BaseException:
+            sock.close()
+            raise
         else:
             return sock
     raise telling(failures)

@@ -1,6 +1,7 @@
 """The mutation campaign, on a module whose mutants are known."""
 
 import argparse
+import collections
 import os
 import tomllib
 from pathlib import Path
@@ -168,7 +169,10 @@ def test_a_larger_sample_has_those_of_a_smaller_one() -> None:
 
 
 def test_every_excuse_is_of_a_mutant_that_there_is() -> None:
+    excused = collections.defaultdict(set)
     for each in tomllib.loads(EXCUSES.read_text(encoding="utf-8"))["excuse"]:
-        made = mutants((ROOT / each["module"]).read_text(encoding="utf-8"))
-        assert (each["was"], each["became"]) in {(mutant.was, mutant.became) for mutant in made}
         assert each["why"]
+        excused[each["module"]].add((each["was"], each["became"]))
+    for module, excuses in excused.items():
+        made = mutants((ROOT / module).read_text(encoding="utf-8"))
+        assert excuses <= {(mutant.was, mutant.became) for mutant in made}

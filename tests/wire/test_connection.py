@@ -14,6 +14,7 @@ from rexec.wire._handshake import Choice, ServerHandshake
 from rexec.wire._protocol import PYON_V2
 from rexec.wire.connection import Connection
 from rexec.wire.errors import CallTimeout, ConnectionBroken, ConnectionFailed
+from rexec.wire.reach import reach
 
 
 class Peer:
@@ -272,3 +273,16 @@ def test_closing_wakes_a_thread_that_waits(peer: Peer) -> None:
     assert [type(each) for each in errors] == [ConnectionBroken]
     assert not peer.connection.clean
     peer.connection.close()
+
+
+def test_ctrl_c_while_it_connects_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[socket.socket] = []
+
+    def interrupted(sock: socket.socket, address: object) -> None:
+        begun.append(sock)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(socket.socket, "connect", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reach("127.0.0.1", 3250, 5.0)
+    assert [each.fileno() for each in begun] == [-1]
