@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import sys
@@ -103,7 +104,7 @@ class Acceptor:
 
         A future of the loop's `sock_accept` may have it already then, and nobody else to close it.
         """
-        if sys.platform == "win32":  # completion ports tell nobody that a connection has come
+        if os.name == "nt":  # completion ports tell nobody that a connection has come
             return await self._loop.sock_accept(listener)
         while True:
             with contextlib.suppress(BlockingIOError):
