@@ -79,7 +79,7 @@ LONG = "x" * 61
             ["DDB006 1:0 the file did not end in 2.5 s of CPU time, or of waiting, and was stopped"],
         ),
         (FileFacts(FILE, "exited", 3), ["DDB007 1:0 the file ended its process with status 3"]),
-        (FileFacts(FILE, "killed", -9), ["DDB008 1:0 running the file crashes the interpreter (SIGKILL)"]),
+        (FileFacts(FILE, "killed", -15), ["DDB008 1:0 running the file crashes the interpreter (SIGTERM)"]),
         (FileFacts(FILE, "bomb"), ["DDB009 1:0 the file starts too many processes; it was stopped"]),
         (
             printed(
