@@ -14,6 +14,11 @@ from rexec.results.hdf5.file import FoldedFile
 SIZE = 1000
 
 
+NEEDS_LEASES = pytest.mark.skipif(
+    not copies._CAN_TELL_UNUSED, reason="needs leases on files, which are Linux's"
+)
+
+
 class Kept:
     """The copies of a file of `SIZE` bytes, which is refreshed as the keeper does it."""
 
@@ -49,7 +54,7 @@ def cloned(old: int, new: int) -> bool:
 @pytest.mark.parametrize(
     ("name", "value", "is_copied"),
     [
-        ("TWO_COPIES_FROM", SIZE, False),
+        pytest.param("TWO_COPIES_FROM", SIZE, False, marks=NEEDS_LEASES),
         ("TWO_COPIES_FROM", SIZE + 1, True),
         ("_CAN_TELL_UNUSED", False, True),
         ("_clone", cloned, True),
@@ -59,7 +64,6 @@ def test_a_small_file_is_copied_a_large_one_has_two_copies(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, name: str, value: object, is_copied: bool
 ) -> None:
     monkeypatch.setattr(copies, name, value)
-    is_copied = is_copied or not copies._CAN_TELL_UNUSED
     assert (kept.copies.is_one, kept.copies.are_two, kept.copies.all) == (True, False, [])
     first = kept.refresh(1)
     assert kept.names() == ({"r.h5", ".r.h5.working"} if is_copied else {"r.h5"})
@@ -77,7 +81,7 @@ def changed(path: Path) -> None:
     path.write_bytes(b"x")
 
 
-@pytest.mark.skipif(not copies._CAN_TELL_UNUSED, reason="needs leases on files, which are Linux's")
+@NEEDS_LEASES
 @pytest.mark.parametrize("how", [changed, Path.unlink])
 @pytest.mark.parametrize("what", [".working", ".previous", ""])
 def test_a_copy_that_was_changed_or_removed_is_not_worked_on(
@@ -93,7 +97,7 @@ def test_a_copy_that_was_changed_or_removed_is_not_worked_on(
     assert not working.path.exists() or working.path.read_bytes() == kept.path.read_bytes()
 
 
-@pytest.mark.skipif(not copies._CAN_TELL_UNUSED, reason="needs leases on files, which are Linux's")
+@NEEDS_LEASES
 def test_a_copy_that_is_open_or_has_another_name_is_not_worked_on(kept: Kept) -> None:
     first = kept.refresh(1)
     kept.refresh(2)
