@@ -102,9 +102,10 @@ class Acceptor:
     async def _accepted(self, listener: socket.socket) -> tuple[socket.socket, Any]:
         """Return the next connection. One that comes as this is cancelled stays in the system's queue.
 
-        A future of the loop's `sock_accept` may have it already then, and nobody else to close it.
+        The loop's `sock_accept` would have accepted it already, and nothing would close it.
         """
-        if os.name == "nt":  # completion ports tell nobody that a connection has come
+        # Completion ports have no event for it. (Of `sys.platform`, mypy would take the rest for unreachable.)
+        if os.name == "nt":
             return await self._loop.sock_accept(listener)
         while True:
             with contextlib.suppress(BlockingIOError):

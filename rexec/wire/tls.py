@@ -148,10 +148,8 @@ class SimpleSSLConfig:
             ssl.SSLError: A file holds no certificate or key, or a key is another certificate's.
 
         """
-        self._refuse_missing()
-        seen = self.stamp()
         context = self.server_context(is_first=True)
-        context.config, context.seen = self, seen
+        context.config = self
         return context
 
     def server_context(self, *, is_first: bool) -> PinnedContext:
@@ -168,15 +166,13 @@ class SimpleSSLConfig:
         found = (os.stat(name) for name in (self.local_cert, self.local_key, self.peer_cert))
         return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)
 
-    def _refuse_missing(self) -> None:
+    def _context(self, protocol: int, *, is_empty_allowed: bool = False) -> PinnedContext:
         for name in (self.local_cert, self.local_key, self.peer_cert):
             if not Path(name).is_file():
                 raise FileNotFoundError(f"TLS file {name} does not exist")
-
-    def _context(self, protocol: int, *, is_empty_allowed: bool = False) -> PinnedContext:
-        self._refuse_missing()
         refuse_open_key(Path(self.local_key))
         context = PinnedContext(protocol)
+        context.seen = self.stamp()
         context.source = self.peer_cert
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.check_hostname = False
