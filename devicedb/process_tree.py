@@ -85,7 +85,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
 def _signals_held() -> Iterator[None]:
     """Let the handlers of signals run at the end of the block.
 
-    What they raise before `Popen` knows the number of its child would leave a child that nobody knows of.
+    An exception of a handler inside `Popen`, before that has the child's pid, would leave the child running for ever.
     """
     came: list[int] = []
     with contextlib.ExitStack() as stack:
@@ -126,7 +126,7 @@ class ProcessTree(subprocess.Popen[bytes]):
         except OSError:
             raise
         except BaseException:
-            if getattr(self, "pid", None) is not None:  # it may run already, and nobody else knows of it
+            if getattr(self, "pid", None) is not None:  # it runs, and the caller gets no object
                 self.kill()
                 self.kill_all()
                 self.__exit__(None, None, None)

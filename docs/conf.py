@@ -101,7 +101,7 @@ def is_made_elsewhere(thing: Any) -> bool:
 
 
 def leave_out_making(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Leave the arguments out of which the objects of such a class are made."""
+    """Leave out the parameters of classes whose objects users get and do not construct."""
     if is_made_elsewhere(thing):
         lines[:] = [line for line in lines if not line.startswith((":param ", ":type ", "              "))]
 
@@ -131,7 +131,7 @@ def plain_signature(signature: str | None) -> str | None:
 def write_signature(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Write a signature plainly; none for what nobody makes, and for a model: its fields are written below."""
+    """Write a signature plainly; none for classes that users do not construct, and none for models (fields follow)."""
     if is_model(thing) or is_made_elsewhere(thing):
         return "", None
     return plain_signature(signature), plain_signature(returned)

@@ -139,7 +139,7 @@ def bind_address_from_args(args: argparse.Namespace) -> list[str] | None:
     wanted: list[str] = args.bind
     if _EVERYTHING in wanted:
         return None
-    # All IPv4 (or IPv6) interfaces have the loopback one among them, on which nobody else can listen then.
+    # A socket on all IPv4 (or IPv6) interfaces takes the port on loopback, too: a second one there would fail.
     local = [every if every in wanted else one for one, every in zip(LOCALHOST, _ALL, strict=True)]
     # Without duplicates, because a controller manager's --bind is often an address of localhost.
     return list(dict.fromkeys([*(() if args.no_localhost_bind else local), *wanted]))

@@ -180,7 +180,7 @@ async def limited_body(request: Request) -> bytes:
             if len(found) > MOST_MESSAGE:
                 break
     except ClientDisconnect:
-        return b""  # nobody gets the answer
+        return b""  # the client has gone: no answer is sent
     return found[:MOST_MESSAGE]
 
 

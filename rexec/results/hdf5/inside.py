@@ -22,7 +22,7 @@ DEEPEST: Final = 100
 """Levels of groups in which datasets are looked for: HDF5 takes the square of the depth in time, or more."""
 
 _MOST_SOURCES: Final = 10_000
-"""Parts of which a virtual dataset may be made."""
+"""Largest number of source datasets of a virtual dataset that is read."""
 
 
 def member(group: h5py.Group, path: str, kind: type[Any]) -> Any:
