@@ -14,6 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 
+WORKERS = 4
+"""They keep two cores busy: many tests wait for processes that they have started."""
+
 PACKAGES = ["-p", "schemas", "-p", "devicedb", "-p", "rexec"]
 STEPS: dict[str, list[str]] = {
     "lint": [str(TOOLS / "ruff"), "check", "."],
@@ -32,9 +35,8 @@ STEPS: dict[str, list[str]] = {
     ],
     "import contracts": [str(TOOLS / "lint-imports"), "--no-cache"],
     "documentation": [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", "docs", "docs/_build"],
-    # Last, so that the test runner's closing line closes the log too. Three workers keep two cores busy: many tests
-    # wait for processes that they have started.
-    "tests": [sys.executable, "-m", "pytest", "-q", "-n", "3"],
+    # Last, so that the test runner's closing line closes the log too.
+    "tests": [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS)],
 }
 
 

@@ -8,7 +8,7 @@ seconds of patience), annotations, what only a type checker sees, f-strings, mes
 
 import ast
 import random
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
 _SWAPPED: Final[dict[type[Any], type[Any]]] = {
@@ -60,11 +60,20 @@ class Mutant(NamedTuple):
     text: str
 
 
-def mutants(text: str) -> list[Mutant]:
-    """Return all mutants of a module that compile, in the order of its lines."""
+def mutants(text: str, of: Container[str] | None = None) -> list[Mutant]:
+    """Return all mutants of a module that compile, in the order of its lines.
+
+    Args:
+        text: The module.
+        of: Lines without indentation; only these are changed. Default: every line.
+
+    """
     made: dict[str, Mutant] = {}
+    lines = text.encode().splitlines(keepends=True)
     for operator, first, last, new in _changes(ast.parse(text)):
-        mutant = _mutant(text, operator, first, last, new)
+        if of is not None and lines[first.lineno - 1].decode().strip() not in of:  # type: ignore[attr-defined]
+            continue
+        mutant = _mutant(lines, operator, first, last, new)
         if mutant and mutant.text != text:
             made.setdefault(mutant.text, mutant)
     return sorted(made.values(), key=lambda each: (each.line, each.operator, each.text))
@@ -77,8 +86,7 @@ def sample(text: str, number: int | None, seed: str) -> list[Mutant]:
     return every[:number]
 
 
-def _mutant(text: str, operator: str, first: ast.AST, last: ast.AST, new: str) -> Mutant | None:
-    lines = text.encode().splitlines(keepends=True)
+def _mutant(lines: list[bytes], operator: str, first: ast.AST, last: ast.AST, new: str) -> Mutant | None:
     start, end = first.lineno - 1, last.end_lineno - 1  # type: ignore[attr-defined]
     before = lines[start][: first.col_offset]  # type: ignore[attr-defined]
     after = lines[end][last.end_col_offset :]  # type: ignore[attr-defined]

@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-WORKERS: Final = 3
-"""As many as `python -m tests` has."""
+from tests.__main__ import WORKERS
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 NOT_COPIED: Final = (".venv", ".git", ".hypothesis", ".mypy_cache", ".ruff_cache", "__pycache__", "_build")
 
 
