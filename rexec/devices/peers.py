@@ -29,7 +29,8 @@ class Connections:
             if each.status == psutil.CONN_LISTEN and each.laddr and each.pid:
                 self._listening[each.laddr.port] = each.pid
             elif each.status == psutil.CONN_ESTABLISHED and each.laddr and each.raddr:
-                self._made.append((_plain(*each.laddr), _plain(*each.raddr), each.pid))
+                # Number 0, which nobody has: Windows does not know whose it is.
+                self._made.append((_plain(*each.laddr), _plain(*each.raddr), each.pid or None))
 
     def owner(self, port: int) -> str | None:
         """Return "pid N (program)" of the process that listens on a port; None if the system does not list it."""

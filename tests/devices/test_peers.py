@@ -153,6 +153,22 @@ def test_where_the_system_lists_nothing_nothing_is_told(monkeypatch: pytest.Monk
         assert (found.owner(port), found.others(), found.clients(port)) == (None, {}, None)
 
 
+def test_a_connection_whose_process_the_system_does_not_know_counts_for_each_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with listening() as (listener, port), python(CONNECT + "input()", "127.0.0.1", port):
+        connection, address = listener.accept()
+        with connection:
+            known = psutil.net_connections(kind="tcp")
+            for unknown in (None, 0):  # Windows says 0
+                monkeypatch.setattr(
+                    psutil,
+                    "net_connections",
+                    lambda kind, pid=unknown: [each._replace(pid=pid) for each in known],
+                )
+                assert Connections().clients(port, os.getpid()) == [f"127.0.0.1:{address[1]}"]
+
+
 def test_a_long_command_line_is_cut() -> None:
     begin = f"{Path(sys.executable).name} -c print(flush=True);input()#"
     for length, end in ((60, ""), (61, "...")):
