@@ -18,6 +18,7 @@ import collections
 import importlib.metadata
 import sys
 import tempfile
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -30,8 +31,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 LONGEST: Final = 7200.0
 """Seconds for the tests of one folder."""
 
-NOT_HERE: Final = frozenset({"campaigns"})
-"""Folders without tests."""
+KINDS: Final = ("passed", "skipped", "excused", "failed")
+"""How a test may end."""
 
 
 def folders() -> list[str]:
@@ -133,16 +134,17 @@ def main() -> int:
     try:
         faults = present_faults(wine)
         for folder in options.folders or folders():
+            began = time.monotonic()
             print(f"{folder}:", flush=True)
             counts = tally(wine, folder, faults)
+            print(f"{folder}: {dict(counts)}, {(time.monotonic() - began) / 60:.0f} min", flush=True)
             rows.append((folder, counts))
             total += counts
     finally:
         wine.close()
-    kinds = ("passed", "skipped", "excused", "failed")
-    print(f"\n| folder | {' | '.join(kinds)} |\n| --- |{' --- |' * len(kinds)}")
-    for folder, counts in [*rows, ("all", total)]:
-        print(f"| {folder} | {' | '.join(str(counts[kind]) for kind in kinds)} |")
+        print(f"\n| folder | {' | '.join(KINDS)} |\n| --- |{' --- |' * len(KINDS)}")
+        for folder, counts in [*rows, ("all", total)]:
+            print(f"| {folder} | {' | '.join(str(counts[kind]) for kind in KINDS)} |")
     return 1 if total["failed"] else 0
 
 
