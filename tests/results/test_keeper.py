@@ -1,7 +1,7 @@
 """The keeper of one file: what it shows and when, and what it makes of a journal that is gone or has an end."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ import h5py
 import pytest
 
 from rexec import results
-from rexec.results import verify
-from rexec.results.errors import JournalDamaged, ResultsError
+from rexec.results import item, keeper, verify
+from rexec.results.errors import JournalDamaged, ResultsError, ValueSuperseded
+from rexec.results.hdf5.file import FoldedFile
 from rexec.results.journal.reader import JournalReader
-from rexec.results.journal.records import Kind, Record
+from rexec.results.journal.records import SHORT_SIZE, Kind, Record
 from rexec.results.journal.writer import Journal
 from rexec.results.keeper import Keeper, state_of
 
@@ -28,13 +29,14 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @contextlib.contextmanager
 def keeping(journal: Journal, path: Path, **options: Any) -> Iterator[Keeper]:
-    keeper = Keeper(JournalReader(journal.path), path, **options)
-    with contextlib.closing(keeper):
-        yield keeper
+    kept = Keeper(JournalReader(journal.path), path, **options)
+    with contextlib.closing(kept):
+        yield kept
+    assert kept.reader.descriptor == -1
 
 
-def shown(keeper: Keeper) -> bool:
-    return keeper.shown
+def shown(kept: Keeper) -> bool:
+    return kept.shown
 
 
 def put_data(journal: Journal) -> None:
@@ -55,23 +57,23 @@ def test_the_file_of_another_run_stays_until_there_is_something_to_put_in_its_pl
 ) -> None:
     path = tmp_path / "r.h5"
     path.write_text("of another run")
-    with keeping(journal, path, replaces=True) as keeper:
+    with keeping(journal, path, replaces=True) as kept:
         for _ in range(2):
-            keeper.bring_up_to(journal.size)
-            assert not shown(keeper)
+            kept.bring_up_to(journal.size)
+            assert not shown(kept)
             assert path.read_text() == "of another run"
         put(journal)
-        keeper.bring_up_to(journal.size)
-        assert shown(keeper)
+        kept.bring_up_to(journal.size)
+        assert shown(kept)
         assert verify(path) == []
 
 
 def test_a_new_file_is_shown_before_there_are_data(journal: Journal, tmp_path: Path) -> None:
-    with keeping(journal, tmp_path / "r.h5") as keeper:
-        assert not shown(keeper)
-        keeper.bring_up_to(journal.size)
-        assert shown(keeper)
-        with h5py.File(keeper.path) as file:
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        assert not shown(kept)
+        kept.bring_up_to(journal.size)
+        assert shown(kept)
+        with h5py.File(kept.path) as file:
             assert file["rid"][()] == 5
 
 
@@ -80,12 +82,12 @@ def test_only_so_much_of_the_journal_is_in_the_file_as_was_asked_for(
 ) -> None:
     size = journal.size
     put_data(journal)
-    with keeping(journal, tmp_path / "r.h5") as keeper:
-        keeper.bring_up_to(size)
-        with h5py.File(keeper.path) as file:
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        kept.bring_up_to(size)
+        with h5py.File(kept.path) as file:
             assert list(file["datasets"]) == []
-        keeper.bring_up_to(journal.size)
-        with h5py.File(keeper.path) as file:
+        kept.bring_up_to(journal.size)
+        with h5py.File(kept.path) as file:
             assert list(file["datasets"]) == ["x"]
     assert list(state_of(journal.path, size).datasets) == []
     assert list(state_of(journal.path, journal.size).datasets) == ["x"]
@@ -95,17 +97,17 @@ def test_a_journal_that_is_gone_is_missed_only_if_something_of_it_is(
     journal: Journal, tmp_path: Path
 ) -> None:
     put_data(journal)
-    with keeping(journal, tmp_path / "r.h5") as keeper:
-        keeper.read(journal.size)
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        kept.read(journal.size)
         journal.path.rename(tmp_path / "elsewhere")
-        keeper.read(journal.size)
-        keeper.read(journal.size - 1)
-        keeper.read()
+        kept.read(journal.size)
+        kept.read(journal.size - 1)
+        kept.read()
         with pytest.raises(JournalDamaged, match="j is gone: No such file"):
-            keeper.read(journal.size + 1)
+            kept.read(journal.size + 1)
         (tmp_path / "elsewhere").rename(journal.path)
         put_end(journal)
-        keeper.finish(journal.size, END)
+        kept.finish(journal.size, END)
     assert verify(tmp_path / "r.h5") == []
 
 
@@ -114,8 +116,8 @@ def test_how_a_run_ended_is_what_its_journal_says_if_it_says_so(
     journal: Journal, tmp_path: Path, put: Callable[[Journal], None], status: str
 ) -> None:
     put(journal)
-    with keeping(journal, tmp_path / "r.h5") as keeper:
-        keeper.finish(None, dict(END))
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        kept.finish(None, dict(END))
     with results.open(tmp_path / "r.h5") as run:
         assert (run.status, run.error) == (status, "killed" if status == "recovered" else None)
 
@@ -123,11 +125,107 @@ def test_how_a_run_ended_is_what_its_journal_says_if_it_says_so(
 def test_a_file_that_cannot_be_written_is_named_with_the_reason(journal: Journal, tmp_path: Path) -> None:
     put_data(journal)
     (tmp_path / "r.h5").mkdir()
-    with keeping(journal, tmp_path / "r.h5") as keeper:
+    with keeping(journal, tmp_path / "r.h5") as kept:
         with pytest.raises(ResultsError, match=r"cannot write .*r\.h5: "):
-            keeper.bring_up_to(journal.size)
-        assert not shown(keeper)
+            kept.bring_up_to(journal.size)
+        assert not shown(kept)
         (tmp_path / "r.h5").rmdir()
-        keeper.bring_up_to(journal.size)
-        assert shown(keeper)
+        kept.bring_up_to(journal.size)
+        assert shown(kept)
     assert verify(tmp_path / "r.h5") == []
+
+
+ROWS = 64
+"""Rows of numbers that are worth releasing, with the limits below."""
+
+
+@pytest.fixture
+def updates(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Which datasets are written while the journal is read, at each time."""
+    monkeypatch.setattr(keeper, "SPILL_EVERY", ROWS * SHORT_SIZE)
+    monkeypatch.setattr(item, "RELEASE_FROM", ROWS * 64)
+    found: list[Any] = []
+    real = FoldedFile.update
+
+    def noted(self: FoldedFile, *arguments: Any, **options: Any) -> None:
+        found.append(options.get("only"))
+        real(self, *arguments, **options)
+
+    monkeypatch.setattr(FoldedFile, "update", noted)
+    return found
+
+
+def put_list(journal: Journal, key: str, values: Iterable[Any]) -> None:
+    journal.put(Record(Kind.SET, key, value=[], metadata={}))
+    for value in values:
+        journal.append(key, value)
+
+
+@pytest.mark.parametrize("releases", [True, False])
+def test_rows_are_written_as_often_as_so_many_bytes_are_read_and_are_then_in_the_file_alone(
+    journal: Journal, tmp_path: Path, updates: list[Any], releases: bool
+) -> None:
+    put_list(journal, "light", [0.5])
+    put_list(journal, "odd", [{}] * 1000)
+    put_list(journal, "x", [])
+    size = journal.size
+    for number in range(10 * ROWS):
+        journal.append("x", number * 0.5)
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        kept.releases = releases
+        kept.read(size)
+        odd = len(updates)
+        kept.read()
+        # Of what only a whole rewriting could bring up to date nothing is gained.
+        assert updates == ([["odd"]] * odd + [["x"]] * 10 if releases else [])
+        assert (odd == 1) == releases
+        found = kept.state.datasets["x"]
+        assert (found.rows, len(found.value)) == (10 * ROWS, 0 if releases else 10 * ROWS)
+        assert kept.state.datasets["odd"].released == 0
+        assert not kept.path.exists()
+        kept.finish(None, dict(END))
+        assert (kept.releases, updates[-1]) == (releases, None)
+    assert verify(tmp_path / "r.h5") == []
+    with results.open(tmp_path / "r.h5") as run:
+        assert run["x"] == [number * 0.5 for number in range(10 * ROWS)]
+
+
+def test_where_no_file_has_the_rows_that_were_released_all_are_held(
+    journal: Journal, tmp_path: Path, updates: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FoldedFile, "is_begun", property(lambda _: False))
+    put_list(journal, "x", range(10 * ROWS))
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        kept.read()
+        assert kept.state.has_released
+        kept.bring_up_to(journal.size)
+        assert (kept.releases, kept.state.has_released) == (False, False)
+        monkeypatch.setattr(Keeper, "_write", lambda *_: False)
+        with pytest.raises(
+            AssertionError, match=r"r\.h5: rows are missing of a journal that was folded whole"
+        ):
+            kept.bring_up_to(journal.size)
+    assert verify(tmp_path / "r.h5") == []
+
+
+@pytest.mark.parametrize(("times", "is_written"), [(1, True), (5, True), (1000, False)])
+def test_a_dataset_that_is_set_anew_while_it_is_written_is_read_again_so_many_times(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, is_written: bool
+) -> None:
+    size = journal.size
+    real, left = FoldedFile.update, iter(range(times))
+
+    def update(self: FoldedFile, *arguments: Any, **options: Any) -> None:
+        if (number := next(left, None)) is not None:
+            journal.put(Record(Kind.SET, f"x{number}", value=1, metadata={}))
+            raise ValueSuperseded("it is not there any more")
+        real(self, *arguments, **options)
+
+    monkeypatch.setattr(FoldedFile, "update", update)
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        with contextlib.nullcontext() if is_written else pytest.raises(ValueSuperseded):
+            kept.bring_up_to(size)
+        assert shown(kept) == is_written
+    if is_written:
+        with results.open(tmp_path / "r.h5") as run:
+            assert list(run.keys()) == [f"x{number}" for number in range(times)]

@@ -1,16 +1,27 @@
 """A recovery by cases: which journals go, which stay, and where the file is written if another one is in its place."""
 
 import contextlib
+import math
 import os
 import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
 
-from rexec.results import ResultsWriter, journal_path, recover, recover_damaged, recover_folder, verify
+from rexec.results import (
+    ResultsWriter,
+    journal_path,
+    keeper,
+    recover,
+    recover_damaged,
+    recover_folder,
+    recover_some,
+    verify,
+)
 from rexec.results.journal._file import Orphan
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import HEADER, MAGIC, Kind, Record
@@ -253,3 +264,60 @@ def test_a_damaged_journal_that_is_none_stops_no_other(tmp_path: Path) -> None:
     damaged_in_the_middle(tmp_path, data=True)
     outcomes = [each.outcome for each in recover_damaged(tmp_path)]
     assert outcomes == ["failed", "salvaged"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(3, 3), (4, 4), (6, 4)])
+def test_three_journals_that_cannot_be_recovered_are_named_and_the_others_counted(
+    tmp_path: Path, count: int, told: int
+) -> None:
+    for number in range(count):
+        (tmp_path / f"{number}.h5.journal").write_bytes(b"text" * 8)
+    lines = list(recover_some(tmp_path, tmp_path / "new.h5", seconds=math.inf))
+    assert len(lines) == told
+    assert lines[3:] == [
+        f"could not recover {number} more journals: `rexec results recover {tmp_path}` says why"
+        for number in ([count - 3] if count > 3 else [])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("which", "fault"),
+    [
+        *((which, fault) for which in (recover, recover_damaged) for fault in (OSError("no room"), None)),
+        (recover, RuntimeError("odd")),
+    ],
+)
+def test_a_recovery_leaves_no_file_open_and_says_what_is_a_fault_of_ours(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    which: Any,
+    fault: Exception | None,
+) -> None:
+    (journal, other) = (killed(tmp_path / "r.h5", x=1), tmp_path / "b.h5.journal.damaged")
+    shutil.copy(journal, other)
+    readers: list[JournalReader] = []
+    real = keeper.Keeper.read
+
+    def read(self: keeper.Keeper, size: int | None = None) -> None:
+        readers.append(self.reader)
+        if fault is not None:
+            raise fault
+        real(self, size)
+
+    monkeypatch.setattr(keeper.Keeper, "read", read)
+    if which is recover:
+        for _ in range(2 if fault else 1):  # its claim is given up
+            found = recover(journal)
+    else:
+        (found,) = recover_damaged(tmp_path)
+    assert [each.descriptor for each in readers] == [-1] * len(readers)
+    if fault is None:
+        assert found.outcome == ("recovered" if which is recover else "salvaged")
+        assert caplog.records == []
+        return
+    is_ours = isinstance(fault, RuntimeError)
+    assert (found.outcome, found.detail) == ("failed", "RuntimeError: odd" if is_ours else "no room")
+    told = [f"a fault of this program: please report it, with {journal}"] * 2 if is_ours else []
+    assert [each.getMessage() for each in caplog.records] == told
+    assert journal.exists()
