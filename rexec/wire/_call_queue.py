@@ -67,12 +67,12 @@ class CallQueue:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
-        """Cancel the coroutines that run, and empty the queue."""
+        """Empty the queue, and cancel the coroutines that run."""
+        self._inbox.clear()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._inbox.clear()
 
     def hand_over(self, connection: ServerConnection) -> None:
         """Add a connection with its request to the queue. From the I/O thread."""

@@ -283,9 +283,9 @@ def test_a_coroutine_that_fails_or_is_cancelled_ends_its_connection_alone(
     assert [each.getMessage() for each in caplog.records if each.name == "rexec.wire._call_queue"] == [
         "error while serving lab:1: connection closed"
     ]
-    stopped = Client(waits())
-    performer = queued(stopped)
-    assert (stopped.closing, performer.given_back) == (True, [stopped])
+    stopped, behind = Client(waits()), Client("b")
+    performer = queued(stopped, behind)
+    assert (stopped.closing, performer.given_back, behind.sent) == (True, [stopped], [])
 
 
 def test_a_message_is_decoded_and_its_size_noted(clock: Clock) -> None:
