@@ -63,7 +63,7 @@ def decode_line(line: str | Buffer, buffers: Sequence[Buffer] | None = None) -> 
             if _LONG_NUMBER.search(text) is not None:
                 simple = _python_json(text)
         # No tag, spelled out or by escapes: the value is what JSON says.
-        if not buffers and text.find(b"__jsonclass__") < 0 and text.find(b"\\u") < 0:
+        if not buffers and b"__jsonclass__" not in text and b"\\u" not in text:
             return simple
         reader = _Reader(buffers or (), base64=cut_out)
         value = reader.value(simple, 0)
@@ -123,13 +123,15 @@ def _extract(text: Any) -> tuple[Any, list[Buffer]]:
     end = 0
     position = text.find(_TAG)
     while position >= 0:
+        start = position + len(_TAG)
         match = _OPENING.match(text, position)
-        start = position + 1 if match is None else match.end()
-        close = -1 if match is None else text.find(b'"', start)
-        if close - start >= _BASE64_LIMIT:
-            pieces += (view[end : start - 1], str(len(found)).encode())
-            found.append(view[start:close])
-            start = end = close + 1
+        if match is not None:
+            start = match.end()
+            close = text.find(b'"', start)
+            if close - start >= _BASE64_LIMIT:
+                pieces += (view[end : start - 1], str(len(found)).encode())
+                found.append(view[start:close])
+                start = end = close + 1
         position = text.find(_TAG, start)
     pieces.append(view[end:])
     return b"".join(pieces), found

@@ -30,8 +30,6 @@ class Way:
     """
 
     def __init__(self, host: str, port: int, seconds: float) -> None:
-        self.host = host
-        self.port = port
         self.where = shown_address(host, port)
         self._seconds = seconds
         self._until = time.monotonic() + seconds

@@ -215,6 +215,6 @@ def refuse_open_key(path: Path) -> None:
 
 def _certificates(path: str) -> frozenset[bytes]:
     """Return the certificates of a PEM file, each in DER form."""
-    text = Path(path).read_text(encoding="ascii", errors="replace")
+    text = Path(path).read_bytes().decode("ascii", "replace")
     found = (part.partition(_PEM_END)[0] for part in text.split(_PEM_BEGIN)[1:])
     return frozenset(ssl.PEM_cert_to_DER_cert(_PEM_BEGIN + body + _PEM_END) for body in found)

@@ -48,13 +48,23 @@ def test_what_strangers_cause_is_logged_once_in_ten_seconds_for_each_kind(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(_admission, "time", SimpleNamespace(monotonic=lambda: now))
-    for now, kind in [(1.0, "a"), (10.5, "a"), (10.5, "b"), (11.0, "a"), (20.9, "a"), (20.5, "b")]:
+    for now, kind in [
+        (1.0, "a"),
+        (10.5, "a"),
+        (10.5, "b"),
+        (10.9, "a"),
+        (11.0, "a"),
+        (20.9, "a"),
+        (20.5, "b"),
+    ]:
         _admission.seldom(kind, "%g %s", now, kind)
     assert [each.getMessage() for each in caplog.records] == ["1 a", "10.5 b", "11 a", "20.5 b"]
     assert {each.levelno for each in caplog.records} == {logging.WARNING}
-    for number in range(4096 + 3):
+    held = [len(_admission._warned_at)]
+    for number in range(4097):
         _admission.seldom(str(number), "")
-        assert len(_admission._warned_at) <= 4097
+        held.append(len(_admission._warned_at))
+    assert held == [*range(2, 4098), 1, 2]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_NOFILE")
@@ -83,8 +93,8 @@ def test_descriptors_are_counted_for_a_while_after_all_were_in_use(monkeypatch: 
         return [str(number) for number in range(used.pop())]
 
     monkeypatch.setattr(os, "listdir", listed)
-    assert not _admission._is_full(at(10**6), None)
-    assert not _admission._is_full(at(79), 80)
+    assert _admission._is_full(at(10**6), None) is False
+    assert _admission._is_full(at(79), 80) is False
     for descriptor in (81, 80):
         assert _admission._is_full(at(descriptor), 80)
         for count, full in [(81, True), (80, False), (71, False), (70, False)]:
@@ -96,7 +106,7 @@ def test_descriptors_are_counted_for_a_while_after_all_were_in_use(monkeypatch: 
         assert used  # not counted any more: there was room enough
     assert _admission._is_full(at(80), 80)
     used.clear()
-    assert not _admission._is_full(at(3), 80)  # a system without that folder
+    assert _admission._is_full(at(3), 80) is False  # a system without that folder
 
 
 @contextlib.contextmanager
@@ -155,7 +165,7 @@ def test_where_nobody_can_give_way_the_new_connection_is_refused(caplog: pytest.
     server = At(0)
     with connections(1) as [(ours, peer)]:
         _admission.unfinished(ours, "another")
-        assert not _admission.has_room(at(3), server, "peer:1", 2, Limits(connections=2))
+        assert _admission.has_room(at(3), server, "peer:1", 2, Limits(connections=2)) is False
         assert not has_ended(peer)
     assert [each.getMessage() for each in caplog.records] == ["over 2 connections: peer:1 is refused"]
     _admission.finished(ours)

@@ -8,13 +8,14 @@ import logging
 import selectors
 import socket
 import ssl
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from rexec.wire import _client, _io_thread, _listen, _loop, certs, errors, logs, reach
+from rexec.wire import _admission, _client, _io_thread, _listen, _loop, certs, errors, logs, reach
 from rexec.wire._io_thread import IOThread
 from rexec.wire._limits import Limits
 from rexec.wire._subscription import PIECE, Subscription
@@ -119,6 +120,8 @@ def test_a_best_effort_client_tells_what_it_knows_without_a_connection() -> None
         assert client.get_rpc_method_list() is None
         assert client.rpc_pending is None
         assert client.anything(1) is None
+        (thread,) = (each for each in threading.enumerate() if each.name == "rexec-best-effort")
+        assert thread.daemon  # a program ends also while an instrument is away
         assert client.anything.__name__ == client.anything.__qualname__ == "anything"
         with pytest.raises(AttributeError):
             client.__len__  # noqa: B018
@@ -444,7 +447,11 @@ def hear(one: Subscription, data: bytes) -> None:
     one.buffer_updated(len(data))
 
 
-def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more() -> None:
+def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_admission, "_warned_at", {})
+
     async def main() -> None:
         for words, said in (
             (b"hullo\n", "unknown banner: b'hullo'"),
@@ -459,6 +466,7 @@ def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more() -> None:
             assert server.connections == {one}
             assert one._timer is not None
             timer = one._timer
+            caplog.clear()
             assert timer.when() > asyncio.get_running_loop().time() + 500
             hear(one, words)
             assert (None if one.failure is None else str(one.failure)) == said
@@ -469,6 +477,34 @@ def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more() -> None:
             )
             one.connection_lost(None)
             assert "left" in server.log
+            logged = [] if said is None else [f"lab:1: {said}: connection closed"]
+            assert [each.getMessage() for each in caplog.records] == logged
+
+    asyncio.run(main())
+
+
+def test_subscribers_of_a_name_share_a_turn_of_the_loop() -> None:
+    async def main() -> None:
+        for lines, more, turns in (
+            ([b"x" * 5 * PIECE], 0, [[PIECE] * 2, [PIECE] * 2, [PIECE]]),
+            ([b"x" * (2 * PIECE - 1), b"y", b"z"], 0, [[PIECE, PIECE - 1, 2]]),
+            ([b"x" * (2 * PIECE), b"y"], 0, [[PIECE] * 2, [1]]),
+            ([b"x" * (PIECE - 1), b"y", b"z"], 0, [[PIECE, 1]]),
+            ([b"x" * PIECE, b"y"], 0, [[PIECE, 1]]),
+            ([b"x"], 30, [[21], [10]]),
+        ):
+            server = Stream()
+            server.more = [b"m"] * more
+            one = Subscription(cast("Any", server), cast("Any", object()), "lab:1")
+            one.connection_made(line := Bytes())
+            hear(one, b"hello\nn\n")
+            for each in lines:
+                one.put(each)
+            for written in [*turns, [], []]:
+                await asyncio.sleep(0)
+                assert list(map(len, line.written)) == written
+                line.written.clear()
+            one.fail(errors.ConnectionBroken("the end of the test"))
 
     asyncio.run(main())
 

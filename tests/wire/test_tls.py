@@ -4,9 +4,11 @@ import asyncio
 import datetime
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from rexec.wire import certs, errors
+from rexec.wire import certs, errors, tls
 from rexec.wire._loop import new_event_loop
 from rexec.wire.pc_rpc import AsyncioClient, BestEffortClient, Client
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
@@ -242,3 +244,134 @@ def test_a_client_revoked_while_a_server_starts_is_not_trusted(
 
     monkeypatch.setattr(SimpleSSLConfig, "server_context", read_then_revoked)
     assert not ours.create_server_context().still_trusts(alice)
+
+
+def der(pair: certs.Pair) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(pair.cert.read_text())
+
+
+def test_a_server_follows_changes_of_its_files_and_keeps_the_last_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "rexec.wire.tls")
+    now = 100.0
+    monkeypatch.setattr(tls, "time", SimpleNamespace(monotonic=lambda: now))
+    made = certs.make_set(tmp_path, ["alice", "bob"])
+    alice, bob = (der(made.clients[name]) for name in ("alice", "bob"))
+    context = config(made.server, made.trusted_clients).create_server_context()
+    assert (context.minimum_version, context.source) == (ssl.TLSVersion.TLSv1_2, str(made.trusted_clients))
+
+    def current() -> PinnedContext | None:
+        return context.current
+
+    def of_a_new_connection(*, on_a_loop: bool) -> ssl.SSLContext:
+        if on_a_loop:
+            return context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True).context
+        sock, other = socket.socketpair()
+        with (
+            sock,
+            other,
+            context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) as wrapped,
+        ):
+            return wrapped.context
+
+    assert context.still_trusts(alice)
+    assert not context.still_trusts(None)
+    for on_a_loop in (True, False):
+        assert of_a_new_connection(on_a_loop=on_a_loop) is context
+    assert current() is None
+    certs.revoke_client(tmp_path, "alice")
+    now += 0.75
+    assert context.still_trusts(alice)  # the files are looked at once a second
+    now += 0.25
+    assert (context.still_trusts(alice), context.still_trusts(bob)) == (False, True)
+    second = of_a_new_connection(on_a_loop=True)
+    assert second is of_a_new_connection(on_a_loop=False)
+    assert isinstance(second, PinnedContext)
+    assert (second is current(), second.first is context) == (True, True)
+    assert (second.still_trusts(alice), second.still_trusts(bob)) == (False, True)
+    with pytest.raises(ssl.SSLCertVerificationError, match=re.escape(str(made.trusted_clients))):
+        context.check_peer(alice)
+    made.trusted_clients.write_text("")
+    third = of_a_new_connection(on_a_loop=False)
+    assert (third is current(), third is second) == (True, False)
+    assert third.verify_mode is ssl.CERT_REQUIRED
+    for one in (context, second):  # what a connection began with does not matter
+        assert not one.still_trusts(bob)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            one.check_peer(bob)
+    for broken in ("no certificate", None):
+        if broken is None:
+            made.trusted_clients.unlink()
+        else:
+            made.trusted_clients.write_text(broken)
+        for on_a_loop in (True, False):
+            assert of_a_new_connection(on_a_loop=on_a_loop) is third
+        assert not context.still_trusts(bob)
+    said = [each.getMessage() for each in caplog.records]
+    assert said[:2] == [f"{made.trusted_clients}: certificates read again"] * 2
+    assert len(said) == 3
+    assert said[2].startswith("the TLS files cannot be read again, the last ones stay: ")
+
+
+def test_a_side_that_begins_trusts_somebody(tmp_path: Path) -> None:
+    made = certs.make_set(tmp_path, ["alice"])
+    notes, empty = "Clients of the M\u00fcller laboratory\n", tmp_path / "empty.pem"
+    empty.write_text(" \n")
+    for make in (
+        config(made.server, empty).create_server_context,
+        config(made.server, empty).create_client_context,
+    ):
+        with pytest.raises(ssl.SSLError, match="holds no certificate in PEM form"):
+            make()
+    made.trusted_clients.write_text(notes + made.trusted_clients.read_text() + notes, encoding="utf-8")
+    context = config(made.server, made.trusted_clients).create_server_context()
+    assert context.pins == {der(made.clients["alice"])}
+
+
+def test_a_handshake_waits_for_the_peer_only_where_its_socket_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = certs.make_set(tmp_path, ["alice"])
+    context = config(made.server, made.trusted_clients).create_server_context()
+    blocks: list[bool] = []
+    real = ssl.SSLSocket.do_handshake
+
+    def handshake(self: ssl.SSLSocket, block: bool = False) -> None:
+        blocks.append(block)
+        real(self)
+
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", handshake)
+    sock, other = socket.socketpair()
+    with sock, other:
+        sock.setblocking(False)
+        with context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) as wrapped:
+            with pytest.raises(ssl.SSLWantReadError):
+                wrapped.do_handshake()
+    assert blocks == [False]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are of another kind there")
+def test_a_key_that_others_can_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = certs.make_set(tmp_path, ["alice"])
+    key, ours = made.server.key, config(made.server, made.trusted_clients)
+    for mode, own, of_root in (
+        (0o600, True, True),
+        (0o400, True, True),
+        (0o700, True, True),
+        (0o640, False, True),
+        (0o620, False, True),
+        (0o610, False, True),
+        (0o604, False, False),
+        (0o602, False, False),
+        (0o601, False, False),
+    ):
+        key.chmod(mode)
+        for user, allowed in ((os.geteuid(), own), (os.geteuid() + 1, of_root)):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "geteuid", lambda user=user: user)
+                if allowed:
+                    ours.create_server_context()
+                else:
+                    with pytest.raises(PermissionError, match=re.escape(f"chmod 600 {key}")):
+                        ours.create_server_context()
