@@ -76,7 +76,7 @@ def dataset_paths(group: h5py.Group) -> list[str]:
     def look(name: bytes, info: Any) -> bool | None:
         if info.type == h5o.TYPE_DATASET:
             found.append(_text(name))
-        return True if name.count(b"/") >= DEEPEST else None
+        return _ends(name)
 
     h5o.visit(group.id, look, info=True)
     return found
@@ -84,22 +84,29 @@ def dataset_paths(group: h5py.Group) -> list[str]:
 
 def is_too_deep(group: h5py.Group) -> bool:
     """Return whether there are groups below a group that are nested so deeply that `dataset_paths` gives up."""
-    return bool(
-        group.id.links.visit(lambda name, _: True if name.count(b"/") >= DEEPEST else None, info=True)
-    )
+    return bool(group.id.links.visit(lambda name, _: _ends(name), info=True))
 
 
 def external_links(group: h5py.Group) -> dict[str, str]:
-    """Return the links below a group that lead into other files: path, and "file:path"."""
+    """Return the links below a group that lead into other files: path, and "file:path".
+
+    The first group that `is_too_deep` ends the list.
+    """
     found: dict[str, str] = {}
 
-    def look(name: bytes, info: Any) -> None:
+    def look(name: bytes, info: Any) -> bool | None:
         if info.type == h5py.h5l.TYPE_EXTERNAL:
             file, path = group.id.links.get_val(name)
             found[_text(name)] = f"{_text(file)}:{_text(path)}"
+        return _ends(name)
 
     group.id.links.visit(look, info=True)
     return found
+
+
+def _ends(name: bytes) -> bool | None:
+    """Return True, which ends a visit, at a group that is too deep: HDF5 visits by recursion, until the stack ends."""
+    return True if name.count(b"/") >= DEEPEST else None
 
 
 def _text(name: bytes) -> str:
