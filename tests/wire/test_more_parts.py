@@ -15,7 +15,18 @@ from typing import Any, cast
 
 import pytest
 
-from rexec.wire import _admission, _client, _io_thread, _listen, _loop, certs, errors, logs, reach
+from rexec.wire import (
+    _admission,
+    _client,
+    _io_thread,
+    _listen,
+    _loop,
+    _reach_async,
+    certs,
+    errors,
+    logs,
+    reach,
+)
 from rexec.wire._io_thread import IOThread
 from rexec.wire._limits import Limits
 from rexec.wire._subscription import PIECE, Subscription
@@ -170,6 +181,140 @@ def test_each_step_to_a_peer_says_what_failed(monkeypatch: pytest.MonkeyPatch) -
     assert shares == [1.0, 1.5, 3.0]
     now = 200.0
     assert way.left == 1e-3
+
+
+class Sock:
+    """A socket, as far as a way to a peer uses it."""
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        self.made = (family, kind, protocol)
+        self.log: list[Any] = []
+
+    def settimeout(self, seconds: float) -> None:
+        self.log.append(seconds)
+
+    def setblocking(self, wanted: bool) -> None:
+        self.log.append(wanted)
+
+    def connect(self, address: Any) -> None:
+        self.log.append(address)
+        if address[1] == 1:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    def close(self) -> None:
+        self.log.append("closed")
+
+
+class Ways:
+    """What a way to a peer does with its sockets, without any; a peer has the port 1, where nobody listens, and 2."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.socks: list[Sock] = []
+        found = [(5, 6, 7, "", (LOCAL, 1)), (8, 9, 10, "", (LOCAL, 2))]
+
+        def made(*arguments: int) -> Sock:
+            self.socks.append(Sock(*arguments))
+            return self.socks[-1]
+
+        def looked_up(host: str, port: int, **keywords: Any) -> Any:
+            assert (host, port, keywords) == ("lab", 3, {"type": socket.SOCK_STREAM})
+            return found
+
+        self.looked_up = looked_up
+        fakes = SimpleNamespace(**{**vars(socket), "socket": made, "getaddrinfo": looked_up})
+        monkeypatch.setattr(reach, "socket", fakes)
+        monkeypatch.setattr(reach, "time", SimpleNamespace(monotonic=lambda: 100.0))
+        for module in (reach, _reach_async):
+            monkeypatch.setattr(module, "keep_from_children", lambda sock: sock.log.append("kept"))
+        monkeypatch.setattr(reach, "tune", lambda sock: sock.log.append("tuned"))
+        monkeypatch.setattr(reach, "refused_at_once", lambda sock, host: sock.log.append(host))
+
+
+class Files:
+    """The files of TLS, of which something may be wrong."""
+
+    def __init__(self, wrong: str = "") -> None:
+        self.wrong = wrong
+
+    def create_client_context(self) -> Any:
+        if self.wrong == "files":
+            raise FileNotFoundError(2, "no file")
+        return self
+
+    def wrap_socket(self, sock: Any) -> Any:
+        if self.wrong == "tls":
+            raise ssl.SSLError(1, "refused")
+        if self.wrong == "interrupt":
+            raise KeyboardInterrupt
+        return SimpleNamespace(log=sock.log, secured=sock)
+
+
+def test_each_socket_to_a_peer_has_its_share_of_the_time_and_is_lost_to_children(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ways = Ways(monkeypatch)
+    assert reach.reach("lab", 3, 8.0) is cast("Any", ways.socks[1])
+    assert [sock.made for sock in ways.socks] == [(5, 6, 7), (8, 9, 10)]
+    assert [sock.log for sock in ways.socks] == [
+        ["tuned", LOCAL, 4.0, (LOCAL, 1), "closed"],
+        ["tuned", LOCAL, 8.0, (LOCAL, 2), "kept"],
+    ]
+    for wrong, raised, more in (
+        ("", None, [8.0, "kept"]),
+        ("files", errors.ConnectionFailed, ["closed"]),
+        ("tls", errors.ConnectionFailed, [8.0, "closed"]),
+        ("interrupt", KeyboardInterrupt, [8.0, "closed"]),
+    ):
+        if raised is None:
+            assert hasattr(reach.reach("lab", 3, 8.0, cast("Any", Files(wrong))), "secured")
+        else:
+            with pytest.raises(raised) as caught:
+                reach.reach("lab", 3, 8.0, cast("Any", Files(wrong)))
+            assert getattr(caught.value, "step", wrong) == wrong
+        assert ways.socks[-1].log[5:] == more
+
+
+@pytest.mark.parametrize("wrong", ["", "files", "tls"])
+def test_a_loop_s_socket_to_a_peer_never_blocks_it(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways, files = Ways(monkeypatch), Files(wrong)
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+
+        async def looked_up(*arguments: Any, **keywords: Any) -> Any:
+            return ways.looked_up(*arguments, **keywords)
+
+        async def connect(sock: Sock, address: Any) -> None:
+            sock.connect(address)
+
+        async def create(factory: Any, **keywords: Any) -> Any:
+            given.append(keywords)
+            if wrong == "tls":
+                raise ssl.SSLError(1, "refused")
+            return None, factory()
+
+        loop.getaddrinfo, loop.sock_connect, loop.create_connection = looked_up, connect, create
+        for config in (None, files):
+            given: list[Any] = []
+            if wrong and (config or wrong == "tls"):
+                with pytest.raises(errors.ConnectionFailed) as caught:
+                    await _reach_async.reach_async(
+                        "lab", 3, 8.0, cast("Any", config), lambda: cast("Any", "made")
+                    )
+                assert (caught.value.step, ways.socks[-1].log[-1]) == (wrong, "closed")
+            else:
+                made = await _reach_async.reach_async(
+                    "lab", 3, 8.0, cast("Any", config), lambda: cast("Any", "made")
+                )
+                assert cast("Any", made) == "made"
+            first, second = ways.socks[-2:]
+            assert first.log == ["tuned", LOCAL, False, (LOCAL, 1), "closed"]
+            assert second.log[:4] == ["tuned", LOCAL, False, (LOCAL, 2)]
+            assert second.log[4] == "kept"
+            name = "" if config else None
+            assert given in ([], [{"sock": second, "ssl": config, "server_hostname": name}])
+
+    asyncio.run(main())
 
 
 def test_the_most_telling_failure_is_told() -> None:
@@ -451,6 +596,7 @@ def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_admission, "_warned_at", {})
+    monkeypatch.setattr(_admission, "_unfinished", {})
 
     async def main() -> None:
         for words, said in (
@@ -460,7 +606,8 @@ def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more(
             (b"hello\nn\n", None),
         ):
             server = Stream()
-            one = Subscription(cast("Any", server), cast("Any", object()), "lab:1")
+            _admission.unfinished(sock := cast("Any", object()), server)
+            one = Subscription(cast("Any", server), sock, "lab:1")
             line = Bytes()
             one.connection_made(line)
             assert server.connections == {one}
@@ -475,6 +622,7 @@ def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more(
                 b"\nn\n" in words,
                 said is not None,
             )
+            assert (sock in _admission._unfinished) == (b"\nn\n" not in words)
             one.connection_lost(None)
             assert "left" in server.log
             logged = [] if said is None else [f"lab:1: {said}: connection closed"]
@@ -504,7 +652,11 @@ def test_subscribers_of_a_name_share_a_turn_of_the_loop() -> None:
                 await asyncio.sleep(0)
                 assert list(map(len, line.written)) == written
                 line.written.clear()
+            one.put(b"x" * 2 * PIECE)
+            assert one._next_piece()
+            one.put(b"y")
             one.fail(errors.ConnectionBroken("the end of the test"))
+            assert (len(one.lines), one._rest) == (0, None)  # their memory is free
 
     asyncio.run(main())
 
@@ -525,7 +677,7 @@ def test_lines_reach_a_subscriber_in_pieces_as_far_as_it_takes_them() -> None:
         assert line.written == [b"first\nsecond\n"]
         assert one.write_now(b"now\n")
         one.pause_writing()
-        assert not one.write_now(b"no\n")
+        assert one.write_now(b"no\n") is False
         one.put(b"x" * (2 * PIECE + 5))
         one.put(b"last\n")
         await asyncio.sleep(0)
