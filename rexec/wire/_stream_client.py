@@ -153,7 +153,6 @@ class Follower:
         """Close the connection."""
         if self._protocol is not None:
             await self._protocol.close()
-            self._protocol = None
 
     def _notify(self, value: Any) -> None:
         for callback in self.notify_cbs:

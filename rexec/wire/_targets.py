@@ -1,5 +1,6 @@
 """Targets of a server, their methods, and the methods that may be called while the driver is busy."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -154,7 +155,8 @@ def method_names(target: Any, *, terminate: bool) -> set[str]:
 def _is_method(target: Any, name: str) -> bool:
     missing = object()
     found = inspect.getattr_static(target, name, missing)
-    if inspect.isdatadescriptor(found) and not inspect.ismemberdescriptor(found):
+    is_property = inspect.isdatadescriptor(found) and not inspect.ismemberdescriptor(found)
+    if is_property or isinstance(found, functools.cached_property):
         # Asking would run the driver's code, perhaps talk to the instrument; __class__ is the harmless one.
         return name == "__class__"
     if found is not missing and not hasattr(type(found), "__get__"):

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from rexec.ground import forks
-from rexec.wire import _async_client, errors
+from rexec.wire import _async_client, _server, errors
 from rexec.wire._async_connection import AsyncConnection, _Exchanges
 from rexec.wire._conversation import Conversation
 from rexec.wire._frame_protocol import FrameProtocol
+from rexec.wire._framing import Frame
 from rexec.wire._task_lock import TaskLock
-from rexec.wire.pc_rpc import AsyncioClient
+from rexec.wire.pc_rpc import AsyncioClient, Client
 from tests.serving import free_port, running
 from tests.wire.driver import Drv
 
@@ -27,6 +28,46 @@ async def connected(port: int, target: Any = "drv", **keywords: Any) -> Any:
     client = AsyncioClient(**keywords)
     await client.connect_rpc(LOCAL, port, target)
     return client
+
+
+def test_a_connection_is_waited_for_until_it_is_lost() -> None:
+    async def main() -> None:
+        for cause, said in (
+            (None, "connection lost: closed"),
+            (ConnectionResetError("reset"), "connection lost: reset"),
+        ):
+            one = FrameProtocol()
+            waiting = asyncio.ensure_future(one.wait_closed())
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert not waiting.done()
+            one.connection_lost(cause)
+            await waiting
+            assert str(one.failure) == said
+            assert isinstance(one.failure, ConnectionResetError if cause else EOFError)
+            one.connection_lost(None)
+            assert str(one.failure) == said
+            with pytest.raises(NotImplementedError):
+                one.frame_received(Frame(b""))
+
+    in_loop(main)
+
+
+def test_a_server_that_cannot_describe_its_methods_has_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise AttributeError("as a stock server raises it")
+
+    async def asked(port: int) -> Any:
+        async with await connected(port) as client:
+            return await client.get_rpc_method_list()
+
+    monkeypatch.setattr(_server, "describe", fails)
+    with running({"drv": Drv()}) as server, Client(LOCAL, server.port) as client:
+        for found in (client.get_rpc_method_list(), asyncio.run(asked(server.port))):
+            assert found["docstring"] is None
+            assert {"add", "ping"} <= set(found["methods"]) == {*filter(str.islower, found["methods"])}
+            assert list(found["methods"]) == sorted(found["methods"])
+            assert found["methods"]["add"][0]["varargs"] == "args"
 
 
 def test_a_client_that_was_never_connected_says_so() -> None:

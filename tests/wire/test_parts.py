@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import importlib
 import pkgutil
 import select
@@ -16,6 +17,7 @@ import rexec.wire
 from rexec.access.rights import Right
 from rexec.wire import _call_queue, _guarded, _spin, _targets, errors
 from rexec.wire._call_queue import CallQueue
+from rexec.wire._conversation import Conversation
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._handshake import AutoTarget, Choice, ClientHandshake, ServerHandshake, parse_greeting
 from rexec.wire._line_queue import WHOLE, LineQueue
@@ -536,6 +538,45 @@ def test_marks_of_methods_are_seen_wherever_they_stand() -> None:
     assert [_targets.can_be_served(name) for name in ("a", "", "a b", "\xe4", "a\t")] == [True] + [False] * 4
 
 
+def test_a_target_s_methods_are_found_without_running_its_code() -> None:
+    class Base:
+        __slots__ = ("empty", "number", "slot")
+
+    class Shutter(Base):
+        number_of_class = 3
+
+        def __init__(self) -> None:
+            self.slot, self.number = self.method, 3
+            self.attribute, self.other = int, "text"
+
+        def method(self) -> None: ...
+
+        @classmethod
+        def of_class(cls) -> None: ...
+
+        @staticmethod
+        def static() -> None: ...
+
+        part = functools.partialmethod(method)
+
+        @property
+        def asks(self) -> Any:
+            raise AssertionError("asked")
+
+        @functools.cached_property
+        def asks_once(self) -> Any:
+            raise AssertionError("asked")
+
+        def __dir__(self) -> list[str]:
+            return [*super().__dir__(), "nothing"]
+
+    found = _targets.method_names(Shutter(), terminate=False)
+    assert {each for each in found if not each.startswith("_")} == {
+        "slot", "attribute", "method", "of_class", "static", "part",
+    }  # fmt: skip
+    assert "__class__" in found
+
+
 def test_a_factory_that_ends_the_interpreter_is_an_error() -> None:
     def leaves() -> None:
         raise SystemExit(3)
@@ -687,6 +728,30 @@ def test_a_connection_of_a_server_receives_whole_messages(pair: Any) -> None:
         connection.receive()
 
 
+def test_a_client_has_gone_once_the_system_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has_poll in (True, False):
+        if not has_poll:
+            monkeypatch.delattr(select, "POLLRDHUP", raising=False)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            connection = serving(ours)
+            assert connection.is_gone() is False
+            theirs.sendall(b"x")
+            select.select([ours], [], [], 30)
+            assert connection.is_gone() is False
+            assert ours.recv(9) == b"x"
+            theirs.close()
+            select.select([ours], [], [], 30)
+            assert connection.is_gone() is True
+            connection._secured = True
+            assert connection.is_gone() is has_poll
+            connection._secured = False
+            connection.close()
+            if not has_poll:
+                assert connection.is_gone() is True
+
+
 def test_a_connection_that_sends_much_leaves_turns_to_others(pair: Any) -> None:
     connection, _ = pair
     pieces: list[int] = []
@@ -749,6 +814,23 @@ def test_a_connection_without_tls_is_trusted_and_has_no_handshake(pair: Any) -> 
     connection, _ = pair
     assert connection.handshake_tls() == 0
     assert connection.is_trusted()
+
+
+def test_the_messages_of_a_connection_are_counted_from_its_first() -> None:
+    talk = Conversation("lab:1")
+    assert talk.last_request == (0, "")
+    for codec in (Codec(), Codec(v2=True), Codec(v2=True, raw=True, call_ids=True)):
+        talk = Conversation("lab:1")
+        talk.codec = codec
+        calls: list[tuple[Any, tuple[Any, ...], str]] = [
+            (talk.encode_call, ("on", [], {}), "on"),
+            (talk.encode_method_list, (), "get_rpc_method_list"),
+            (talk.encode_lease, ("take", []), "lease take"),
+        ]
+        for number, (encode, arguments, name) in enumerate(calls, 1):
+            text = b"".join(bytes(each) for each in encode(*arguments))
+            assert talk.last_request == (number, name)
+            assert (b'"id":%d' % number in text) == codec.call_ids == codec.ours
 
 
 def frame(line: bytes) -> Frame:

@@ -196,6 +196,7 @@ def test_a_server_starts_once_and_may_be_started_again() -> None:
                 await one.start(LOCAL, 0)
             thread = one._io
             assert thread is not None
+            assert not one._io_ended.is_set()  # as it would be if it was that of the last start
             await one.stop()
             assert not thread._thread.is_alive()
             assert (one._io, one.server) == (None, None)

@@ -16,6 +16,7 @@ from rexec.wire._stream_client import Follower, LineProtocol
 from rexec.wire._stream_server import StreamServer
 from rexec.wire._subscription import PIECE
 from rexec.wire.broadcast import Broadcaster
+from rexec.wire.sync_struct import Subscriber as Subscriber_
 
 
 class Subscriber:
@@ -180,6 +181,59 @@ def test_the_loss_of_a_connection_is_told_unless_this_side_closed_it() -> None:
             assert ("closed by this side" in str(protocol.failure)) == (how != "lost")
 
     asyncio.run(main())
+
+
+def test_a_follower_is_closed_as_often_as_is_asked_and_says_why_it_ended() -> None:
+    async def main() -> None:
+        one = Follower("thing", [], lambda: lost.append(1))
+        await one.close()
+        assert one.failure is None
+        one._protocol = protocol = LineProtocol(lambda _: None, one._lost)
+        for _ in range(2):
+            closing = asyncio.ensure_future(one.close())
+            await asyncio.sleep(0)
+            protocol.connection_lost(None)
+            await closing
+            assert (str(one.failure), one.has_failed()) == ("closed by this side", False)
+        assert lost == []
+
+    lost: list[int] = []
+    asyncio.run(main())
+
+
+def test_a_server_that_stops_waits_for_the_end_of_each_connection() -> None:
+    async def main() -> None:
+        server, log = Sends(), list[Any]()
+
+        async def ends(name: str) -> None:
+            await asyncio.sleep(0)
+            log.append(name)
+
+        for name in "ab":
+            one = Subscriber(name)
+            one.__dict__ |= {"fail": log.append, "wait_closed": lambda name=name: ends(name)}
+            server.connections.add(cast("Any", one))
+        await server.stop()
+        assert list(map(str, log[::2])) == ["the server stops"] * 2
+        assert sorted(log[1::2]) == ["a", "b"]
+
+    asyncio.run(main())
+
+
+def test_what_is_no_modification_ends_a_subscription() -> None:
+    built: list[Any] = []
+
+    def build(struct: Any) -> Any:
+        built.append(struct)
+
+    one = Subscriber_("n", build, built.append)
+    for wrong in ([1], {"struct": 1}, None, "action"):
+        with pytest.raises(ValueError, match="no modification"):
+            one._received(wrong)
+    assert built == []
+    init = {"action": "init", "struct": 1}
+    one._received(init)
+    assert built == [1, init]
 
 
 def test_every_callback_is_called_and_a_failure_is_told(caplog: pytest.LogCaptureFixture) -> None:
