@@ -247,6 +247,76 @@ def test_a_tls_handshake_has_the_time_of_the_limits(monkeypatch: pytest.MonkeyPa
         given.clear()
 
 
+def test_what_the_system_cannot_accept_keeps_no_other_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, tuned, made = list[Any](), list[Any](), list[Any]()
+    monkeypatch.setattr(_acceptor, "keep_from_children", kept.append)
+    monkeypatch.setattr(_acceptor, "tune", tuned.append)
+    monkeypatch.setattr(_acceptor, "_ACCEPT_PAUSE", 0.0)
+
+    async def main() -> None:
+        def factory(sock: socket.socket, peer: str) -> asyncio.Protocol:
+            made.append((sock, peer))
+            return asyncio.Protocol()
+
+        acceptor = accepting(None, factory)
+        (listener,) = acceptor.listeners
+        assert kept == [listener]
+        accept, faults = acceptor._accepted, [OSError(24, "too many open files"), ConnectionAbortedError()]
+
+        async def accepted(one: socket.socket) -> Any:
+            if faults:
+                raise faults.pop()
+            return await accept(one)
+
+        monkeypatch.setattr(acceptor, "_accepted", accepted)
+        for _ in range(2):
+            with await connected(acceptor) as client:
+                await until(lambda: made)
+                sock, peer = made.pop()
+                assert peer == "{}:{}".format(*client.getsockname())
+                assert (kept[-1], tuned.pop()) == (sock, sock)
+                assert sock in acceptor._present
+                assert _admission._unfinished == {sock: acceptor}
+                acceptor.left(sock)
+        assert not faults
+        await acceptor.close()
+
+    asyncio.run(main())
+    assert [each.getMessage() for each in caplog.records] == [
+        "cannot accept connections: [Errno 24] too many open files; trying again in 0 s"
+    ]
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("a fault")])
+def test_a_connection_that_cannot_be_welcomed_leaves_nothing(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        def fails(sock: socket.socket) -> None:
+            raise error
+
+        monkeypatch.setattr(_acceptor, "tune", fails)
+        acceptor = accepting(None)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            acceptor._present.add(ours)
+            _admission.unfinished(ours, acceptor)
+            welcome = acceptor._welcome(ours, "lab:1")
+            if isinstance(error, OSError):
+                await welcome
+            else:
+                with pytest.raises(RuntimeError):
+                    await welcome
+            assert (ours.fileno(), acceptor._present, _admission._unfinished) == (-1, set(), {})
+        await acceptor.close()
+
+    asyncio.run(main())
+    said = ["lab:1: gone: connection closed"] if isinstance(error, OSError) else []
+    assert [each.getMessage() for each in caplog.records] == said
+
+
 def test_a_connection_that_is_refused_is_closed_and_the_next_one_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

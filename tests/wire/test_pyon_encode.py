@@ -112,7 +112,9 @@ def test_a_value_is_said_in_the_terms_of_json(value: Any, simple: Any, exotic: b
 def test_json_is_written_as_python_s_own_encoder_does(value: Any) -> None:
     usual = json.dumps(value, separators=(",", ":"))
     assert to_json(value) == to_json(value, exotic=True) == usual.encode("ascii")
-    assert pyon.encode(value, pretty=True) == json.dumps(value, indent=4)
+    for whole in (value, [value, math.inf]):
+        assert pyon.encode(whole, pretty=True) == json.dumps(whole, indent=4)
+        assert pyon.encode(whole) == json.dumps(whole, separators=(",", ":"))
 
 
 def test_what_json_cannot_have_is_an_error_that_names_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
