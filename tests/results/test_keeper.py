@@ -1,6 +1,7 @@
 """The keeper of one file: what it shows and when, and what it makes of a journal that is gone or has an end."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from rexec import results
 from rexec.results import item, keeper, verify
+from rexec.results.copies import Copies
 from rexec.results.errors import JournalDamaged, ResultsError, ValueSuperseded
 from rexec.results.hdf5.file import FoldedFile
 from rexec.results.journal.reader import JournalReader
@@ -133,6 +135,20 @@ def test_a_file_that_cannot_be_written_is_named_with_the_reason(journal: Journal
         kept.bring_up_to(journal.size)
         assert shown(kept)
     assert verify(tmp_path / "r.h5") == []
+
+
+@pytest.mark.parametrize("kind", [PermissionError, OSError])
+def test_the_program_that_has_a_file_open_is_told_of_where_that_hinders(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise kind(13, "refused")
+
+    monkeypatch.setattr(Copies, "publish", refuse)
+    with keeping(journal, tmp_path / "r.h5") as kept, pytest.raises(ResultsError) as caught:
+        kept.bring_up_to(journal.size)
+    is_held = os.name == "nt" and kind is PermissionError
+    assert ("close the program that has it open" in str(caught.value)) == is_held
 
 
 ROWS = 64

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import pytest
 
 from rexec.ground.child import ChildLost
@@ -17,6 +18,7 @@ from rexec.results.degraded import DegradedStates
 from rexec.results.errors import JournalDamaged, ResultsError
 from rexec.results.journal.records import Kind, Record
 from rexec.results.journal.writer import Journal
+from rexec.results.keeper import Keeper
 from rexec.results.refresher import EARLY_FROM, SILENCE, Refresher
 
 END = {"status": "completed", "error": None, "time": 2.0}
@@ -443,12 +445,8 @@ def test_a_refresh_that_was_interrupted_is_done_again_from_the_first_record(
 ) -> None:
     journal.put(Record(Kind.SET, "x", value=[1.0], metadata={}))
     keeper = kept._keeper
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(type(keeper), "_update", interrupted)
+        patch.setattr(type(keeper), "_update", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             kept.refresh()
     assert kept._keeper is not keeper
@@ -463,6 +461,30 @@ def test_a_refresh_that_was_interrupted_is_done_again_from_the_first_record(
     kept.finish(END)
     assert kept.shown
     assert verify(kept.path) == []
+
+
+def test_anothers_file_stays_until_there_are_data_and_is_then_this_runs(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.h5"
+    path.write_text("of another run")
+    with contextlib.closing(Refresher(path, journal, DegradedStates(), interval=0)) as kept:
+        kept.refresh()
+        assert (path.read_text(), kept.shown) == ("of another run", False)
+        journal.put(Record(Kind.SET, "x", value=[1.0], metadata={}))
+        kept.refresh()
+        journal.put(Record(Kind.DELETE, "x"))
+        with monkeypatch.context() as patch:
+            patch.setattr(Keeper, "_update", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                kept.refresh()
+        kept.refresh()
+        with h5py.File(path) as file:
+            assert list(file["datasets"]) == []
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _fails(*_: object) -> None:
