@@ -177,7 +177,8 @@ def _classes() -> list[Case]:
         Case("a class of another name than its own", _HEAD + one + "One.__name__ = 'Other'\n"),
         Case("a file that raises", _HEAD + one + "raise ValueError('at import')\n"),
         Case("a file that exits", _HEAD + one + "raise SystemExit(3)\n"),
-        Case("what a file says at import", _HEAD + "print(__name__)\nprint(__file__.rpartition('/')[2])\n" + one),
+        Case("what a file says at import",
+             _HEAD + "import os\nprint(__name__)\nprint(os.path.basename(__file__))\n" + one),
     ]  # fmt: skip
 
 
