@@ -6,7 +6,6 @@ import importlib.metadata
 import inspect
 import json
 import linecache
-import re
 import symtable
 import sys
 import textwrap
@@ -37,9 +36,7 @@ def source_of(thing: Any) -> tuple[str, int, str]:
     if thing.__name__ == "<lambda>":
         raise CannotTravel(f"{file}:{first}: a lambda cannot travel: write a def")
     text = textwrap.dedent("".join(lines))
-    if isinstance(thing, types.FunctionType) and not re.search(
-        rf"\bdef\s+{re.escape(thing.__name__)}\b", text
-    ):
+    if isinstance(thing, types.FunctionType) and not _is_def(text, thing.__name__):
         raise CannotTravel(
             f"{file}:{first}: {thing.__qualname__} is not there: the file was edited after it was imported. "
             "Import it again"
@@ -53,6 +50,12 @@ def source_of(thing: Any) -> tuple[str, int, str]:
             f"{file}:{first}: {thing.__qualname__} is a method: write a function outside the class"
         )
     return text, first, file
+
+
+def _is_def(text: str, name: str) -> bool:
+    """Return whether a text begins with the definition of a function."""
+    first = next(iter(_parsed(text).body), None)
+    return isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef) and first.name == name
 
 
 def _class_source(thing: type) -> tuple[str, int, str] | None:
