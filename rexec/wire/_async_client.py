@@ -44,7 +44,7 @@ class AsyncioClient(OfOneProcess):
         self.__call_timeout = call_timeout
         self.__reconnect_timeout = reconnect_timeout
         self.__features = tuple(features)
-        self.__lock = TaskLock()
+        self.__lock: TaskLock  # made by `__turn`
         self.__home: tuple[asyncio.AbstractEventLoop, int] | None = None
         """Event loop and generation of forks to which lock and connection belong."""
         self.__address: tuple[str, int, SimpleSSLConfig | None] | None = None

@@ -3,7 +3,8 @@
 Operators: a comparison, `and`/`or`, arithmetic, an integer or a boolean is replaced; a condition is negated; a
 statement is deleted; None is returned; a keyword argument is dropped; what `with` enters is not entered (a lock, a
 suppression); a shield around an awaitable is taken off. Left alone: texts (people read them), fractions (nearly all are
-seconds of patience), annotations, what only a type checker sees, f-strings, messages for debugging, sizes of caches.
+seconds of patience), annotations, what only a type checker or Windows sees (a campaign needs POSIX), f-strings,
+messages for debugging, sizes of caches.
 """
 
 import ast
@@ -35,6 +36,7 @@ _SWAPPED: Final[dict[type[Any], type[Any]]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
+_ELSEWHERE: Final = ("sys.platform == 'win32'",)
 _Change: TypeAlias = tuple[str, ast.AST, ast.AST, str]
 """The operator's name, the node where the replaced text begins, the one where it ends, the new text."""
 
@@ -115,6 +117,11 @@ def _mutable(node: ast.AST) -> Iterator[ast.AST]:
         if name in {"annotation", "returns"}:
             continue
         for child in value if isinstance(value, list) else [value]:
+            is_elsewhere = isinstance(child, ast.If) and ast.unparse(child.test) in _ELSEWHERE
+            if is_elsewhere and isinstance(node, ast.Module):
+                for one in child.orelse:
+                    yield from _mutable(one)
+                continue
             is_typing = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
             is_debugging = isinstance(child, ast.Expr) and ".debug(" in ast.unparse(child)
             is_alias = isinstance(child, ast.AnnAssign) and ast.unparse(child.annotation) == "TypeAlias"

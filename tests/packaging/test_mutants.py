@@ -129,6 +129,10 @@ def test_a_test_that_hangs_is_ended(tmp_path: Path) -> None:
 def test_every_operator_makes_its_faults_and_no_other() -> None:
     text = """
 T = typing.TypeVar("T", covariant=True)
+if sys.platform == "win32":
+    f(1 + 1)
+else:
+    g(1)
 @lru_cache(maxsize=8)
 async def f(a, lock, *, key=0):
     with lock:
@@ -143,6 +147,8 @@ async def f(a, lock, *, key=0):
         raise ValueError(f"{a + 1}")
 """
     assert [(each.operator, each.became) for each in mutants(text)] == [
+        ("constant", "g((2))"),
+        ("delete", "pass"),
         ("constant", "async def f(a, lock, *, key=(1)):"),
         ("with", "with __import__('contextlib').nullcontext():"),
         ("delete", "pass"),

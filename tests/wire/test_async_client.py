@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rexec.ground import forks
-from rexec.wire import _async_client, _server, errors
+from rexec.wire import _async_client, _server, _task_lock, errors
 from rexec.wire._async_connection import AsyncConnection, _Exchanges
 from rexec.wire._conversation import Conversation
 from rexec.wire._frame_protocol import FrameProtocol
@@ -376,6 +376,7 @@ def test_a_call_is_given_its_time_and_says_why_it_ended() -> None:
     async def main() -> None:
         exchanges, _ = opened()
         connection = AsyncConnection(exchanges, "lab:3249", "drv", ())
+        assert not connection.usable
         connection.clean = True
 
         def usable() -> bool:
@@ -476,7 +477,9 @@ def test_a_connection_of_another_loop_is_not_waited_for_nor_aborted_where_that_h
         assert line.aborted == 0
 
 
-def test_a_lock_of_tasks_needs_one_and_is_free_once_its_holder_has_ended() -> None:
+def test_a_lock_of_tasks_needs_one_and_is_free_once_its_holder_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def main() -> None:
         lock = TaskLock()
         order: list[str] = []
@@ -499,6 +502,18 @@ def test_a_lock_of_tasks_needs_one_and_is_free_once_its_holder_has_ended() -> No
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             assert len(lock._queue) == 1
+
+        # A call that was interrupted, and whose task calls again, has lost its turn; nobody wakes the next one.
+        monkeypatch.setattr(_task_lock, "_POLL", 0.01)
+        order.clear()
+        async with asyncio.timeout(30):
+            await lock.__aenter__()
+            waiting = asyncio.ensure_future(late("e"))
+            await asyncio.sleep(0)
+            async with lock:
+                assert order == ["e"]
+            await waiting
+        assert not lock._queue
         entering = TaskLock().__aenter__()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("asyncio.current_task", lambda: None)

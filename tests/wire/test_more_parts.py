@@ -9,6 +9,7 @@ import selectors
 import socket
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,6 +28,7 @@ from rexec.wire import (
     logs,
     reach,
 )
+from rexec.wire._conversation import Greeting
 from rexec.wire._io_thread import IOThread
 from rexec.wire._limits import Limits
 from rexec.wire._subscription import PIECE, Subscription
@@ -64,6 +66,58 @@ def test_a_target_is_chosen_on_a_connection_that_can_be_used() -> None:
                 assert client.ping()
                 with pytest.raises(errors.WireError):
                     first.call([b"x"], None, None)  # it was closed
+
+
+def test_what_a_blocking_client_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lamp(Drv):
+        def close_rpc(self) -> None:
+            raise AssertionError("the client has a method of this name")
+
+    drv = Lamp()
+    with running({"drv": drv, "other": Drv()}, description="a lamp") as server:
+        where = f"{LOCAL}:{server.port}"
+        with a_client(server.port, None) as client:
+            assert repr(client) == f"<Client of no target at {where}>"
+            assert "no target" in client._repr_html_()
+        with a_client(server.port, "drv") as client, ThreadPoolExecutor() as pool:
+            assert repr(client) == f"<Client of drv at {where}>"
+            assert f"at {where}" in client._repr_html_()
+            assert "acall, add" in client._repr_html_()
+            assert "_private" not in client._repr_html_()
+            assert client.get_rpc_id() == (["drv", "other"], "a lamp")
+            assert (client.get_selected_target(), client.get_local_host()) == ("drv", LOCAL)
+            assert client.rpc_call("add", (1,), {"b": 5}) == client.add(1, b=5) == 6
+            assert (client.add.__name__, type(client).__name__) == ("add", "Client")
+            for name in ("__len__", "_repr_png_", "_ipython_display_"):
+                with pytest.raises(AttributeError, match=f"^{name}$"):
+                    getattr(client, name)
+            with pytest.raises(
+                AttributeError, match=rf"{where}, target 'drv' has no method 'ad'\. Did you mean"
+            ):
+                client.ad  # noqa: B018
+            assert (client.rpc_pending, client.rpc_connections) == (None, 1)
+            held = pool.submit(client.hold)
+            try:
+                assert drv.holding.wait(30)
+                assert client.rpc_pending == (3, "hold")
+                busy = f"{where} is busy with a call of another thread for over 0.001 s"
+                with pytest.raises(errors.CallTimeout, match=busy):
+                    client.rpc_call("ping", timeout=0.001)
+            finally:
+                drv.gate.set()
+            assert held.result(30)
+            assert (client.rpc_pending, client.rpc_connections) == (None, 1)
+            assert client.rpc_has_leases
+            with pytest.raises(ValueError, match="no request about leases: 'none'"):
+                client.rpc_lease("none")
+            with monkeypatch.context() as patch:
+                patch.setattr(client._Client__talk, "greeting", Greeting())
+                assert not client.rpc_has_leases
+                with pytest.raises(ValueError, match=f"{where} knows no leases"):
+                    client.rpc_lease("none")
+        assert client.rpc_pending is None
+        with pytest.raises(errors.ConnectionFailed, match=f"the client of {where} is closed"):
+            client.ping()
 
 
 def test_a_client_that_does_not_survive_its_preparation_is_not_used() -> None:

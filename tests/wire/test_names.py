@@ -1,6 +1,7 @@
 """Names and behaviour that programs written for the reference library count on."""
 
 import asyncio
+import inspect
 import json
 import logging
 import socket
@@ -12,10 +13,10 @@ from typing import Any
 import pytest
 
 from rexec import asyncio_tools, keepalive, logging_tools
-from rexec.wire import certs, packed_exceptions, pyon
+from rexec.wire import certs, packed_exceptions, pyon, pyon_v1
 from rexec.wire._loop import new_event_loop
 from rexec.wire.broadcast import Broadcaster, Receiver
-from rexec.wire.pc_rpc import BestEffortClient, IncompatibleServer
+from rexec.wire.pc_rpc import BestEffortClient, IncompatibleServer, Server
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
 from rexec.wire.tls import SimpleSSLConfig
 from tests.serving import can_be_taken_over, serving
@@ -73,6 +74,21 @@ def test_wrapped_inner_values_of_a_registered_type_travel() -> None:
 def test_builtin_exceptions_have_their_names_on_the_wire() -> None:
     assert packed_exceptions.builtin_exceptions[KeyError] == "KeyError"
     assert SystemExit in packed_exceptions.builtin_exceptions
+
+
+@pytest.mark.parametrize(
+    ("kind", "defaults"),
+    [
+        (Server, {"builtin_terminate": False, "allow_parallel": False, "description": None}),
+        (Publisher, {"backlog": 64 * 1024 * 1024, "pyon_v1": False, "limits": None}),
+        (Broadcaster, {"queue_limit": 1024, "backlog": 64 * 1024 * 1024, "pyon_v1": False, "limits": None}),
+        (pyon.encode, {"pretty": False}),
+        (pyon_v1.encode, {"pretty": False}),
+    ],
+)
+def test_options_have_their_defaults(kind: Any, defaults: dict[str, Any]) -> None:
+    parameters = inspect.signature(kind).parameters
+    assert {name: parameters[name].default for name in defaults} == defaults
 
 
 def test_pop_of_a_dict_reaches_subscribers_by_its_key() -> None:

@@ -106,7 +106,7 @@ def queued(*clients: Client, parallel: bool = False, turns: int = 6, tight: bool
         for _ in range(turns):
             await asyncio.sleep(0)
         await queue.stop()
-        assert not queue._inbox
+        assert (list(queue._inbox), queue._running) == ([], False)
 
     asyncio.run(main())
     return performer

@@ -4,14 +4,23 @@ import asyncio
 import concurrent.futures
 import gc
 import logging
+import queue
 import socket
 import threading
 import types
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from rexec.wire import _async_client, _async_connection, _client, _reach_async, connection, errors
+from rexec.wire import (
+    _async_client,
+    _async_connection,
+    _best_effort_client,
+    _client,
+    _reach_async,
+    connection,
+    errors,
+)
 from rexec.wire._server_connection import ServerConnection
 from rexec.wire.pc_rpc import AsyncioClient, BestEffortClient, Client
 from tests.serving import free_port, running, serving
@@ -102,6 +111,83 @@ def test_a_best_effort_client_tries_for_ever_also_while_nobody_calls(
             assert within(150, lambda: f"{LOCAL}:{port} is back" in caplog.text)
     finally:
         client.close_rpc()
+
+
+class Scripted:
+    """Stands for the client inside of a best-effort client: what its connections and calls come to, in order."""
+
+    script: ClassVar[list[Any]]
+    tried: ClassVar["queue.SimpleQueue[float]"]
+
+    def __init__(self, *_: Any, handshake_timeout: float, reconnect_timeout: float, **__: Any) -> None:
+        assert reconnect_timeout == 0.0
+        self.closed = False
+        self.tried.put(handshake_timeout)
+        if error := self.script.pop(0):
+            raise error
+
+    rpc_pending = (7, "add")
+
+    def rpc_call(self, name: str, args: Any, kwargs: Any) -> Any:
+        if isinstance(answer := self.script.pop(0), Exception):
+            raise answer
+        return answer
+
+    def __getattr__(self, name: str) -> None: ...
+
+    def close_rpc(self) -> None:
+        self.closed = True
+
+
+def test_a_best_effort_client_says_each_fault_once_and_remakes_the_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    wait = threading.Event.wait
+    go = queue.SimpleQueue[None]()
+
+    def waits(event: threading.Event, seconds: float | None = None) -> bool:
+        if seconds != 1000.0:
+            return wait(event, seconds)
+        go.get(timeout=30)
+        return event.is_set()
+
+    monkeypatch.setattr(threading.Event, "wait", waits)
+    monkeypatch.setattr(_best_effort_client, "Client", Scripted)
+    lost, gone = errors.ConnectionBroken("lost"), errors.ConnectionFailed("gone")
+    Scripted.script, Scripted.tried = (
+        [gone, gone, None, 3, errors.ReentrantCall(), lost, None, lost],
+        queue.SimpleQueue(),
+    )
+    client: Any = BestEffortClient("lab", 1, "drv", 2.0, retry=1000.0)
+    remaking = vars(client)["_BestEffortClient__thread"]
+    assert (client.last_error, client.add(), client.rpc_pending) == (gone, None, None)
+    assert Scripted.tried.get(timeout=30) == 2.0
+    client.last_error = None
+    for _ in range(2):
+        go.put(None)
+        assert Scripted.tried.get(timeout=30) == 1000.0
+        assert within(30, lambda: client.last_error is gone or not remaking.is_alive())
+    remaking.join(30)
+    assert (client.last_error, client.add(), client.rpc_pending) == (None, 3, (7, "add"))
+    with pytest.raises(errors.ReentrantCall):
+        client.add()
+    inner = vars(client)["_BestEffortClient__client"]
+    assert (client.add(), client.last_error, inner.closed) == (None, lost, True)
+    go.put(None)
+    vars(client)["_BestEffortClient__thread"].join(30)
+    inner = vars(client)["_BestEffortClient__client"]
+    # A call that the end of the client cuts off is no fault.
+    ended = vars(client)["_BestEffortClient__ended"]
+    ended.set()
+    assert (client.add(), client.last_error) == (None, None)
+    client.close_rpc()
+    assert (client.add(), client.rpc_pending, inner.closed) == (None, None, True)
+    assert Scripted.script == []
+    assert [each.getMessage() for each in caplog.records] == [
+        "gone: its calls return None until it is back (tried every 1000 s)", "lab:1 is back",
+        "lost: its calls return None until it is back (tried every 1000 s)", "lab:1 is back",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("error", "said"), [(OSError("broken"), False), (RuntimeError("a fault"), True)])

@@ -64,9 +64,9 @@ def server(**keywords: Any) -> Server:
     return asyncio.run(made())
 
 
-def answered(one: Server, request: Any) -> dict[str, Any]:
+def answered(one: Server, request: Any, connection: Any = None) -> dict[str, Any]:
     async def main() -> Any:
-        answer = one.perform(cast("Any", Connection()), request)
+        answer = one.perform(connection or cast("Any", Connection()), request)
         return await answer if asyncio.iscoroutine(answer) else answer
 
     found: dict[str, Any] = json.loads(b"".join(bytes(each) for each in asyncio.run(main())))
@@ -106,6 +106,16 @@ def test_a_request_is_carried_out_or_the_fault_told(request_: Any, result: Any) 
         assert result in answer["exception"]["message"]
     ends = isinstance(request_, dict) and request_.get("name") == "terminate"
     assert one.ends is ends
+
+
+def test_a_driver_can_ask_whose_call_it_carries_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(_server, "calls_for", called.append)
+    one, first, second = server(), Connection(), Connection()
+    for connection, name in ((first, "on"), (second, "soon"), (first, "leaves"), (second, "ping")):
+        answered(one, {"action": "call", "name": name, "id": 1}, connection)
+    one._perform_now(cast("Any", first), {"action": "call", "name": "ping"})
+    assert called == [each.reference for each in (first, second, first, second, first)]
 
 
 def test_a_server_that_is_not_to_be_ended_has_no_such_method() -> None:
