@@ -505,6 +505,175 @@ def thread(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield made
 
 
+def test_the_thread_of_sockets_ends_with_its_process_and_can_be_waited_for(thread: Any) -> None:
+    assert thread._thread.daemon
+    assert [each.getblocking() for each in (thread._wake_read, thread._wake_write)] == [False, False]
+    waits: list[Any] = []
+    thread._thread = SimpleNamespace(join=lambda *seconds: waits.append(seconds))
+    thread.join()
+    thread.abort()
+    assert waits == [(), (5.0,)]
+    thread._thread = threading.current_thread()
+    thread.abort()  # from itself
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_thread_of_sockets_accepts_what_there_is_room_for(
+    thread: Any, tls: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", _io_thread.__name__)
+    kept, tuned, wrapped, asked = list[Any](), list[Any](), list[Any](), list[Any]()
+    monkeypatch.setattr(_admission, "_unfinished", {})
+    monkeypatch.setattr(_io_thread, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(_io_thread, "keep_from_children", kept.append)
+    there = {"room": True, "works": True}
+
+    def tune(sock: Any) -> None:
+        if not there["works"]:
+            raise OSError("gone")
+        tuned.append(sock)
+
+    def has_room(*facts: Any) -> bool:
+        asked.append(facts[2:])
+        return there["room"]
+
+    monkeypatch.setattr(_io_thread, "tune", tune)
+    monkeypatch.setattr(_io_thread, "has_room", has_room)
+    monkeypatch.setattr(thread, "_ready", lambda connection: None)
+    thread._service = SimpleNamespace(handshake=lambda reader: ("handshake", reader))
+
+    def wrap(sock: Any, **keywords: Any) -> Any:
+        wrapped.append(keywords)
+        return sock
+
+    thread._tls = SimpleNamespace(wrap_socket=wrap) if tls else None
+    thread._accepting = kept.append
+
+    def accepted(found: Any) -> Any:
+        def accept() -> Any:
+            if isinstance(found, OSError):
+                raise found
+            return found
+
+        thread._accept(SimpleNamespace(accept=accept))
+
+    for error in (BlockingIOError(), ConnectionAbortedError()):
+        accepted(error)
+    assert (kept, thread._accept_again) == ([], None)
+    accepted(OSError(24, "too many"))
+    assert (kept, thread._accept_again) == ([False], 100.5)
+    for lacking in there:
+        there[lacking] = False
+        sock, other = socket.socketpair()
+        with other:
+            accepted((sock, ("lab", 1)))
+            assert (sock.fileno(), thread.connections()) == (-1, [])
+        there[lacking] = True
+    for address, peer in ((("lab", 2), "lab:2"), (("::1", 3, 0, 0), "::1:3"), ("unix", "unix")):
+        tuned.clear()
+        sock, other = socket.socketpair()
+        with sock, other:
+            accepted((sock, address))
+            connection = thread.connections()[-1]
+            assert (connection.sock, connection.peer, connection.deadline) == (sock, peer, 107.0)
+            assert (sock.gettimeout(), kept[-1], tuned) == (0.0, sock, [sock])
+            assert connection.reader.limit == 4096
+            assert connection.handshake == ("handshake", connection.reader)
+            assert connection in thread._shaking
+            assert _admission._unfinished[sock] == thread
+            assert thread._selector.watched[sock] == selectors.EVENT_READ
+            thread.settled(connection)
+            assert (connection.handshake, connection.reader.limit) == (None, None)
+            assert (connection in thread._shaking, sock in _admission._unfinished) == (False, False)
+            assert thread.connections()[-1] is connection
+    assert [each[1] for each in asked] == [0, 0, 0, 1, 2]
+    assert wrapped == [{"server_side": True, "do_handshake_on_connect": False}] * 3 * tls
+    assert [each.getMessage() for each in caplog.records] == [
+        "cannot accept connections: [Errno 24] too many; trying again in 0.5 s", "lab:1: gone"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (EOFError(), None),
+        (ConnectionResetError("reset"), None),
+        (ssl.SSLError(1, "odd"), "lab:1: odd: connection closed"),
+        (errors.FormatError("odd"), "lab:1: odd: connection closed"),
+        (KeyError("odd"), "internal error while serving lab:1: connection closed"),
+    ],
+)
+def test_a_connection_that_fails_is_dropped_and_what_is_wrong_told(
+    error: Exception,
+    said: str | None,
+    thread: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(_admission, "_warned_at", {})
+
+    def progress(_: Any) -> None:
+        asked.append(1)
+        raise error
+
+    asked: list[int] = []
+    thread._progress = progress
+    connection = Shaking()
+    thread._connections[connection] = thread._shaking[connection] = None
+    thread._watch(connection, 1)
+    thread._ready(connection)
+    assert (connection.closed, thread._connections, thread._shaking, thread._selector.watched) == (
+        True,
+        {},
+        {},
+        {},
+    )
+    thread._ready(connection)
+    assert asked == [1]
+    assert [each.getMessage() for each in caplog.records] == [said] * (said is not None)
+
+
+def test_a_connection_goes_on_as_far_as_it_can(thread: Any) -> None:
+    class Speaking(Shaking):
+        def __init__(
+            self, tls: list[int], flushed: list[bool], frames: list[Any], closing: bool = False
+        ) -> None:
+            super().__init__()
+            self.tls, self.flushed, self.frames, self.closing = tls, flushed, frames, closing
+
+        def handshake_tls(self) -> int:
+            return self.tls.pop(0)
+
+        def flush(self) -> bool:
+            return self.flushed.pop(0)
+
+        def receive(self) -> Any:
+            return self.frames.pop(0)
+
+    handled: list[Any] = []
+
+    def received(_: Any, frame: str) -> bool:
+        handled.append(frame)
+        return frame == "more"
+
+    thread._service = SimpleNamespace(frame_received=received)
+    for tls, flushed, frames, interest, found in (
+        ([1], [], [], 1, []),
+        ([2], [], [], 2, []),
+        ([0], [False], [], 2, []),
+        ([0], [True], [None], 1, []),
+        ([0], [True, True, False], ["more", "more"], 2, ["more", "more"]),
+        ([0], [True, True], ["more", "call"], 0, ["more", "call"]),
+    ):
+        connection: Any = Speaking(tls, flushed, frames)
+        handled.clear()
+        thread._progress(connection)
+        assert (connection.interest, handled) == (interest, found)
+        assert (tls, flushed, frames) == ([], [], [])
+    with pytest.raises(EOFError):
+        thread._progress(Speaking([0], [True], [], True))
+
+
 def test_the_thread_of_sockets_sleeps_until_something_is_due(
     thread: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -530,8 +699,10 @@ def test_the_thread_of_sockets_sleeps_until_something_is_due(
     assert (first.closed, second.closed) == (True, False)
     assert [*thread._connections] == [*thread._shaking] == [second]
     now = 105.0
+    accepts: list[bool] = []
+    monkeypatch.setattr(thread, "_accepting", accepts.append)
     thread._expire()
-    assert (second.closed, thread._accept_again) == (True, None)
+    assert (second.closed, accepts) == (True, [True])
 
 
 def test_the_thread_of_sockets_ends_once_all_is_sent_or_after_a_second(
@@ -543,8 +714,10 @@ def test_the_thread_of_sockets_ends_once_all_is_sent_or_after_a_second(
     connection = Shaking()
     thread._connections[connection] = None
     connection.outgoing = [b"x"]
+    accepts: list[bool] = []
+    monkeypatch.setattr(thread, "_accepting", accepts.append)
     thread._begin_stop()
-    assert (thread._stop_at, thread._finished()) == (101.0, False)
+    assert (thread._stop_at, thread._finished(), accepts) == (101.0, False, [False])
     connection.outgoing = []
     assert thread._finished()
     connection.outgoing = [b"x"]

@@ -1,6 +1,7 @@
 """Parts of a server, each by itself: the queue of calls, what a guard is asked, targets and their methods, waiting."""
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -813,6 +814,32 @@ def test_a_server_waits_for_a_slow_client_for_a_moment(pair: Any, monkeypatch: p
     assert not connection.send([b"x" * (1 << 24)])
     assert waits == [50.0]
     assert sum(map(len, connection.outgoing)) > 0
+
+
+def test_a_server_waits_for_a_slow_client_also_where_there_is_no_poll(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, _ = pair
+    monkeypatch.delattr(select, "poll", raising=False)
+    assert connection.receive_soon(0, 0.0) is None
+    assert connection._wait_writable(30.0) is True
+    with contextlib.suppress(BlockingIOError):
+        while connection.sock.send(b"x" * (1 << 16)):
+            pass
+    assert connection._wait_writable(0.001) is False
+    assert connection._wait_writable(0.0) is False
+
+
+def test_a_connection_of_a_server_begins_with_nothing(pair: Any) -> None:
+    connection, _ = pair
+    assert {name: getattr(connection, name) for name in NOTHING} == NOTHING
+
+
+NOTHING: dict[str, Any] = {
+    "tight": False, "was_refused": False, "closing": False, "closed": False, "interest": 0, "answered_at": 0.0,
+    "request": None, "request_size": 0, "target": None, "target_name": "", "lease_holder": "", "since": 0.0,
+    "guard": None, "granted": None, "needed": {}, "outgoing": deque(), "codec": Codec(),
+}  # fmt: skip
 
 
 def test_a_connection_without_tls_is_trusted_and_has_no_handshake(pair: Any) -> None:

@@ -1,6 +1,7 @@
 """Mutual TLS: with the right certificates everything works, with any other nothing does."""
 
 import asyncio
+import contextlib
 import datetime
 import os
 import re
@@ -19,7 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from rexec.wire import certs, errors, tls
+from rexec.wire._framing import FrameReader
+from rexec.wire._handshake import ServerHandshake
 from rexec.wire._loop import new_event_loop
+from rexec.wire._server_connection import READ, ServerConnection
 from rexec.wire.pc_rpc import AsyncioClient, BestEffortClient, Client
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
 from rexec.wire.tls import PinnedContext, SimpleSSLConfig
@@ -349,6 +353,45 @@ def test_a_handshake_waits_for_the_peer_only_where_its_socket_does(
             with pytest.raises(ssl.SSLWantReadError):
                 wrapped.do_handshake()
     assert blocks == [False]
+
+
+def test_a_connection_of_a_server_shakes_hands_step_by_step_and_ends_where_it_is_revoked(
+    tmp_path: Path,
+) -> None:
+    made = certs.make_set(tmp_path, ["alice"])
+    ours, theirs = socket.socketpair()
+    for each in (ours, theirs):
+        each.setblocking(False)
+    accepting = config(made.server, made.trusted_clients).create_server_context()
+    connecting = config(made.clients["alice"], made.server.cert).create_client_context()
+    with (
+        accepting.wrap_socket(ours, server_side=True, do_handshake_on_connect=False) as sock,
+        connecting.wrap_socket(theirs, do_handshake_on_connect=False) as peer,
+    ):
+        reader = FrameReader()
+        connection = ServerConnection(sock, "lab:1", reader, ServerHandshake(reader, ["drv"]), 0.0)
+        steps = list[int]()
+        while steps[-1:] != [0]:
+            assert len(steps) < 20
+            with contextlib.suppress(ssl.SSLWantReadError):
+                peer.do_handshake() if steps else None
+            steps.append(connection.handshake_tls())
+        assert set(steps) == {READ, 0}
+        assert connection.handshake_tls() == 0
+        assert connection.is_trusted()
+        peer.sendall(b"one\ntwo\n")
+        assert (
+            connection.receive_soon(10_000, float("inf")) is None
+        )  # poll does not see what is decrypted already
+        assert [bytes(frame.line) for frame in (connection.receive(), connection.receive()) if frame] == [
+            b"one",
+            b"two",
+        ]
+        made.trusted_clients.write_text("")
+        accepting.refresh()
+        assert not connection.is_trusted()
+        with pytest.raises(EOFError, match="its certificate was revoked"):
+            connection.receive()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions are of another kind there")
