@@ -89,10 +89,14 @@ def test_the_position_moves_by_the_bytes_of_changes_only(journal: Any) -> None:
     assert journal.written == journal.size
 
 
-def test_what_took_the_place_of_superseded_values_was_written_too(journal: Any) -> None:
+@pytest.mark.parametrize("end", ["close", "remove", "disown"])
+def test_what_took_the_place_of_superseded_values_was_written_too(journal: Any, end: str) -> None:
     for number in range(10):
         journal.put(set_to("x", np.full(1000, number)))
     assert journal.size < 10 * 8000 < journal.written < 10 * 8200
+    assert journal._changes._descriptor >= 0
+    getattr(journal, end)()
+    assert journal._changes._descriptor == -1
 
 
 @pytest.mark.parametrize("synced", [False, True])
@@ -216,7 +220,7 @@ def turns(journal: Any, *steps: Callable[[], None]) -> list[float]:
 def test_the_timer_syncs_and_tells_each_failure_once(
     journal: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failures = iter(["odd", "odd", "other", None, "other", "last"])
+    failures = iter(["odd", "odd", "odd", "other", None, "last"])
 
     def sync() -> None:
         failure = next(failures)

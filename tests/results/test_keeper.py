@@ -224,6 +224,25 @@ def test_where_no_file_has_the_rows_that_were_released_all_are_held(
     assert verify(tmp_path / "r.h5") == []
 
 
+def test_a_row_of_another_kind_has_the_journal_read_once_more(
+    journal: Journal, tmp_path: Path, updates: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_list(journal, "x", range(10 * ROWS))
+    journal.append("x", "text")
+    again: list[None] = []
+    real = Keeper._fold_again
+
+    def noted(self: Keeper, size: int | None) -> None:
+        again.append(None)
+        real(self, size)
+
+    monkeypatch.setattr(Keeper, "_fold_again", noted)
+    with keeping(journal, tmp_path / "r.h5") as kept:
+        kept.bring_up_to(journal.size)
+        assert (len(again), kept.releases) == (1, False)
+    assert verify(tmp_path / "r.h5") == []
+
+
 @pytest.mark.parametrize(("times", "is_written"), [(1, True), (5, True), (1000, False)])
 def test_a_dataset_that_is_set_anew_while_it_is_written_is_read_again_so_many_times(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, is_written: bool

@@ -71,10 +71,16 @@ def test_a_new_journal_is_on_the_disk_with_its_name(tmp_path: Path, monkeypatch:
     assert synced[2:] == [HEADER.size]
 
 
+@pytest.mark.parametrize("is_gone", [False, pytest.param(True, marks=POSIX)])
 @pytest.mark.parametrize("what", ["sync_descriptor", "sync_folder_of"])
 def test_a_journal_that_cannot_be_put_on_the_disk_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, is_gone: bool
 ) -> None:
+    def sync(_: Any) -> None:
+        if is_gone:
+            (tmp_path / "j").unlink()
+        fail()
+
     opened: list[int] = []
 
     def noted(path: Path) -> int:
@@ -82,7 +88,7 @@ def test_a_journal_that_cannot_be_put_on_the_disk_is_none(
         return opened[-1]
 
     monkeypatch.setattr(_record_file, "created", noted)
-    monkeypatch.setattr(_record_file, what, fail)
+    monkeypatch.setattr(_record_file, what, sync)
     with pytest.raises(ResultsNotWritable, match=r"cannot write results beside .*Input/output error"):
         RecordFile(tmp_path / "j")
     assert os.listdir(tmp_path) == []
@@ -94,6 +100,8 @@ def test_a_journal_that_cannot_be_put_on_the_disk_is_none(
 def test_nothing_is_cut_after_a_sound_write(
     file: Any, monkeypatch: pytest.MonkeyPatch, write: Callable[[Any], None]
 ) -> None:
+    file._is_writing = True  # as an interrupted write leaves it
+    file.settle()
     monkeypatch.setattr(os, "ftruncate", fail)
     for number in range(3):
         write(file)
@@ -205,10 +213,46 @@ def test_a_record_is_large_from_some_size_on(file: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(_record_file, "threading", SimpleNamespace(Thread=Noted))
     monkeypatch.setattr(_record_file, "_LARGE", 100)
     head = CHANGE.pack(0, 1.0, 8)
-    for size in (99, 100):
+    for size in (99, 99, 100):
         file.write(Kind.NOTE, [head, bytes(size - len(head))])
     assert threads == ["rexec-journal-crc"]
-    assert count(file) == 2
+    assert count(file) == 3
+
+
+def replaced(path: Path) -> None:
+    path.unlink()
+    path.write_text("my notes")
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("put", "said", "lost"),
+    [
+        (lambda _: None, "", ""),
+        (Path.unlink, "j was removed or replaced while the run went on; it is written anew", ""),
+        (lambda path: path.rename(path.with_name("k")), "it is written anew", ""),
+        (replaced, "", "was replaced by a file that is not of this run"),
+        (lambda path: os.truncate(path, HEADER.size), "", "was cut by another program"),
+    ],
+)
+def test_a_journal_that_was_taken_away_is_written_anew(
+    file: Any, put: Callable[[Path], object], said: str, lost: str
+) -> None:
+    path, claim = file.path, file.descriptor
+    usual(file)
+    put(path)
+    found = file.heal()
+    assert found.endswith(said) if said else found == ""
+    assert (file.failure, bool(file.failure)) == (file.lost, bool(lost))
+    assert lost in (file.failure or "")
+    assert (file.path == path) == ("replaced" not in lost)
+    if not lost:
+        assert file.is_whole
+        small(file)
+        assert count(file) == 2
+    assert file.heal() == ""
+    if file.descriptor != claim:
+        assert os.path.samestat(os.fstat(file.descriptor), file.path.stat())
 
 
 @POSIX
@@ -304,6 +348,18 @@ def test_what_becomes_of_a_journal_that_was_left_is_on_the_disk(
 ) -> None:
     synced: list[Path] = []
     monkeypatch.setattr(_file, "sync_folder_of", synced.append)
+    claims: list[int] = []
+
+    def claimed(real: Any) -> Any:
+        def act(*arguments: Any, **options: Any) -> None:
+            if os.name != "nt":
+                claims.append(os.fstat(descriptor).st_ino)
+            real(*arguments, **options)
+
+        return act
+
+    for name in ("remove", "put_in_place"):
+        monkeypatch.setattr(_file, name, claimed(getattr(_file, name)))
     (tmp_path / "j").touch()
     with Orphan(tmp_path / "j") as orphan:
         assert os.write(orphan._descriptor, b"") == 0  # it is open for writing
@@ -316,8 +372,40 @@ def test_what_becomes_of_a_journal_that_was_left_is_on_the_disk(
         assert os.name == "nt" or not orphan.is_in_place()
     assert os.listdir(tmp_path) == ([] if what == "remove" else ["k"])
     assert synced == [tmp_path / "j"]
+    assert len(claims) == (os.name != "nt")
     with pytest.raises(OSError, match=r"Bad file descriptor|Invalid handle|handle is invalid"):
         os.fstat(descriptor)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
+def test_a_pipe_is_no_journal_of_a_killed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "j")
+    closed: list[int] = []
+    real = os.close
+
+    def close(descriptor: int) -> None:
+        closed.append(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "close", close)
+    with pytest.raises(OSError, match="it is no regular file"):
+        Orphan(tmp_path / "j")
+    assert len(closed) == 1
+
+
+def test_a_journal_may_have_the_first_number_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "j").touch()
+    orphan = Orphan(tmp_path / "j")
+    os.close(orphan._descriptor)
+    orphan._descriptor = 0
+    closed: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", closed.append)
+        for _ in range(2):
+            orphan._close()
+    assert closed == [0]
 
 
 def nothing(_: Path) -> None:
@@ -393,6 +481,21 @@ def test_a_copy_that_is_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: 
     with (tmp_path / "old").open("rb") as old, pytest.raises(KeyboardInterrupt):
         copied(old.fileno(), 40, tmp_path / "j", b"i" * 16)
     assert os.listdir(tmp_path) == ["old"]
+
+
+@POSIX
+def test_a_copy_that_is_taken_away_at_once_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(temporary: Path, _: Path) -> None:
+        temporary.unlink()
+        fail()
+
+    monkeypatch.setattr(_file, "put_in_place", taken)
+    (tmp_path / "old").write_bytes(bytes(40))
+    with (
+        (tmp_path / "old").open("rb") as old,
+        pytest.raises(ResultsError, match=r"cannot be written anew: Input/output error"),
+    ):
+        copied(old.fileno(), 40, tmp_path / "j", b"i" * 16)
 
 
 def test_where_no_copy_can_be_made_that_is_said(tmp_path: Path) -> None:

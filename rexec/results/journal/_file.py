@@ -141,7 +141,6 @@ def copied(old: int, size: int, path: Path, identifier: bytes) -> tuple[Path, in
     """
     temporary = temporary_beside(path)
     try:
-        make_folder(path.parent)
         temporary.unlink(missing_ok=True)
         new = created(temporary)
     except OSError as error:

@@ -83,7 +83,6 @@ class Journal:
     def position(self) -> int:
         """A number that grows with each change of a dataset that is kept, and only then."""
         with self.lock:
-            self.file.settle()
             return self.file.size - self._beside
 
     @property
