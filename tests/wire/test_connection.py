@@ -1,14 +1,17 @@
 """One connection of a client, against a peer that does exactly what the test says."""
 
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from rexec.wire import connection as wire_connection
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._handshake import Choice, ServerHandshake
 from rexec.wire._protocol import PYON_V2
@@ -254,6 +257,54 @@ def test_a_wait_in_slices_ends_with_what_arrives_or_its_time(peer: Peer) -> None
     assert peer.connection.sock.recv(1) == b"x"
     with pytest.raises(TimeoutError):
         wait()
+
+
+def test_a_wait_in_slices_takes_its_time_to_the_end(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    sock = peer.connection.sock
+
+    def selected(read: Any, write: Any, error: Any, seconds: float) -> Any:
+        assert (read, write, error) == ([sock], [], [])
+        waits.append(seconds)
+        assert len(waits) < 9
+        return ([sock] if len(waits) == ready else []), [], []
+
+    monkeypatch.setattr(wire_connection, "_SLICE", 0.25)
+    monkeypatch.setattr(wire_connection, "select", SimpleNamespace(select=selected))
+    monkeypatch.setattr(wire_connection, "time", SimpleNamespace(monotonic=lambda: 64.0 + sum(waits)))
+    for limit, ready, waited in (
+        (0.625, 0, [0.25, 0.25, 0.125, 0.0]),
+        (0.625, 2, [0.25] * 2),
+        (None, 7, [0.25] * 7),
+    ):
+        waits.clear()
+        peer.connection._timeout = limit
+        if ready:
+            peer.connection._wait_awake()
+        else:
+            with pytest.raises(TimeoutError):
+                peer.connection._wait_awake()
+        assert waits == waited
+
+
+def test_a_connection_is_quiet_also_where_there_is_no_poll(peer: Peer) -> None:
+    assert (
+        (peer.connection._poll is not None) == (peer.connection._spin is not None) == hasattr(select, "poll")
+    )
+    peer.connection._poll = None
+    assert peer.connection.quiet() is True
+    peer.sock.sendall(b"x")
+    select.select([peer.connection.sock], [], [], 150)
+    assert peer.connection.quiet() is False
+
+
+def test_a_call_whose_time_is_over_is_not_sent(peer: Peer) -> None:
+    for pieces in (request(peer.connection), [b"two", b"pieces\n"]):
+        with pytest.raises(CallTimeout, match="did not answer in time"):
+            peer.connection.call(pieces, None, time.monotonic())
+    peer.sock.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        peer.sock.recv(1)
 
 
 def test_closing_wakes_a_thread_that_waits(peer: Peer) -> None:

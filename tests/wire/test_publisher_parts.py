@@ -93,10 +93,20 @@ def test_a_subscriber_that_fell_behind_is_brought_up_to_date_key_by_key() -> Non
         assert (one.stale, one.awaits_snapshot) == ({"a": None}, False)
         line = bytes(one.lines.take())
         assert b'"key": "b"' in line or b'"key":"b"' in line
+        flushed: list[str] = []
+        give = publisher._snapshots.give
+
+        def given(*what: Any) -> None:
+            assert flushed == ["n"]  # the value has what was sent before
+            give(*what)
+
+        vars(publisher)["flush"] = flushed.append
+        vars(publisher._snapshots)["give"] = given
         one.stale = {"gone": None, "a": None}
         publisher.refill(one)  # of what is gone nothing can be told: all is sent
         assert one.stale == {}
         assert b'"init"' in bytes(one.lines.take())
+        assert flushed == ["n", "n"]
         assert not soon
 
     asyncio.run(main())

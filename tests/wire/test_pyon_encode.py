@@ -1,15 +1,16 @@
-"""The encoder of PYON v2 by itself: what it refuses as too deep, what it keeps apart, and what it leaves to Python."""
+"""The encoders by themselves: what it refuses as too deep, what it keeps apart, and what it leaves to Python."""
 
 import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rexec.wire import _pyon_encode, pyon
+from rexec.wire import _pyon_encode, pyon, pyon_v1
 from rexec.wire._protocol import Codec
 from rexec.wire._pyon_encode import MAX_DEPTH, Simplifier, to_json
 
@@ -47,25 +48,29 @@ HOLDERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.parametrize(("codec", "module", "levels"), [(pyon, _pyon_encode, 3), (pyon_v1, pyon_v1, 1)])
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_a_value_is_refused_where_its_text_would_be(holder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_is_refused_where_its_text_would_be(
+    holder: str, codec: ModuleType, module: ModuleType, levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = MAX_DEPTH // levels  # tuples in each other
     inner: list[Any] = [()]
-    while len(inner) < MAX_DEPTH // 3 + 2:
+    while len(inner) < most + 2:
         inner.append((inner[-1],))
-    values = [HOLDERS[holder](each) for each in inner[MAX_DEPTH // 3 - 6 :]]
+    values = [HOLDERS[holder](each) for each in inner[most - 6 :]]
     refused = []
     for value in values:
         with monkeypatch.context() as patch:
-            patch.setattr(_pyon_encode, "MAX_DEPTH", 2 * MAX_DEPTH)
-            text = pyon.encode(value)
+            patch.setattr(module, "MAX_DEPTH", 2 * MAX_DEPTH)
+            text = codec.encode(value)
         try:
-            pyon.decode(text)
+            codec.decode(text)
         except ValueError:
             refused.append(value)
             with pytest.raises(ValueError, match=f"nested deeper than {MAX_DEPTH} levels"):
-                pyon.encode(value)
+                codec.encode(value)
         else:
-            assert pyon.encode(value) == text
+            assert codec.encode(value) == text
     assert 0 < len(refused) < len(values)
 
 

@@ -345,6 +345,49 @@ def test_what_changes_meanwhile_is_in_the_snapshot_or_behind_it(monkeypatch: pyt
     assert len(got) == 3
 
 
+def test_a_snapshot_says_of_each_change_whether_it_can_still_be_used() -> None:
+    setting: dict[str, Any] = {"action": "setitem", "path": [], "key": "a", "value": 1}
+    for struct, key, done, part, use, behind in (
+        ({"a": 1, "b": 2}, WHOLE, False, "a", True, 0),  # is still to be encoded
+        ({"a": 1, "b": 2}, WHOLE, False, WHOLE, False, 0),
+        ({"a": 1, "b": 2}, WHOLE, True, "a", True, 1),
+        ({"a": 1, "b": 2}, WHOLE, True, WHOLE, False, 0),
+        ({"a": 1, "b": 2}, "a", True, "b", True, 0),
+        ({"a": 1, "b": 2}, "a", True, "a", True, 1),
+        ({"a": 1, "b": 2}, "a", True, WHOLE, True, 1),
+        ([1, 2], WHOLE, True, WHOLE, True, 1),
+        ({1: 2}, WHOLE, True, 1, True, 1),
+    ):
+        one = _snapshots._Snapshot(struct, key, V2)
+        while done and not one.is_done:
+            one.go_on()
+        assert one.changed(part, setting, b"line\n") is use
+        assert one.lines()[1:] == [b"line\n"] * behind
+    one = _snapshots._Snapshot({"a": 1}, WHOLE, V2)
+    one.go_on()
+    size = len(one.text)
+    assert one.changed("a", setting, b"x" * size) is True
+    assert one.changed("a", setting, b"x") is False  # to encode it again costs less
+
+
+def test_a_key_that_changes_all_the_time_is_encoded_at_once_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Any] = []
+
+    def part_of(value: Any, *_: Any) -> Any:
+        begun.append(value)
+        yield b"outdated"
+
+    monkeypatch.setattr(_snapshots, "parts", part_of)
+    one = _snapshots._Snapshot({"a": [1, 2]}, WHOLE, V2)
+    for _ in one._work:
+        assert (
+            one.changed("a", {"action": "setitem", "path": [], "key": "a", "value": [1, 2]}, b"line\n")
+            is True
+        )
+    assert begun == [[1, 2]] * 4
+    assert one.lines() == [b'{"action":"init","struct":{"a":[1,2]}}\n']
+
+
 def test_a_snapshot_of_a_key_is_kept_while_others_change(monkeypatch: pytest.MonkeyPatch) -> None:
     turns, got = Turns(monkeypatch), list[Any]()
     snapshots = Snapshots(lambda _: {"a": "x" * (1 << 16), "b": 1}, V2)
