@@ -43,9 +43,10 @@ class Reader:
     def __init__(self) -> None:
         self._begun: LogLine | None = None
         self._lines: list[str] = []
-        self._missing = 0
-        self._left = 0
-        self._cut = 0
+        # Set at the first line of a record of several.
+        self._missing: int
+        self._left: int
+        self._cut: int
 
     def feed(self, line: str) -> LogLine | None:
         """Return the record that ends with this line, None if it goes on."""

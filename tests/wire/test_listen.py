@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -82,6 +83,94 @@ def test_an_address_that_cannot_be_listened_on_is_named() -> None:
             asyncio.run(Server({}).start(LOCAL, port))
     with pytest.raises(OSError, match=r"cannot listen on no\.such\.host\.invalid:0"):
         _listen.listen("no.such.host.invalid", 0, secured=False)
+
+
+class Plan:
+    """A socket that notes what is done with it."""
+
+    def __init__(self, family: int, kind: int, wrong: str = "") -> None:
+        self.log: list[Any] = [(family, kind)]
+        self.wrong = wrong
+
+    def setsockopt(self, *option: int) -> None:
+        self.log.append(option)
+
+    def bind(self, address: Any) -> None:
+        self.log.append(address)
+        if address[0] == "taken":
+            raise OSError(errno.EADDRINUSE, "in use")
+
+    def listen(self, backlog: int) -> None:
+        self.log.append(backlog)
+
+    def setblocking(self, wanted: bool) -> None:
+        self.log.append(wanted)
+
+    def close(self) -> None:
+        self.log.append("closed")
+
+
+@pytest.mark.parametrize(("system", "own"), [("linux", "SO_REUSEADDR"), ("win32", "SO_EXCLUSIVEADDRUSE")])
+def test_a_port_is_taken_so_that_nobody_else_takes_it_over(
+    system: str, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: dict[str, Any] = {"SO_EXCLUSIVEADDRUSE": -5} | vars(socket)
+    made: list[Plan] = []
+
+    def make(family: int, kind: int) -> Plan:
+        made.append(Plan(family, kind))
+        return made[-1]
+
+    monkeypatch.setattr(_listen, "socket", SimpleNamespace(**known | {"socket": make}))
+    monkeypatch.setattr(_listen, "sys", SimpleNamespace(platform=system))
+    alone = (socket.SOL_SOCKET, known[own], 1)
+    only_6 = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    for family, options in ((socket.AF_INET, [alone]), (socket.AF_INET6, [alone, only_6])):
+        _listen.listener_at(family, ("lab", 3))
+        assert made[-1].log == [(family, socket.SOCK_STREAM), *options, ("lab", 3), 1024, False]
+        with pytest.raises(OSError, match="in use"):
+            _listen.listener_at(family, ("taken", 3))
+        assert made[-1].log[-1] == "closed"
+
+
+def test_an_address_keeps_its_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    found = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 0, 7, 9)),
+        (
+            socket.AF_INET6,
+            socket.SOCK_STREAM,
+            6,
+            "",
+            ("fe80::1", 0, 7, 9),
+        ),  # as some systems name an address twice
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 0)),
+    ]
+
+    def at(family: int, address: Any) -> Any:
+        asked.append((family, address))
+        return SimpleNamespace(getsockname=lambda: ("", 55))
+
+    def resolve(host: Any, port: int, **options: Any) -> Any:
+        asked.append((host, port, options))
+        return found
+
+    monkeypatch.setattr(_listen, "listener_at", at)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    _listen.listen(None, 0, secured=True)
+    assert asked == [
+        (None, 0, {"type": socket.SOCK_STREAM, "flags": socket.AI_PASSIVE}),
+        (socket.AF_INET6, ("fe80::1", 0, 7, 9)),
+        (socket.AF_INET, ("10.0.0.1", 55)),
+    ]
+
+
+def test_a_server_that_has_stopped_does_not_serve() -> None:
+    sockets = _listen.listen(LOCAL, 0, secured=True)
+    listening = _listen.Listening(tuple(sockets))
+    assert listening.is_serving() is True
+    sockets[0].close()
+    assert listening.is_serving() is False
 
 
 def listened(hosts: list[str], monkeypatch: pytest.MonkeyPatch, **names: list[str]) -> list[str]:

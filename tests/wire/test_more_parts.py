@@ -1008,6 +1008,9 @@ def test_certificates_are_made_listed_added_and_revoked(tmp_path: Path) -> None:
     assert not (folder / "carl.pem").exists()
     with pytest.raises(FileExistsError, match="revoke it first"):
         certs.add_client(folder, "bob")
+    for wrong in ("a b", "*", "a" * 65):
+        with pytest.raises(ValueError, match=r"name of a file|stands for everyone|longer than"):
+            certs.add_client(folder, wrong)
     certs.add_client(folder, "carl")
     assert [each.name for each in certs.trusted_clients(folder)] == ["a" * 64, "bob", "carl"]
     assert {len(each.digest) for each in certs.trusted_clients(folder)} == {64}
@@ -1023,4 +1026,8 @@ def test_certificates_are_made_listed_added_and_revoked(tmp_path: Path) -> None:
         (folder / "dan.pem").unlink()
     made.trusted_clients.write_bytes(pair.cert.read_bytes().rstrip())
     certs.add_client(folder, "dan")
+    assert made.trusted_clients.read_bytes().count(b"-\n-----BEGIN") == 1
     assert [each.name for each in certs.trusted_clients(folder)] == ["one", "dan"]
+    made.trusted_clients.write_bytes(b"")
+    certs.add_client(folder, "eve")
+    assert made.trusted_clients.read_bytes().startswith(b"-----BEGIN")
