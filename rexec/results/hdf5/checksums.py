@@ -29,8 +29,6 @@ def checksum(data: Any, start: int = 0) -> int:
         return zlib.crc32(data.encode() + b"\0", start)
     if isinstance(data, bytes):
         return zlib.crc32(data + b"\0", start)
-    if isinstance(data, np.void) and data.dtype.names is None:
-        return zlib.crc32(data.tobytes(), start)
     array = np.asarray(data)
     if array.dtype.kind != "O":
         return (

@@ -29,9 +29,11 @@ class Written:
 
 def append_rows(dataset: h5py.Dataset, old: Written, rows: list[Any], pace: CompressionPace) -> bool:
     """Write the rows that a list has got since; return False where the type in the file cannot hold them."""
+    if not rows:
+        return True
     is_compressed = dataset.compression is not None
     is_chunk_a_row = dataset.chunks == (1, *dataset.shape[1:])
-    step = rows_at_once(rows) if rows else 1
+    step = rows_at_once(rows)
     for begin in range(0, len(rows), step):
         data = _rows(dataset, old, rows[begin : begin + step])
         if data is None:
