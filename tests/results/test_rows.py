@@ -466,6 +466,10 @@ def test_a_row_of_another_shape_is_no_change_in_place(file: h5py.File) -> None:
         (["", ".", "..", "..."], [" (value)", "%2E (value)", "..", "..."]),
         (["a//b", "./a", "a/", "/a"], [f"{each} (value)" for each in ("a%2F%2Fb", ".%2Fa", "a%2F", "%2Fa")]),
         (["a\0", "\ud800", "é"], ["a%00 (value)", "%ED%A0%80 (value)", "é"]),
+        (
+            ["a//b", "a%2F%2Fb", "a%2F%2Fb/x"],
+            ["a%2F%2Fb (value)", "a%2F%2Fb (value)'", "a%2F%2Fb/x"],
+        ),
         (["a b!", "a//b!"], ["a b!", "a%2F%2Fb! (value)"]),
     ],
 )

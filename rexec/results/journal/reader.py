@@ -205,8 +205,7 @@ class JournalReader:
 
     def rewind(self) -> None:
         """Go back to the first record."""
-        self.offset, self._since, self._count, self._start = HEADER.size, 0.0, 0, 0
-        self.damage, self.torn = None, False
+        self.offset, self._since, self._count = HEADER.size, 0.0, 0
         self._keys.clear()
 
     def reopen(self) -> None:
