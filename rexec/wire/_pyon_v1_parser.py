@@ -81,8 +81,8 @@ class _Parser:
             self._kind, self._token = None, b""
             return
         self._position = match.end()
-        self._kind = match.lastgroup
-        self._token = bytes(match[match.lastgroup or 0])
+        self._kind = match.lastgroup or ""
+        self._token = bytes(match[self._kind])
 
     def _error(self) -> ValueError:
         at = max(self._position - len(self._token), 0)
@@ -199,8 +199,8 @@ def _unescape(text: str, *, bytes_only: bool) -> str:
         return text
 
     def one(match: re.Match[str]) -> str:
-        kind = match.lastgroup
-        body = match[kind or 0]
+        kind = match.lastgroup or ""
+        body = match[kind]
         if kind == "simple":
             if body not in _SIMPLE:
                 raise ValueError(f"not PYON v1: escape \\{body!r}")

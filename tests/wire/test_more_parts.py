@@ -9,6 +9,7 @@ import selectors
 import socket
 import ssl
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -433,12 +434,26 @@ def test_the_loop_of_a_controller_is_uvloop_s_where_that_is_installed(
 def test_a_loop_that_was_given_stays_open_and_another_is_closed(
     own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = asyncio.new_event_loop()
+    loop: Any = asyncio.new_event_loop()
     left: list[asyncio.Task[None]] = []
+    ended: list[str] = []
+    kept: list[Any] = []
+    set_for: list[Any] = []
+    monkeypatch.setattr(asyncio, "set_event_loop", set_for.append)
+
+    async def items() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            ended.append("generator")
 
     async def serve(server: Any, host: Any, port: int, ssl_config: Any) -> None:
         assert asyncio.get_running_loop() is loop
         left.append(asyncio.ensure_future(asyncio.sleep(10**6)))  # as a driver leaves
+        kept.append(items())
+        assert await anext(kept[0]) == 1
+        assert await loop.run_in_executor(None, bool) is False
+        kept.append(vars(loop)["_default_executor"])
 
     patience: list[float] = []
     wait = asyncio.wait
@@ -455,7 +470,11 @@ def test_a_loop_that_was_given_stays_open_and_another_is_closed(
     assert loop.is_closed() is own
     assert patience == [5.0] * own
     assert left[0].cancelled() is own
+    assert (ended, kept[1]._shutdown) == (["generator"] * own, own)
+    assert set_for == [loop, None] * own
     if not own:
+        loop.run_until_complete(kept[0].aclose())
+        loop.run_until_complete(loop.shutdown_default_executor())
         left[0].cancel()
         loop.run_until_complete(asyncio.wait(left))
         loop.close()

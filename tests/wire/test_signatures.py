@@ -35,4 +35,5 @@ def test_the_empty_list_of_the_reference_server_counts_as_no_defaults() -> None:
 def test_the_page_of_a_target_is_sorted_and_indented() -> None:
     empty: dict[str, Any] = {"args": ["self"]}
     page = listing({"z": (empty, None), "a": (empty, "First.\n\n    Second.")}, "A driver.")
+    assert listing({}, None) == ""
     assert page == "A driver.\n\na()\n    First.\n\n    Second.\nz()"

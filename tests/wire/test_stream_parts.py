@@ -210,9 +210,15 @@ def test_a_server_that_stops_waits_for_the_end_of_each_connection() -> None:
             log.append(name)
 
         for name in "ab":
-            one = Subscriber(name)
+            one: Any = Subscriber(name)
             one.__dict__ |= {"fail": log.append, "wait_closed": lambda name=name: ends(name)}
             server.connections.add(cast("Any", one))
+        for left_to_others in (
+            lambda: StreamServer(b"").has("n"),
+            lambda: StreamServer(b"").enqueue(one, b"", WHOLE),
+        ):
+            with pytest.raises(NotImplementedError):
+                left_to_others()
         await server.stop()
         assert list(map(str, log[::2])) == ["the server stops"] * 2
         assert sorted(log[1::2]) == ["a", "b"]
