@@ -15,6 +15,8 @@ Buffer = bytes | bytearray | memoryview
 _DTYPE: Final = re.compile(
     r"[<>|=](?:b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32)|[SUV][0-9]{1,9}|[Mm]8(?:\[[0-9a-zA-Z/]{1,24}\])?)"
 )
+_MAX_DIMENSIONS: Final = 64
+"""As many as NumPy has; the product of a hundred thousand large lengths takes minutes."""
 _FEW: Final = 1000
 _SAME_HASH: Final = 100
 
@@ -65,7 +67,9 @@ def array_from(shape: Any, dtype: Any, data: Buffer) -> "np.ndarray[Any, Any]":
     if not kind.itemsize:
         # NumPy makes items of at least one character out of them: memory that nobody has sent.
         raise ValueError(f"an array of {dtype}, whose items have no bytes")
-    if not isinstance(shape, list | tuple) or any(type(length) is not int or length < 0 for length in shape):
+    if not isinstance(shape, list | tuple) or len(shape) > _MAX_DIMENSIONS:
+        raise ValueError(f"{shape!r:.60} is not a shape")
+    if any(type(length) is not int or length < 0 for length in shape):
         raise ValueError(f"{shape!r:.60} is not a shape")
     size = len(data)
     if math.prod(shape) * kind.itemsize != size:

@@ -39,6 +39,7 @@ def test_another_type_is_refused(text: Any) -> None:
         ([-1], "<u1", b"a", r"\[-1\] is not a shape"),
         ([True], "<u1", b"a", r"\[True\] is not a shape"),
         ([1.0], "<u1", b"a", r"\[1.0\] is not a shape"),
+        ([1] * 65, "<u1", b"a", r"\[1, 1, .* is not a shape"),
         ([2], "<u1", b"a", r"1 bytes are no array of shape \(2,\) and dtype <u1"),
         ([1], "<u2", b"a", r"1 bytes are no array of shape \(1,\) and dtype <u2"),
         ([0, 1 << 70], "<u1", b"", r"no array of shape \(0, 1180591620717411303424\) and dtype <u1"),
