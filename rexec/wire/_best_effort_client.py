@@ -82,16 +82,16 @@ class BestEffortClient(OfOneProcess):
         client, self.__client = self.__client, None
         if client is not None:
             client.close_rpc()
-        if self.__remake():
-            _log.warning("%s: its calls return None until it is back (tried every %g s)", error, self.__retry)
+        self.__remake(error)
 
-    def __remake(self) -> bool:
-        """Start the thread that remakes the connection, unless one runs in this process; return whether it did."""
+    def __remake(self, error: Exception | None = None) -> None:
+        """Start the thread that remakes the connection, and say the fault, unless one runs in this process."""
         if self.__ended.is_set() or (self.__thread is not None and self.__thread.is_alive()):
-            return False
+            return
+        if error is not None:
+            _log.warning("%s: its calls return None until it is back (tried every %g s)", error, self.__retry)
         self.__thread = threading.Thread(target=self.__reconnect, name="rexec-best-effort", daemon=True)
         self.__thread.start()
-        return True
 
     def __reconnect(self) -> None:
         while not self.__ended.wait(self.__retry):

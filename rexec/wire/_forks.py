@@ -46,6 +46,6 @@ def keep_from_children(sock: socket.socket) -> None:
 def _lose_sockets() -> None:
     for sock in list(_watched):
         number = sock.fileno()
-        if number >= 0:
+        if number != -1:
             os.dup2(_nowhere[0].fileno(), number, inheritable=False)
     _watched.clear()

@@ -75,7 +75,7 @@ class Listening:
 
     def is_serving(self) -> bool:
         """Return whether they still listen."""
-        return any(one.fileno() >= 0 for one in self.sockets)
+        return any(one.fileno() != -1 for one in self.sockets)
 
 
 class ListeningServer:

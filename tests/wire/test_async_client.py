@@ -395,6 +395,7 @@ def test_a_call_is_given_its_time_and_says_why_it_ended() -> None:
         receive(exchanges, b'{"status": "ok", "ret": 3}\n')
         assert await asked == 3
         assert usable()
+        assert exchanges._waiter is None  # the memory of the answer is free
         with pytest.raises(errors.ConnectionBroken, match="connection to lab:3249 is closed"):
             connection.local_host()
         with pytest.raises(errors.CallTimeout, match=r"lab:3249 did not answer in 0 s"):

@@ -6,10 +6,11 @@ import datetime
 import errno
 import logging
 import selectors
+import signal
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +118,7 @@ def test_what_a_blocking_client_tells(monkeypatch: pytest.MonkeyPatch) -> None:
                 with pytest.raises(ValueError, match=f"{where} knows no leases"):
                     client.rpc_lease("none")
         assert client.rpc_pending is None
+        monkeypatch.setattr(_client, "open_connection", lambda *_: pytest.fail("it connects"))
         with pytest.raises(errors.ConnectionFailed, match=f"the client of {where} is closed"):
             client.ping()
 
@@ -449,6 +451,7 @@ def test_a_loop_that_was_given_stays_open_and_another_is_closed(
 
     async def serve(server: Any, host: Any, port: int, ssl_config: Any) -> None:
         assert asyncio.get_running_loop() is loop
+        assert (server.builtin_terminate, server.allow_parallel, server.description) == (True, own, "a lamp")
         left.append(asyncio.ensure_future(asyncio.sleep(10**6)))  # as a driver leaves
         kept.append(items())
         assert await anext(kept[0]) == 1
@@ -465,7 +468,7 @@ def test_a_loop_that_was_given_stays_open_and_another_is_closed(
     monkeypatch.setattr(asyncio, "wait", waited)
     monkeypatch.setattr(_loop, "new_event_loop", lambda: loop)
     monkeypatch.setattr(_loop, "_serve", serve)
-    _loop.simple_server_loop({}, LOCAL, 0, loop=None if own else loop)
+    _loop.simple_server_loop({}, LOCAL, 0, "a lamp", own, loop=None if own else loop)
     monkeypatch.undo()
     assert loop.is_closed() is own
     assert patience == [5.0] * own
@@ -478,6 +481,36 @@ def test_a_loop_that_was_given_stays_open_and_another_is_closed(
         left[0].cancel()
         loop.run_until_complete(asyncio.wait(left))
         loop.close()
+
+
+def test_a_signal_ends_the_server_and_the_second_one_the_call_that_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handlers: dict[int, Any] = {}
+
+    @contextlib.contextmanager
+    def handlers_set(wanted: dict[int, Any]) -> Iterator[None]:
+        handlers.update(wanted)
+        yield
+
+    monkeypatch.setattr(_loop, "handlers_set", handlers_set)
+    server: Any = SimpleNamespace(terminate="terminate")
+    told: list[Any] = []
+    loop: Any = SimpleNamespace(call_soon_threadsafe=told.append)
+
+    def elsewhere() -> None:
+        with _loop._signals(server, loop):
+            assert handlers == {}  # only the main thread gets signals
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(elsewhere).result(30)
+    with _loop._signals(server, loop):
+        assert signal.SIGINT in handlers
+        handlers[signal.SIGINT](signal.SIGINT, None)
+        assert told == ["terminate"]
+        with pytest.raises(KeyboardInterrupt):
+            handlers[signal.SIGTERM](signal.SIGTERM, None)
+        assert told == ["terminate"]
 
 
 class Selector:

@@ -14,7 +14,7 @@ import pytest
 
 from rexec import asyncio_tools, keepalive, logging_tools
 from rexec.wire import certs, packed_exceptions, pyon, pyon_v1
-from rexec.wire._loop import new_event_loop
+from rexec.wire._loop import new_event_loop, simple_server_loop
 from rexec.wire.broadcast import Broadcaster, Receiver
 from rexec.wire.pc_rpc import BestEffortClient, IncompatibleServer, Server
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
@@ -80,6 +80,7 @@ def test_builtin_exceptions_have_their_names_on_the_wire() -> None:
     ("kind", "defaults"),
     [
         (Server, {"builtin_terminate": False, "allow_parallel": False, "description": None}),
+        (simple_server_loop, {"description": None, "allow_parallel": False}),
         (Publisher, {"backlog": 64 * 1024 * 1024, "pyon_v1": False, "limits": None}),
         (Broadcaster, {"queue_limit": 1024, "backlog": 64 * 1024 * 1024, "pyon_v1": False, "limits": None}),
         (pyon.encode, {"pretty": False}),
