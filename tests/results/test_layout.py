@@ -57,3 +57,41 @@ def test_a_pipe_in_the_place_of_the_last_number_is_not_waited_for(tmp_path: Path
     os.mkfifo(tmp_path / "last_rid.pyon")
     with pytest.raises(ResultsNotWritable, match=r"last_rid.pyon is no regular file; remove it"):
         next_rid(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "rid", "is_told"),
+    [
+        (b"5", 6, False),
+        (b" 7 \n", 8, False),
+        (b"-1\n", 0, False),
+        (b"9" * 18, 10**18, False),
+        (b"9" * 19, 1, True),
+        (b"1.5", 1, True),
+        (b"--1", 1, True),
+        (b"\xff" * 50, 1, True),
+    ],
+)
+def test_the_last_number_is_that_in_the_file_or_the_highest_in_use(
+    tmp_path: Path, content: bytes, rid: int, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hour = tmp_path / "results" / "2026-01-01" / "00"
+    hour.mkdir(parents=True)
+    for name in ("000000000-A.h5", "5-A.h5.other", "x7-A.h5", "8.h5", f"{'9' * 19}-A.h5"):
+        (hour / name).touch()
+    (hour.parent / "9-A.h5").touch()  # which is no hour
+    (tmp_path / "last_rid.pyon").write_bytes(content)
+    assert next_rid(tmp_path) == rid
+    assert (tmp_path / "last_rid.pyon").read_text() == f"{rid}\n"
+    shown = content.decode(errors="replace")[:40]
+    told = f"{tmp_path / 'last_rid.pyon'} holds {shown!r}, not a number; going on after rid 0, the last in "
+    assert [each.getMessage() for each in caplog.records] == (
+        [told + str(tmp_path / "results")] if is_told else []
+    )
+
+
+def test_the_first_run_of_a_folder_has_number_0(tmp_path: Path) -> None:
+    assert next_rid(tmp_path / "new" / "lab") == 0
+    assert results_path(tmp_path, 0, "A/B", datetime(2026, 2, 3, 4, 5)).parent == (
+        tmp_path / "results" / "2026-02-03" / "04"
+    )
