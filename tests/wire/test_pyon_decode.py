@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from rexec.wire import _pyon_decode, pyon
+from rexec.wire._framing import Frame
+from rexec.wire._protocol import Codec, decode_request
 from rexec.wire._pyon_decode import decode_line
 from rexec.wire._pyon_encode import MAX_DEPTH
+from rexec.wire.errors import FormatError
 
 LARGE, LONG = 256 * 1024, 64 * 1024
 """Bytes of a line from which on base64 is cut out of it, and of the base64 that is."""
@@ -132,3 +135,41 @@ def test_the_object_hook_is_pyon_s_own() -> None:
 def test_what_is_no_json_is_an_error_of_json(text: bytes) -> None:
     with pytest.raises(json.JSONDecodeError, match=r"not PYON: ."):
         pyon.decode(text)
+
+
+def test_a_type_is_taken_out_under_its_own_name_only() -> None:
+    class One:
+        pass
+
+    class Two:
+        pass
+
+    def register(name: str, *kinds: type) -> None:
+        pyon.register(kinds, name=name, encode=lambda _: [], decode=kinds[0])
+
+    for _ in range(2):  # what was taken out can be registered again
+        register("test.one", One)
+        register("test.two", Two)
+        for kinds, name, said in (
+            ([One, Two], "test.one", "Two is not registered with PYON as 'test.one'"),
+            ([int], "test.one", "int is not registered with PYON as 'test.one'"),
+            ([One], "test.none", "test.none"),
+        ):
+            with pytest.raises(KeyError, match=said):
+                pyon.deregister(kinds, name)
+        assert pyon.is_registered(One)
+        assert type(pyon.decode(pyon.encode(One()))) is One
+        pyon.deregister([One], "test.one")
+        assert (pyon.is_registered(One), pyon.is_registered(Two)) == (False, True)
+        pyon.deregister([Two], "test.two")
+    with pytest.raises(TypeError):
+        pyon.encode(One())
+
+
+@pytest.mark.parametrize("codec", [Codec(), Codec(v2=True)])
+def test_a_request_of_an_unknown_type_is_answered_and_a_malformed_one_is_not(codec: Codec) -> None:
+    assert decode_request(codec, Frame(b'{"a":1}')) == {"a": 1}
+    line = b'{"__jsonclass__":["nothing",[]]}' if codec.v2 else b"Fraction(1)"
+    assert isinstance(decode_request(codec, Frame(line)), TypeError)
+    with pytest.raises(FormatError, match="no request: not PYON"):
+        decode_request(codec, Frame(b"GET /"))
