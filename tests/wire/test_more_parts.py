@@ -54,6 +54,12 @@ def test_a_target_is_chosen_on_a_connection_that_can_be_used() -> None:
             client.select_rpc_target("other")
             assert client._Client__connection is first
             assert client.ping()
+            client._Client__drop()
+            assert client.ping()
+            assert (client.get_selected_target(), client.rpc_connections) == (
+                "other",
+                2,
+            )  # which it has chosen
         for spoilt in ("closed", "unclean", "unquiet"):
             with a_client(server.port, None) as client:
                 first = client._Client__connection
@@ -78,6 +84,9 @@ def test_what_a_blocking_client_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     drv = Lamp()
     with running({"drv": drv, "other": Drv()}, description="a lamp") as server:
         where = f"{LOCAL}:{server.port}"
+        for limit, seconds in ((None, 10.0), (0.5, 0.5), (99.0, 10.0)):
+            with a_client(server.port, None, timeout=limit) as client:
+                assert client._Client__handshake_timeout == seconds
         with a_client(server.port, None) as client:
             assert repr(client) == f"<Client of no target at {where}>"
             assert "no target" in client._repr_html_()
