@@ -516,6 +516,15 @@ def test_a_lock_of_tasks_needs_one_and_is_free_once_its_holder_has_ended(
                 assert order == ["e"]
             await waiting
         assert not lock._queue
+        # The next one is woken, and does not wait for the end of the task that had the lock.
+        monkeypatch.setattr(_task_lock, "_POLL", 1000.0)
+        order.clear()
+        async with asyncio.timeout(30):
+            async with lock:
+                waiting = asyncio.ensure_future(late("f"))
+                await asyncio.sleep(0)
+            await waiting
+        assert order == ["f"]
         entering = TaskLock().__aenter__()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("asyncio.current_task", lambda: None)

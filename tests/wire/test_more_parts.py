@@ -921,16 +921,20 @@ def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more(
 
 def test_subscribers_of_a_name_share_a_turn_of_the_loop() -> None:
     async def main() -> None:
-        for lines, more, turns in (
-            ([b"x" * 5 * PIECE], 0, [[PIECE] * 2, [PIECE] * 2, [PIECE]]),
-            ([b"x" * (2 * PIECE - 1), b"y", b"z"], 0, [[PIECE, PIECE - 1, 2]]),
-            ([b"x" * (2 * PIECE), b"y"], 0, [[PIECE] * 2, [1]]),
-            ([b"x" * (PIECE - 1), b"y", b"z"], 0, [[PIECE, 1]]),
-            ([b"x" * PIECE, b"y"], 0, [[PIECE, 1]]),
-            ([b"x"], 30, [[21], [10]]),
+        for subscribers, lines, more, turns in (
+            (0, [b"x" * 5 * PIECE], 0, [[PIECE] * 4, [PIECE]]),
+            (1, [b"x" * 5 * PIECE], 0, [[PIECE] * 4, [PIECE]]),
+            (9, [b"x" * 2 * PIECE], 0, [[PIECE], [PIECE]]),
+            (2, [b"x" * 5 * PIECE], 0, [[PIECE] * 2, [PIECE] * 2, [PIECE]]),
+            (2, [b"x" * (2 * PIECE - 1), b"y", b"z"], 0, [[PIECE, PIECE - 1, 2]]),
+            (2, [b"x" * (2 * PIECE), b"y"], 0, [[PIECE] * 2, [1]]),
+            (2, [b"x" * (PIECE - 1), b"y", b"z"], 0, [[PIECE, 1]]),
+            (2, [b"x" * PIECE, b"y"], 0, [[PIECE, 1]]),
+            (2, [b"x"], 30, [[21], [10]]),
         ):
             server = Stream()
             server.more = [b"m"] * more
+            vars(server)["subscriptions"] = lambda _, number=subscribers: [0] * number
             one = Subscription(cast("Any", server), cast("Any", object()), "lab:1")
             one.connection_made(line := Bytes())
             hear(one, b"hello\nn\n")

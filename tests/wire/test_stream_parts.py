@@ -226,6 +226,17 @@ def test_a_server_that_stops_waits_for_the_end_of_each_connection() -> None:
     asyncio.run(main())
 
 
+def test_a_connection_that_ends_is_one_less_for_its_server() -> None:
+    server, left = Sends(), list[Any]()
+    one: Any = Subscriber()
+    for acceptor in (None, SimpleNamespace(left=left.append)):
+        server._acceptor = cast("Any", acceptor)
+        server.connections.add(one)
+        server.left(cast("Any", "sock"), one)
+        assert server.connections == set()
+    assert left == ["sock"]
+
+
 def test_what_is_no_modification_ends_a_subscription() -> None:
     built: list[Any] = []
 
@@ -374,6 +385,17 @@ def test_a_snapshot_says_of_each_change_whether_it_can_still_be_used() -> None:
     size = len(one.text)
     assert one.changed("a", setting, b"x" * size) is True
     assert one.changed("a", setting, b"x") is False  # to encode it again costs less
+
+
+def test_a_key_that_is_gone_before_its_turn_leaves_no_trace() -> None:
+    for gone in ("a", "b", "c"):
+        struct = {"a": 1, "b": 2, "c": 3}
+        one = _snapshots._Snapshot(struct, WHOLE, V2)
+        del struct[gone]
+        assert one.changed(gone, {"action": "delitem", "path": [], "key": gone}, b"line\n") is True
+        while not one.is_done:
+            one.go_on()
+        assert one.lines() == [b'{"action":"init","struct":' + V2.text(struct) + b"}\n"]
 
 
 def test_a_key_that_changes_all_the_time_is_encoded_at_once_at_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from rexec.wire import certs, errors, tls
 from rexec.wire._framing import FrameReader
 from rexec.wire._handshake import ServerHandshake
 from rexec.wire._loop import new_event_loop
-from rexec.wire._server_connection import READ, ServerConnection
+from rexec.wire._server_connection import READ, WRITE, ServerConnection
 from rexec.wire.pc_rpc import AsyncioClient, BestEffortClient, Client
 from rexec.wire.sync_struct import Notifier, Publisher, Subscriber
 from rexec.wire.tls import PinnedContext, SimpleSSLConfig
@@ -357,7 +357,7 @@ def test_a_handshake_waits_for_the_peer_only_where_its_socket_does(
 
 
 def test_a_connection_of_a_server_shakes_hands_step_by_step_and_ends_where_it_is_revoked(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = certs.make_set(tmp_path, ["alice"])
     ours, theirs = socket.socketpair()
@@ -371,6 +371,13 @@ def test_a_connection_of_a_server_shakes_hands_step_by_step_and_ends_where_it_is
     ):
         reader = FrameReader()
         connection = ServerConnection(sock, "lab:1", reader, ServerHandshake(reader, ["drv"]), 0.0)
+        with monkeypatch.context() as patch:
+
+            def full(_: object) -> None:
+                raise ssl.SSLWantWriteError
+
+            patch.setattr(type(sock), "do_handshake", full)
+            assert connection.handshake_tls() == WRITE
         steps = [connection.handshake_tls()]
         while steps[-1]:
             with contextlib.suppress(ssl.SSLWantReadError):
