@@ -202,8 +202,10 @@ def test_the_end_of_the_other_side_ends_a_call(peer: Peer) -> None:
         peer.sock.sendall(b'{"status": ')
         peer.sock.shutdown(socket.SHUT_WR)
 
-    with pytest.raises(ConnectionBroken, match="the other side closed the connection"):
+    with pytest.raises(ConnectionBroken, match="the other side closed the connection") as caught:
         with_thread(end, lambda: peer.connection.call(request(peer.connection), None, None))
+    assert isinstance(caught.value.__cause__, ConnectionBroken)
+    assert caught.value.__cause__.__cause__ is None  # said once
     assert not peer.connection.clean
     assert not peer.connection.quiet()
 
