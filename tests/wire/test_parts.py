@@ -676,7 +676,7 @@ def test_busy_waits_in_vain_make_the_next_ones_rarer(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_spin, "_yield", lambda: yields.append(None))
     poll = Poll(10**9)
     spin = Spin(poll)
-    waits = []
+    waits = list[int]()
     for _ in range(9):
         assert not spin.awake()
         assert poll.asked == [0, 0, 0, 0]  # until 200 microseconds are over, and once more

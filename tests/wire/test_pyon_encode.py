@@ -126,7 +126,7 @@ def test_options_of_json_leave_the_form_as_it_is() -> None:
     value = {"b": [1, 2.5], "a": "\u00b5"}
     for pretty, form in ((False, {"separators": (",", ":")}), (True, {"indent": 4})):
         found = pyon.encode(value, pretty=pretty, sort_keys=True)
-        assert found == json.dumps(value, sort_keys=True, **form)  # type: ignore[arg-type]
+        assert found == json.dumps(value, sort_keys=True, **form)
 
 
 def test_what_json_cannot_have_is_an_error_that_names_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
