@@ -141,9 +141,10 @@ def test_the_parts_of_a_journal_are_called_under_its_locks(
 
     def guarded(name: str, method: Any) -> Any:
         def call(self: Any, *args: Any) -> Any:
-            assert journal.lock.locked(), name
-            assert name not in ENDS or journal._sync_lock.locked(), name
-            called.add(name)
+            if self in (journal.file, journal._changes):  # a journal of another test may still be synced
+                assert journal.lock.locked(), name
+                assert name not in ENDS or journal._sync_lock.locked(), name
+                called.add(name)
             return method(self, *args)
 
         return call
