@@ -1,5 +1,7 @@
 """Prints text at a terminal; what a terminal would obey is shown as an escape (see `devicedb.printable`)."""
 
+import errno
+import os
 import sys
 import threading
 import traceback
@@ -7,7 +9,7 @@ from types import TracebackType
 
 from devicedb.printable import LINES, inset, printable
 
-__all__ = ["say", "say_error", "say_lines", "show_failures"]
+__all__ = ["say", "say_error", "say_lines", "say_unbuffered", "show_failures"]
 
 
 def say(text: object = "", *, flush: bool = False) -> None:
@@ -24,6 +26,24 @@ def say(text: object = "", *, flush: bool = False) -> None:
 def say_lines(text: str, *, end: str = "\n", flush: bool = False) -> None:
     """Print text of several lines. Its line breaks are obeyed: a stranger's part of it must have none."""
     print(printable(text, keep=LINES), end=end, flush=flush)
+
+
+def say_unbuffered(text: str) -> None:
+    """Print as `say_lines` does, but past the buffer of standard output.
+
+    A thread that waits in a write for a reader holds the lock of the buffer, for which the end of a program waits, too.
+    """
+    encoded = f"{printable(text, keep=LINES)}\n".replace("\n", os.linesep).encode(
+        sys.stdout.encoding, sys.stdout.errors or "strict"
+    )
+    buffer = sys.stdout.buffer
+    pipe = getattr(buffer, "raw", buffer)  # without a buffer (python -u), it is the pipe itself
+    left = memoryview(encoded)
+    while left:
+        written = pipe.write(left)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        left = left[written:]
 
 
 def say_error(text: object) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from devicedb.cli.console import TerminalConsole
 from devicedb.cli.output import columns_that_fit
-from devicedb.cli.terminal import say_lines
+from devicedb.cli.terminal import say_unbuffered
 from devicedb.printable import inset, printable
 from rexec.devices.leases import users_in_words
 from rexec.laboratory import ControllerFact, LiveSnapshot, LogFact, News
@@ -75,7 +75,7 @@ class ChangePrinter:
     def _print(self, text: str) -> None:
         if self._is_heard:
             try:
-                say_lines(inset(text), flush=True)
+                say_unbuffered(inset(text))
             except OSError as error:
                 # The reader has gone, or the disk is full; the controllers are still needed.
                 self._is_heard = False

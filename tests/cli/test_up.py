@@ -274,7 +274,8 @@ def test_a_client_can_hurry_an_attempt_and_end_it_all(folder: Path) -> None:
         assert running.process.wait(150) == 0
 
 
-def test_a_reader_that_goes_away_stops_nothing(folder: Path) -> None:
+def test_a_reader_that_goes_away_stops_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # a buffer keeps what could not be written
     port = free_port()
     write(folder, {"a": entry(port)})
     words = [sys.executable, "-P", "-m", "rexec", "up", "--port-control", str(free_port())]
@@ -403,7 +404,8 @@ def test_an_export_that_lacks_a_controller_with_a_wrong_entry_says_so(folder: Pa
     assert [each.name for each in (folder / "conf").iterdir()] == ["controller-a.service"]
 
 
-def test_a_pipe_that_nobody_reads_delays_no_controller(folder: Path) -> None:
+def test_a_pipe_that_nobody_reads_delays_no_controller(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # a buffer has a lock, for which the end may wait
     (folder / "fails.py").write_text("print('x' * 4000)\nraise SystemExit(3)\n")
     write(folder, {"a": entry(free_port(), command="python fails.py {port}", retry_timer=0.01)})
     control = free_port()
