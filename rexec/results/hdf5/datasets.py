@@ -236,7 +236,7 @@ class GroupWriter:
         remove_beside(group[old.name])
         del group[old.name]
         parent, _, _ = old.name.rpartition("/")
-        while parent and not group[parent]:
+        while parent and len(group[parent]) == 0:  # as a truth value, a group tells only that it is open
             del group[parent]
             parent, _, _ = parent.rpartition("/")
 
