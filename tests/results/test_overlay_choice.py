@@ -57,6 +57,7 @@ def chosen(runs: list[Any], *keys: str, against: str | None = None) -> Any:
     """Return what is drawn: key, shape, and for each run its label and the axis."""
     panels = overlaid(runs, [f"run {number}" for number in range(len(runs))], keys, against)
     for panel in panels:
+        assert len({panel, panel, *panel.traces}) == 1 + len(panel.traces)  # facts
         assert [each.stored for each in panel.traces] == [
             run.datasets[panel.key] for run in runs if panel.key in run.datasets
         ]
@@ -206,6 +207,12 @@ def test_a_picture_has_so_many_runs_and_images(most: int, make: Callable[[], Any
     assert len(traces) == most
     with pytest.raises(ResultsError, match=re.escape(said)):
         chosen([make()] * (most + 1))
+
+
+@pytest.mark.parametrize("labels", [["a"], ["a", "b", "c"]])
+def test_each_run_has_a_label(labels: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is"):
+        overlaid([run_of(y=LINE), run_of(y=LINE)], labels, ["y"], None)
 
 
 def test_a_picture_has_so_many_panels() -> None:

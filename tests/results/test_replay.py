@@ -115,6 +115,7 @@ def test_what_was_not_there_then_is_no_value(time: float) -> None:
 
 
 def test_what_is_deleted_twice_is_gone() -> None:
+    assert Change(1, 1.0, "delete") == Change(1, 1.0, "delete", None, None, is_found=False)
     holder = {"k": 1, "other": 2}
     for _ in range(2):
         apply(holder, "k", Change(1, 1.0, "delete"))

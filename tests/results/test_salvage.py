@@ -191,7 +191,7 @@ class Effort:
         return self.most
 
 
-@pytest.mark.parametrize(("missing", "is_found"), [(0, True), (1, False)])
+@pytest.mark.parametrize(("missing", "is_found"), [(0, True), (1, False), (20 * len(SET), False)])
 def test_so_much_is_tried_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int, is_found: bool
 ) -> None:

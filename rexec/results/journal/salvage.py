@@ -56,7 +56,6 @@ class SalvageReader(JournalReader):
         self._keys.update(names)
         size = os.fstat(self._descriptor).st_size
         effort = _EFFORT * size
-        self.offset = max(self.offset, HEADER.size)
         while True:
             yield from super().records(until)
             if self.damage is None or self.offset >= size:
