@@ -253,7 +253,14 @@ def test_what_the_system_cannot_accept_keeps_no_other_out(
     kept, tuned, made = list[Any](), list[Any](), list[Any]()
     monkeypatch.setattr(_acceptor, "keep_from_children", kept.append)
     monkeypatch.setattr(_acceptor, "tune", tuned.append)
-    monkeypatch.setattr(_acceptor, "_ACCEPT_PAUSE", 0.0)
+    monkeypatch.setattr(_acceptor, "_ACCEPT_PAUSE", 0.25)
+    sleep, slept = asyncio.sleep, list[float]()
+
+    async def sleeping(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleeping)
 
     async def main() -> None:
         def factory(sock: socket.socket, peer: str) -> asyncio.Protocol:
@@ -281,11 +288,12 @@ def test_what_the_system_cannot_accept_keeps_no_other_out(
                 assert _admission._unfinished == {sock: acceptor}
                 acceptor.left(sock)
         assert not faults
+        assert set(slept) == {0, 0.25}
         await acceptor.close()
 
     asyncio.run(main())
     assert [each.getMessage() for each in caplog.records] == [
-        "cannot accept connections: [Errno 24] too many open files; trying again in 0 s"
+        "cannot accept connections: [Errno 24] too many open files; trying again in 0.25 s"
     ]
 
 

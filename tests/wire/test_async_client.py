@@ -85,7 +85,10 @@ def test_a_client_that_was_never_connected_says_so() -> None:
         for name in ("ping", "__len__"):
             with pytest.raises(AttributeError, match="not connected"):
                 getattr(client, name)
-        await client.close_rpc()
+        closing = asyncio.ensure_future(client.close_rpc())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert closing.done()  # after a turn of the loop
 
     in_loop(main)
 

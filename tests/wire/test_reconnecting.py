@@ -139,10 +139,8 @@ class Scripted:
         self.closed = True
 
 
-def test_a_best_effort_client_says_each_fault_once_and_remakes_the_connection(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
+def scripted(monkeypatch: pytest.MonkeyPatch) -> "queue.SimpleQueue[None]":
+    """Let each wait of 1000 s take until something is in a queue."""
     wait = threading.Event.wait
     go = queue.SimpleQueue[None]()
 
@@ -154,6 +152,30 @@ def test_a_best_effort_client_says_each_fault_once_and_remakes_the_connection(
 
     monkeypatch.setattr(threading.Event, "wait", waits)
     monkeypatch.setattr(_best_effort_client, "Client", Scripted)
+    return go
+
+
+def test_a_best_effort_client_whose_thread_is_gone_starts_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = scripted(monkeypatch)
+    Scripted.script, Scripted.tried = [errors.ConnectionFailed("gone"), None, 3], queue.SimpleQueue()
+    client: Any = BestEffortClient("lab", 1, "drv", 2.0, retry=1000.0)
+    facts = vars(client)
+    first, facts["_BestEffortClient__thread"] = facts["_BestEffortClient__thread"], None  # as after a fork
+    assert client.add() is None
+    second = facts["_BestEffortClient__thread"]
+    for _ in range(2):
+        go.put(None)
+    for each in (first, second):
+        each.join(30)  # only one of them connects
+    assert (client.add(), Scripted.tried.qsize()) == (3, 2)
+    client.close_rpc()
+
+
+def test_a_best_effort_client_says_each_fault_once_and_remakes_the_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    go = scripted(monkeypatch)
     lost, gone = errors.ConnectionBroken("lost"), errors.ConnectionFailed("gone")
     Scripted.script, Scripted.tried = (
         [gone, gone, None, 3, errors.ReentrantCall(), lost, None, lost],

@@ -219,7 +219,10 @@ def test_a_server_that_stops_waits_for_the_end_of_each_connection() -> None:
         ):
             with pytest.raises(NotImplementedError):
                 left_to_others()
-        await server.stop()
+        stopping = asyncio.ensure_future(server.stop())
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert stopping.done()
         assert list(map(str, log[::2])) == ["the server stops"] * 2
         assert sorted(log[1::2]) == ["a", "b"]
 
