@@ -146,6 +146,25 @@ def test_limits_are_those_that_the_page_of_servers_names() -> None:
     assert Limits() == Limits(4096, 60.0, 4096, 256, None)
 
 
+def test_what_children_get_is_made_once_before_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    nowhere: list[socket.socket] = []
+    monkeypatch.setattr(_forks, "_nowhere", nowhere)
+    monkeypatch.setattr(_forks, "_watched", watched := weakref.WeakSet[socket.socket]())
+    monkeypatch.setattr(os, "register_at_fork", lambda **what: asked.append(what), raising=False)
+    with socket.socket() as one, socket.socket() as two:
+        for each in (one, two):
+            _forks.keep_from_children(each)
+        assert set(watched) == {one, two}
+        assert [each.fileno() == -1 for each in nowhere] == [False]
+        assert asked == [{"after_in_child": _forks._lose_sockets}]
+        monkeypatch.delattr(os, "register_at_fork")
+        watched.clear()
+        _forks.keep_from_children(one)
+        assert not watched  # where there are no forks
+    nowhere[0].close()
+
+
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork()")
 def test_a_child_loses_the_sockets_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()

@@ -102,6 +102,12 @@ def test_the_limit_of_a_line_is_kept_to_the_byte(step: int, before: bytes, limit
         feed(FrameReader(limit), before + b"x" * (limit + 1) + b"\n", step)
 
 
+def test_the_limit_of_a_line_is_not_that_of_what_arrives_with_it() -> None:
+    for lines in ([b""] + [b"abc"] * 9, [b"abc"] * 9, [b""] * 9):
+        frames = feed(FrameReader(3), b"".join(map(message, lines)), 4096)
+        assert [bytes(each.line) for each in frames] == lines
+
+
 def test_the_limit_of_a_message_counts_its_buffers() -> None:
     def took(limit: int, *buffers: bytes) -> int:
         reader = FrameReader(limit)
