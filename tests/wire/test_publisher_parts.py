@@ -112,6 +112,44 @@ def test_a_subscriber_that_fell_behind_is_brought_up_to_date_key_by_key() -> Non
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "lines", "fails", "again", "put", "stale"),
+    [
+        ("nothing", [b"a=1\n"], False, 0, 1, {"b"}),
+        ("nothing", None, True, 0, 0, {"a", "b"}),
+        ("gone", None, False, 1, 0, {"a", "b"}),
+        ("whole", [b"a=1\n"], False, 1, 0, {WHOLE}),
+        ("ended", [b"a=1\n"], False, 0, 0, {"a", "b"}),
+    ],
+)
+def test_a_value_that_is_sent_anew_may_come_too_late(
+    meanwhile: str, lines: Any, fails: bool, again: int, put: int, stale: set[Any]
+) -> None:
+    struct: dict[str, Any] = {"a": 1, "b": 2}
+    publisher = Publisher({"n": Notifier(struct)})
+    given: list[Any] = []
+    vars(publisher._snapshots)["give"] = lambda *what: given.append(what)
+    soon: list[Any] = []
+    one: Any = Behind()
+    one.loop = SimpleNamespace(call_soon=lambda *call: soon.append(call))
+    one.stale = {"a": None, "b": None}
+    publisher.refill(one)
+    ((name, key, ready),) = given
+    assert (name, key, one.awaits_snapshot) == ("n", "a", True)
+    if meanwhile == "gone":
+        del struct["a"]
+    elif meanwhile == "whole":
+        one.stale = {WHOLE: None}
+    elif meanwhile == "ended":
+        one.failure = ended = EOFError()
+    ready(lines)
+    assert (one.failure is not None) == (fails or meanwhile == "ended")
+    assert meanwhile != "ended" or one.failure is ended
+    assert one.awaits_snapshot is (meanwhile == "ended")
+    assert soon == [(publisher.refill, one)] * again
+    assert (len(one.lines), set(one.stale)) == (put, stale)
+
+
 def test_a_modification_is_about_a_key_where_that_can_be_set_anew() -> None:
     publisher = Publisher({"n": Notifier({"a": [1]}), "l": Notifier([1])})
     for name, mod, part in (

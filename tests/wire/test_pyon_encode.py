@@ -122,6 +122,14 @@ def test_json_is_written_as_python_s_own_encoder_does(value: Any) -> None:
         assert pyon.encode(whole) == json.dumps(whole, separators=(",", ":"))
 
 
+def test_what_could_not_be_read_again_is_found_before_it_is_written() -> None:
+    pyon.check([np.zeros(3000), b"x" * 3000, 1, {"a": (2,)}])
+    pyon_v1.check([np.zeros(3000), b"x" * 3000, 1, {"a": (2,)}])
+    for wrong in ({frozenset([1])}, object(), [np.zeros(3000), object()]):
+        with pytest.raises(TypeError):
+            pyon.check(wrong)
+
+
 def test_options_of_json_leave_the_form_as_it_is() -> None:
     value = {"b": [1, 2.5], "a": "\u00b5"}
     for pretty, form in ((False, {"separators": (",", ":")}), (True, {"indent": 4})):
