@@ -91,6 +91,8 @@ ARRAY = np.zeros((2, 3))
 )
 def test_each_change_is_a_row_of_its_columns(records: list[Record], found: dict[str, Any] | None) -> None:
     made = columns(*records)
+    # Also what was not to be archived: the recording is of everything.
+    assert columns(*(each._replace(archive=False) for each in records)).keys() == made.keys()
     if found is None:
         assert [key for key in made if key.endswith("value")] == ["other_value"]
         assert len(made["other_value"]) == 2
