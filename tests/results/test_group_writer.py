@@ -172,6 +172,20 @@ def test_settings_that_do_not_fit_are_told_once_and_cost_nothing(
     kept.check()
 
 
+def test_of_an_array_only_the_rows_that_were_changed_are_written(kept: Kept) -> None:
+    kept.set("x", np.zeros((4, 2)))
+    kept.update()
+    kept["x"][0] = 9.0  # which nobody does
+    kept.mutate("x", 2, 7.0)
+    kept.update()
+    assert kept["x"][:, 0].tolist() == [9.0, 0.0, 7.0, 0.0]
+    kept.set("x", np.zeros((4, 2)))
+    kept.mutate("x", 2, 7.0)
+    kept.update()
+    assert kept["x"][:, 0].tolist() == [0.0, 0.0, 7.0, 0.0]
+    kept.check()
+
+
 def test_other_settings_have_a_dataset_written_anew(kept: Kept) -> None:
     kept.set("x", long())
     kept.update()
