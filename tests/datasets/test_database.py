@@ -128,7 +128,7 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="No such file or directory; name one in a folder that you may"):
+    with pytest.raises(DatasetError, match="name one in a folder that you may"):
         DatasetDB(tmp_path / "none" / "dataset_db.mdb")
 
 
@@ -623,7 +623,7 @@ def test_metadata_are_changed_one_by_one() -> None:
             changed_metadata(before, mod)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list open files")
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not list open files")
 def test_a_master_that_is_refused_leaves_no_file_open(tmp_path: Path) -> None:
     path = tmp_path / "dataset_db.mdb"
     master = f"DatasetDB({str(path)!r}, is_master=True); print('open', flush=True); time.sleep(600)"
