@@ -74,3 +74,5 @@ def test_what_varies_is_named_once_with_its_value_in_each_run() -> None:
         Varying("argument", "new", (None, None, None, "5")),
     ]
     assert varying(runs[:1]) == []
+    assert len({*varying(runs), *varying(runs)}) == 2  # facts
+    assert len(set(differences(*runs[:2]))) == 1

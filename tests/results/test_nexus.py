@@ -74,6 +74,14 @@ def test_a_link_that_leads_elsewhere_is_put_right_and_one_that_is_right_stays(fi
     assert declared_paths(file) == ("/datasets/y", ["/datasets/t"])
 
 
+def test_a_link_whose_dataset_is_gone_is_put_right(file: h5py.File) -> None:
+    write_plot(file, plot("y", "t"), NAMES)
+    file["datasets"].move("y", "y (value)")
+    assert file["rexec/plot"].get("y") is None
+    write_plot(file, plot("y", "t"), NAMES | {"y": "y (value)"})
+    assert declared_paths(file) == ("/datasets/y (value)", ["/datasets/t"])
+
+
 def test_a_plot_of_what_is_no_link_is_none(file: h5py.File) -> None:
     group = file["rexec"].create_group("plot")
     assert declared_paths(file) is None
