@@ -686,7 +686,7 @@ def test_busy_waits_in_vain_make_the_next_ones_rarer(monkeypatch: pytest.MonkeyP
         poll.asked.clear()
         waits.append(0)
         while spin._left:
-            assert not spin.awake()
+            assert spin.awake() is False
             assert not poll.asked
             waits[-1] += 1
         if len(waits) == 5:

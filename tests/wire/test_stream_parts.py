@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from rexec.ground import forks
-from rexec.wire import _snapshots, _stream_server, errors
+from rexec.wire import _snapshots, _stream_client, _stream_server, errors
 from rexec.wire._line_queue import WHOLE, LineQueue
 from rexec.wire._pyon_parts import V1, V2
 from rexec.wire._snapshots import Snapshots
@@ -229,6 +229,16 @@ def test_a_server_that_stops_waits_for_the_end_of_each_connection() -> None:
     asyncio.run(main())
 
 
+def test_a_server_that_starts_forgets_what_an_ended_loop_was_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    server: Any = Sends()
+    server._bursts["n"] = "of a loop that has ended"
+    vars(server)["_listen"] = lambda *where: (where, "context")
+    monkeypatch.setattr(_stream_server, "Acceptor", lambda *what: what)
+    asyncio.run(server.start("lab", 3))
+    assert server._bursts == {}
+    assert server._acceptor == (("lab", 3, None), server._connected, server.limits, "context")
+
+
 def test_a_connection_that_ends_is_one_less_for_its_server() -> None:
     server, left = Sends(), list[Any]()
     one: Any = Subscriber()
@@ -417,6 +427,40 @@ def test_a_key_that_changes_all_the_time_is_encoded_at_once_at_last(monkeypatch:
         )
     assert begun == [[1, 2]] * 4
     assert one.lines() == [b'{"action":"init","struct":{"a":[1,2]}}\n']
+
+
+def test_a_change_that_is_not_told_begins_a_snapshot_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, got = Turns(monkeypatch), list[Any]()
+    struct: dict[str, Any] = {"a": 1, "b": 2, "c": 3}
+    snapshots = Snapshots(lambda _: struct, V2)
+    snapshots.give("n", WHOLE, got.append)
+    turns.soon.pop(0)()
+    struct["a"] = 9
+    snapshots.drop("n")
+    turns.run()
+    assert got == [[b'{"action":"init","struct":{"a":9,"b":2,"c":3}}\n']]
+
+
+def test_a_follower_is_prepared_before_it_asks_for_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[Any] = []
+    protocol: Any = SimpleNamespace(write=log.append, closed="closed", writer=lambda: "writer", failure=None)
+
+    async def reach(*way: Any) -> Any:
+        log.append(way[:4])
+        assert isinstance(way[4](), LineProtocol)
+        return protocol
+
+    async def main() -> None:
+        for before, prepared in ((None, []), (lambda: log.append("prepared"), ["prepared"])):
+            one = Follower("thing", [], None)
+            log.clear()
+            await one._follow("lab", 3, None, 8.0, b"first\n", log.append, before)
+            assert log == [("lab", 3, 8.0, None), *prepared, b"first\n"]
+            facts: Any = (one.receive_task, one.writer)
+            assert facts == ("closed", "writer")
+
+    monkeypatch.setattr(_stream_client, "reach_async", reach)
+    asyncio.run(main())
 
 
 def test_a_snapshot_of_a_key_is_kept_while_others_change(monkeypatch: pytest.MonkeyPatch) -> None:
