@@ -145,3 +145,6 @@ def test_what_json_cannot_have_is_an_error_that_names_the_value(monkeypatch: pyt
     for write in (pyon.encode, Codec(v2=True).encode):
         with pytest.raises(ValueError, match="value cannot be written as JSON: too deep"):
             write([1])
+    monkeypatch.setattr(pyon_v1._Writer, "write", fails)
+    with pytest.raises(ValueError, match=f"value is nested deeper than {MAX_DEPTH} levels"):
+        pyon_v1.encode([1])
