@@ -1,11 +1,16 @@
 """How much room is kept on the disk before a value is written: at the most so much as it can take."""
 
+import contextlib
+import os
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from rexec.ground.plain import Converted, Unreadable
+from rexec.results.hdf5 import reserve as module
 from rexec.results.hdf5.reserve import upper_size
 
 
@@ -30,3 +35,26 @@ from rexec.results.hdf5.reserve import upper_size
 )
 def test_the_room_for_a_value_is_that_of_its_parts(value: Any, size: int) -> None:
     assert upper_size(value) == size
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_room_is_kept_without_leaving_the_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    kept: list[tuple[int, int]] = []
+
+    def keep_space(descriptor: int, size: int) -> None:
+        kept.append((descriptor, size))
+        if fails:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "keep_space", keep_space)
+    module.write_empty(tmp_path / "x.h5")
+    with pytest.raises(OSError, match="No space") if fails else contextlib.nullcontext():
+        module.reserve(tmp_path / "x.h5", 5000)
+    ((descriptor, size),) = kept
+    assert size == 5000
+    with pytest.raises(OSError, match=r"Bad file descriptor|Invalid handle|handle is invalid"):
+        os.fstat(descriptor)
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert list(file) == []
