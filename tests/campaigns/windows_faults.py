@@ -35,6 +35,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
             "tests/supervise/test_parts.py::test_a_client_on_this_machine_is_named_with_its_process",
             "tests/doctor/test_faults.py::test_the_process_that_has_the_port_is_named",
             "tests/cli/test_up.py::test_a_busy_controller_is_left_alone",
+            "tests/cli/test_up.py::test_a_port_in_use_names_the_process",
         ),
     ),
 )
