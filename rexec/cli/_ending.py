@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -82,15 +82,23 @@ def tell_error(outcome: RunOutcome, file: Path, console: TerminalConsole) -> int
     return 1
 
 
-def end_threads(status: int, console: TerminalConsole) -> None:
-    """End the program after `THREADS_END` seconds if the experiment's threads go on: Python waits for them forever."""
+def end_threads(status: int, console: TerminalConsole, before: Collection[threading.Thread]) -> None:
+    """End the program after `THREADS_END` seconds if the experiment's threads go on: Python waits for them forever.
+
+    Args:
+        status: Exit status.
+        console: Where this is told.
+        before: The threads that were there before the run: they belong to the caller.
+
+    """
 
     def left() -> list[str]:
-        main = threading.main_thread()
-        return [each.name for each in threading.enumerate() if not each.daemon and each is not main]
+        return [each.name for each in threading.enumerate() if not each.daemon and each not in before]
 
     def end() -> None:
         names = ", ".join(left())
+        if not names:
+            return
         console.say(
             f"rexec run: warning: threads of the experiment still run ({names}): the program ends without them"
         )

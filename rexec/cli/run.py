@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import logging
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 def main(argv: Sequence[str]) -> int:
     """Run an experiment as the command line says, and return the exit status."""
+    before = threading.enumerate()
     options = get_argparser().parse_intermixed_args(argv)
     console = output.console(stderr=True)
     level = log_to(console, options)
@@ -96,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
     simulated = database.simulated()
     if simulated and report.path is not None:
         tell_simulated(simulated, console)
-    end_threads(status, console)
+    end_threads(status, console, before)
     return status
 
 

@@ -1,10 +1,12 @@
 """`rexec run`, the real program, over TCP with a real controller."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +17,10 @@ import lmdb
 import pytest
 
 import rexec.results
+from devicedb.cli.console import TerminalConsole
+from rexec.cli._ending import end_threads
 from rexec.cli._listing import describe, lines_of, print_experiments
+from rexec.cli.run import main as rexec_run
 from rexec.datasets import DatasetDB
 from rexec.experiment import NumberValue
 from tests.cli.program import CONTROLLER, Lab, Result
@@ -507,6 +512,46 @@ def run(self):
     assert done.returncode == 0, done.stderr
     assert "threads of the experiment still run (logger)" in done.stderr
     assert lab.datasets() == {"x": 1}
+
+
+def test_threads_of_a_program_that_makes_a_run_do_not_end_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.experiment("def run(self):\n    pass\n")
+    monkeypatch.chdir(lab.folder)
+    before = threading.enumerate()
+    ours = threading.Event()
+    thread = threading.Thread(target=ours.wait)
+    thread.start()
+    try:
+        assert rexec_run(["experiment.py", "-q"]) == 0
+        new = [each for each in threading.enumerate() if each not in (*before, thread)]
+        timers = [each for each in new if isinstance(each, threading.Timer)]
+        for each in timers:
+            each.cancel()
+        assert timers == []
+    finally:
+        ours.set()
+        thread.join()
+
+
+def test_threads_that_end_in_time_do_not_end_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    before = threading.enumerate()
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait)
+    thread.start()
+    end_threads(3, TerminalConsole(file=io.StringIO()), before)
+    (timer,) = (each for each in threading.enumerate() if each not in (*before, thread))
+    assert isinstance(timer, threading.Timer)
+    timer.cancel()
+    timer.function()
+    assert ended == [3]
+    go_on.set()
+    thread.join()
+    timer.function()
+    assert ended == [3]
 
 
 def test_arguments_come_from_an_earlier_run_a_file_and_the_command_line_in_that_order(lab: Lab) -> None:
