@@ -60,7 +60,8 @@ def test_a_call_loads_what_a_call_needs(tmp_path: Path) -> None:
     assert here == there == "True\n"
     assert heavy == also == {"numpy"}  # arrays travel on the wire
     assert called < 330
-    assert named < 330
+    # From Python 3.12 on, `importlib.invalidate_caches` imports importlib.metadata, and that email and zipfile.
+    assert named < (330 if sys.version_info < (3, 12) else 350)
 
 
 def test_a_check_of_a_device_database_starts_without_models(tmp_path: Path) -> None:
