@@ -13,7 +13,7 @@ from rexec.wire import call_lock
 from rexec.wire.call_lock import CallLock
 from rexec.wire.errors import ReentrantCall
 
-PATIENCE = 30.0
+PATIENCE = 150.0
 
 
 @contextmanager

@@ -109,14 +109,14 @@ def test_what_a_blocking_client_tells(monkeypatch: pytest.MonkeyPatch) -> None:
             assert (client.rpc_pending, client.rpc_connections) == (None, 1)
             held = pool.submit(client.hold)
             try:
-                assert drv.holding.wait(30)
+                assert drv.holding.wait(150)
                 assert client.rpc_pending == (3, "hold")
                 busy = f"{where} is busy with a call of another thread for over 0.001 s"
                 with pytest.raises(errors.CallTimeout, match=busy):
                     client.rpc_call("ping", timeout=0.001)
             finally:
                 drv.gate.set()
-            assert held.result(30)
+            assert held.result(150)
             assert (client.rpc_pending, client.rpc_connections) == (None, 1)
             assert client.rpc_has_leases
             with pytest.raises(ValueError, match="no request about leases: 'none'"):
@@ -512,7 +512,7 @@ def test_a_signal_ends_the_server_and_the_second_one_the_call_that_runs(
             assert handlers == {}  # only the main thread gets signals
 
     with ThreadPoolExecutor() as pool:
-        pool.submit(elsewhere).result(30)
+        pool.submit(elsewhere).result(150)
     with _loop._signals(server, loop):
         assert signal.SIGINT in handlers
         handlers[signal.SIGINT](signal.SIGINT, None)

@@ -147,7 +147,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> "queue.SimpleQueue[None]":
     def waits(event: threading.Event, seconds: float | None = None) -> bool:
         if seconds != 1000.0:
             return wait(event, seconds)
-        go.get(timeout=30)
+        go.get(timeout=150)
         return event.is_set()
 
     monkeypatch.setattr(threading.Event, "wait", waits)
@@ -166,7 +166,7 @@ def test_a_best_effort_client_whose_thread_is_gone_starts_another(monkeypatch: p
     for _ in range(2):
         go.put(None)
     for each in (first, second):
-        each.join(30)  # only one of them connects
+        each.join(150)  # only one of them connects
     assert (client.add(), Scripted.tried.qsize()) == (3, 2)
     client.close_rpc()
 
@@ -184,20 +184,20 @@ def test_a_best_effort_client_says_each_fault_once_and_remakes_the_connection(
     client: Any = BestEffortClient("lab", 1, "drv", 2.0, retry=1000.0)
     remaking = vars(client)["_BestEffortClient__thread"]
     assert (client.last_error, client.add(), client.rpc_pending) == (gone, None, None)
-    assert Scripted.tried.get(timeout=30) == 2.0
+    assert Scripted.tried.get(timeout=150) == 2.0
     client.last_error = None
     for _ in range(2):
         go.put(None)
-        assert Scripted.tried.get(timeout=30) == 1000.0
-        assert within(30, lambda: client.last_error is gone or not remaking.is_alive())
-    remaking.join(30)
+        assert Scripted.tried.get(timeout=150) == 1000.0
+        assert within(150, lambda: client.last_error is gone or not remaking.is_alive())
+    remaking.join(150)
     assert (client.last_error, client.add(), client.rpc_pending) == (None, 3, (7, "add"))
     with pytest.raises(errors.ReentrantCall):
         client.add()
     inner = vars(client)["_BestEffortClient__client"]
     assert (client.add(), client.last_error, inner.closed) == (None, lost, True)
     go.put(None)
-    vars(client)["_BestEffortClient__thread"].join(30)
+    vars(client)["_BestEffortClient__thread"].join(150)
     inner = vars(client)["_BestEffortClient__client"]
     # A call that the end of the client cuts off is no fault.
     ended = vars(client)["_BestEffortClient__ended"]
