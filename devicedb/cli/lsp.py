@@ -7,6 +7,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.streams import is_terminal
 from devicedb.errors import DeviceDBError
 
 
@@ -66,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = get_argparser().parse_args(argv)
     if find_spec("pygls") is None:
         raise MissingExtraError("the language server needs the package pygls: pip install 'artiq-rexec[lsp]'")
-    if sys.stdin is not None and sys.stdin.isatty():
+    if is_terminal(sys.stdin):
         raise NoEditorError(
             "standard input is a terminal, but an editor is to start this: see docs/how-to/edit-with-an-editor.md; "
             "to check a database here: devicedb check"

@@ -1,10 +1,12 @@
 """Standard streams that are closed, full, or no longer read (`| head`)."""
 
 import errno
+import io
 import os
 import select
+import stat
 import sys
-from typing import Final
+from typing import Any, Final, TextIO
 
 READER_GONE: Final = 141
 """Exit status of a program that SIGPIPE has ended, as a shell shows it."""
@@ -22,6 +24,36 @@ _REFUSALS: Final = frozenset(
 _MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
+class _Pipe(io.FileIO):
+    """A pipe on Windows, whose system says EINVAL once the reader is gone, and says it once."""
+
+    is_broken = False
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self.is_broken = True
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a person reads a stream or writes into it.
+
+    `isatty` says so of NUL on Windows, too.
+    """
+    found = stream is not None and stream.isatty()
+    if sys.platform == "win32" and stream is not None and found:
+        import ctypes
+        import msvcrt
+
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+        found = bool(ctypes.windll.kernel32.GetConsoleMode(handle, ctypes.byref(ctypes.c_ulong())))
+    return found
+
+
 def prepare_standard_streams() -> None:
     """Replace missing standard streams, and make all of them accept every character.
 
@@ -35,6 +67,8 @@ def prepare_standard_streams() -> None:
         if stream is not None:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace" if mode == "w" else "surrogateescape")
+            if os.name == "nt" and mode == "w" and stream is getattr(sys, f"__{name}__"):
+                _tell_of_readers(name, stream)
             continue
         nowhere = os.open(os.devnull, os.O_RDWR)
         if nowhere == number:
@@ -43,6 +77,22 @@ def prepare_standard_streams() -> None:
             os.dup2(nowhere, number)
             os.close(nowhere)
         setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+
+
+def _tell_of_readers(name: str, stream: Any) -> None:
+    """Replace a stream that is a pipe by one that says when its reader is gone, as on POSIX."""
+    if not stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+        return
+    pipe = _Pipe(stream.fileno(), "w", closefd=False)
+    buffer: Any = pipe if stream.write_through else io.BufferedWriter(pipe)
+    told = io.TextIOWrapper(
+        buffer,
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+    setattr(sys, name, told)
 
 
 def lost_output() -> OSError | None:
@@ -58,8 +108,7 @@ def lost_output() -> OSError | None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Windows says EINVAL of a pipe whose reader is gone.
-        lost = BrokenPipeError() if os.name == "nt" and error.errno == errno.EINVAL else error
+        lost = error
     else:
         if _is_broken(output):  # the failed output may already be dropped
             lost = BrokenPipeError()
@@ -81,7 +130,8 @@ def is_about_a_file(error: OSError) -> bool:
 
 def _is_broken(pipe: int) -> bool:
     if not hasattr(select, "poll"):
-        return False
+        buffer = getattr(sys.stdout, "buffer", None)
+        return bool(getattr(getattr(buffer, "raw", buffer), "is_broken", False))
     poll = select.poll()
     poll.register(pipe, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))  # type: ignore[attr-defined, unused-ignore]

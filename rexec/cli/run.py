@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from devicedb import DeviceDatabase, load_file
 from devicedb.cli import output
 from devicedb.cli.console import TerminalConsole
+from devicedb.cli.streams import is_terminal
 from devicedb.cli.terminal import say_error
 from devicedb.printable import printable
 from rexec.cli._arguments import run_argparser as get_argparser
@@ -121,7 +122,7 @@ class RunDisplay:
     @property
     def ask(self) -> Ask | None:
         """A function that asks a person; None without a terminal."""
-        return self._ask if sys.stdin is not None and sys.stdin.isatty() else None
+        return self._ask if is_terminal(sys.stdin) else None
 
     def begin(self, rid: int, title: str, datasets: Mapping[str, Dataset], devices: DeviceManager) -> None:
         """Start to show the run."""

@@ -12,6 +12,7 @@ from pprint import pformat
 from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.streams import is_terminal
 from devicedb.cli.terminal import say, say_error, say_lines
 from devicedb.errors import ExpectedError
 from devicedb.printable import printable
@@ -189,7 +190,7 @@ def main(argv: Sequence[str]) -> int:
     peer = sole_peer(arguments, parser, "; name a target with -t")
     session = ShellSession(peer, arguments.timeout)
     try:
-        if sys.stdin.isatty():
+        if is_terminal(sys.stdin):
             say_error(
                 f"{peer.label}, target {session.target}: {len(session.methods)} methods; ? lists them, help explains, "
                 "Ctrl-D leaves"
