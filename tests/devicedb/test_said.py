@@ -6,6 +6,7 @@ What Python itself says of a file (DDB0..) differs by its release, and is not re
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -646,7 +647,7 @@ def said(text: str, folder: Path, release: str) -> list[str]:
             else f"{each.fix.title} {each.fix.refusal}{[edit.text for edit in each.fix.edits]}"
         )
         parts = (each.code, each.severity.value, place, ",".join(each.entries), each.message, each.hint, fix)
-        lines.append(" | ".join(parts).replace(str(folder), "FOLDER"))
+        lines.append(" | ".join(parts).replace(f"{folder}{os.sep}", "FOLDER/").replace(str(folder), "FOLDER"))
     return lines
 
 
