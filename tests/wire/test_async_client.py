@@ -535,3 +535,15 @@ def test_a_lock_of_tasks_needs_one_and_is_free_once_its_holder_has_ended(
                 entering.send(None)
 
     in_loop(main)
+
+
+def test_a_call_begins_as_long_as_any_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(port: int) -> None:
+        async with await connected(port, call_timeout=1.0) as client:
+            loop = asyncio.get_running_loop()
+            now = loop.time()
+            monkeypatch.setattr(loop, "time", lambda: now)
+            assert await client.add(1, 2) == 3
+
+    with running({"drv": Drv()}) as server:
+        asyncio.run(main(server.port))
