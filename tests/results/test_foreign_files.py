@@ -1,11 +1,13 @@
 """HDF5 files that are not what their names say: each command gives a line, reads little, and stays inside the file."""
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import h5py
@@ -15,6 +17,7 @@ import pytest
 from rexec import results
 from rexec.catalogue.reading import facts_of
 from rexec.cli.results import main
+from rexec.results.reading import foreign
 from rexec.results.reading.shown import short
 from schemas import RunIdentity
 
@@ -310,3 +313,28 @@ def test_any_value_is_one_short_printable_line(value: Any) -> None:
     text = short(value, 60)
     assert len(text) <= 60
     assert text.isprintable()
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_file_that_is_just_replaced_is_opened_at_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    ours(tmp_path / "run.h5").close()
+    opened, clock = h5py.File, iter([0.0, 1.0, 2.0])
+    refusals = [PermissionError(errno.EACCES, "Permission denied")] * 2
+
+    def once_more(path: Path, mode: str) -> h5py.File:
+        if refusals:
+            raise refusals.pop()
+        return opened(path, mode)
+
+    monkeypatch.setattr(h5py, "File", once_more)
+    monkeypatch.setattr(foreign, "_REFUSES_FOR_A_MOMENT", refuses)
+    monkeypatch.setattr(foreign, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
+    if refuses:
+        foreign.open_foreign(tmp_path / "run.h5").close()
+        refusals = [PermissionError(errno.EACCES, "Permission denied")] * 3
+        clock = iter([0.0, 1.0, 3.0])
+    with pytest.raises(results.ResultsError, match="Permission denied; you need the right to read it"):
+        foreign.open_foreign(tmp_path / "run.h5")
+    assert len(refusals) == 1

@@ -4,11 +4,13 @@ A file may have other kinds of objects at our names, links that lead out of it, 
 of any type, and datasets that declare terabytes. Whatever h5py raises of such a thing is a fault of the file.
 """
 
+import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import h5py
 from h5py import h5o
@@ -17,27 +19,46 @@ from devicedb.printable import printable
 from rexec.results.errors import ResultsError, reason
 from rexec.results.hdf5.inside import DEEPEST, FOREIGN_ERRORS
 
+_REFUSES_FOR_A_MOMENT: Final = os.name == "nt"
+"""Windows refuses a file while another one takes its place."""
+_PATIENCE: Final = 2.0
+"""Seconds."""
+
 
 def open_foreign(path: Path) -> h5py.File:
     """Open a file for reading.
 
     Raises:
-        ResultsError: It is not there, is no regular file (opening a FIFO would wait for its writer), or no HDF5 file.
+        ResultsError: It is not there, may not be read, is no regular file (opening a FIFO would wait for its writer),
+            or no HDF5 file.
 
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             what = "it is a folder" if path.is_dir() else "it is no regular file"
             raise ResultsError(f"cannot open {path}: {what}; name a result file")
-        return h5py.File(path, "r")
+        return _opened(path)
     except FileNotFoundError as error:
         raise ResultsError(f"there is no result file {path}") from error
+    except PermissionError as error:
+        raise ResultsError(f"cannot open {path}: {reason(error)}; you need the right to read it") from error
     except FOREIGN_ERRORS as error:
         why = reason(error) if isinstance(error, OSError) else error
         raise ResultsError(
             f"cannot open {path}: {why}; it is no HDF5 file, or damaged. Where its journal is still beside it, "
             f"`rexec results recover {path.parent}` makes it anew"
         ) from error
+
+
+def _opened(path: Path) -> h5py.File:
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return h5py.File(path, "r")
+        except PermissionError:
+            if not _REFUSES_FOR_A_MOMENT or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 class reading:  # noqa: N801 - read as `with reading(...)`
