@@ -445,7 +445,7 @@ def test_the_loop_of_a_controller_is_uvloop_s_where_that_is_installed(
 def test_a_loop_that_was_given_stays_open_and_another_is_closed(
     own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop: Any = asyncio.new_event_loop()
+    loop: Any = asyncio.SelectorEventLoop()  # whatever loop another test makes the default
     left: list[asyncio.Task[None]] = []
     ended: list[str] = []
     kept: list[Any] = []
