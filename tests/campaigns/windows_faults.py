@@ -34,6 +34,10 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         (
             "tests/supervise/test_parts.py::test_a_client_on_this_machine_is_named_with_its_process",
             "tests/doctor/test_faults.py::test_the_process_that_has_the_port_is_named",
+            "tests/devices/test_peers.py::test_a_client_on_this_machine_is_named_with_its_process",
+            "tests/devices/test_peers.py::test_the_process_that_listens_is_the_owner_of_a_port",
+            "tests/devices/test_peers.py::test_an_ipv6_client_is_named_as_in_a_url_and_a_mapped_one_by_its_ipv4_address",
+            "tests/devices/test_shared_devices.py::test_the_clients_of_a_hung_controller_are_named",
             "tests/cli/test_up.py::test_a_busy_controller_is_left_alone",
             "tests/cli/test_up.py::test_a_port_in_use_names_the_process",
         ),

@@ -91,6 +91,7 @@ def test_silence_and_grace_are_counted_to_the_end(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 def test_a_silent_process_of_the_same_machine_is_there_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("rexec.devices._lease_agent.time.monotonic", lambda: now[0])

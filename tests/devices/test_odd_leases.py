@@ -92,7 +92,7 @@ def test_clients_without_a_lease_are_told(monkeypatch: pytest.MonkeyPatch) -> No
             leases(database(server.port), "a") as (mine,),
         ):
             assert other.stdout is not None
-            assert other.stdout.readline() == b"connected\n"
+            assert other.stdout.readline().strip() == b"connected"
             mine.take(endpoint, False)
             users, clients = users_at({"camera": endpoint})["camera"]
             assert [user.pid for user in users] == [os.getpid()]
