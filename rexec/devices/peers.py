@@ -22,7 +22,11 @@ class Connections:
         self._made: list[tuple[tuple[str, int], tuple[str, int], int | None]] | None = []
         try:
             found = psutil.net_connections(kind="tcp")
-        except (psutil.Error, OSError):
+        except (
+            psutil.Error,
+            OSError,
+            RuntimeError,
+        ):  # the last one on Windows, where the table is being changed
             self._made = None
             return
         for each in found:

@@ -42,7 +42,11 @@ class ServingProcess:
     def _listens(self, process: psutil.Process) -> bool:
         try:
             found = process.net_connections(kind="tcp")
-        except (psutil.Error, OSError):
+        except (
+            psutil.Error,
+            OSError,
+            RuntimeError,
+        ):  # the last one on Windows, where the table is being changed
             return False
         return any(each.status == psutil.CONN_LISTEN and each.laddr.port == self._port for each in found)
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from rexec.devices.peers import UNKNOWN, Connections, memories, program
+from rexec.supervise.liveness import ServingProcess
 from tests.serving import free_port
 
 CONNECT = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); "
@@ -151,6 +152,19 @@ def test_where_the_system_lists_nothing_nothing_is_told(monkeypatch: pytest.Monk
         found = Connections()
         monkeypatch.undo()
         assert (found.owner(port), found.others(), found.clients(port)) == (None, {}, None)
+
+
+def test_a_list_that_cannot_be_had_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("GetExtendedTcpTable failed")
+
+    monkeypatch.setattr(psutil, "net_connections", fails)
+    monkeypatch.setattr(psutil.Process, "net_connections", fails)
+    found = Connections()
+    assert (found.owner(1), found.others(), found.clients(1)) == (None, {}, None)
+    serving = ServingProcess(os.getpid(), 1)
+    serving.find()
+    assert not serving.has_ended()
 
 
 def test_a_connection_whose_process_the_system_does_not_know_counts_for_each_server(
