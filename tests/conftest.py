@@ -1,5 +1,6 @@
 """What every test counts on, however the suite was started."""
 
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,14 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Give back the ports of each test, since a process has only so many descriptors."""
-    with ports_released():
-        return (yield)
+    """Give back the ports of each test, since a process has only so many descriptors, and the level of the log.
+
+    A command that a test runs in this process sets the level of all loggers.
+    """
+    root = logging.getLogger()
+    level = root.level
+    try:
+        with ports_released():
+            return (yield)
+    finally:
+        root.setLevel(level)
