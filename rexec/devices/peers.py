@@ -13,6 +13,9 @@ _LONGEST: Final = 60
 
 UNKNOWN: Final = "a process that the system does not name"
 
+UNLISTED: Final = (psutil.Error, OSError, RuntimeError)
+"""What psutil raises where the system lists no connections: the last one on Windows, while its table changes."""
+
 
 class Connections:
     """A snapshot of the TCP connections of this machine; making it may take a tenth of a second."""
@@ -22,18 +25,14 @@ class Connections:
         self._made: list[tuple[tuple[str, int], tuple[str, int], int | None]] | None = []
         try:
             found = psutil.net_connections(kind="tcp")
-        except (
-            psutil.Error,
-            OSError,
-            RuntimeError,
-        ):  # the last one on Windows, where the table is being changed
+        except UNLISTED:
             self._made = None
             return
         for each in found:
             if each.status == psutil.CONN_LISTEN and each.laddr and each.pid:
                 self._listening[each.laddr.port] = each.pid
             elif each.status == psutil.CONN_ESTABLISHED and each.laddr and each.raddr:
-                # Number 0, which nobody has: Windows does not know whose it is.
+                # Windows gives number 0 for an unknown process.
                 self._made.append((_plain(*each.laddr), _plain(*each.raddr), each.pid or None))
 
     def owner(self, port: int) -> str | None:

@@ -4,6 +4,8 @@ import contextlib
 
 import psutil
 
+from rexec.devices.peers import UNLISTED
+
 __all__ = ["ServingProcess"]
 
 _STOPPED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
@@ -42,11 +44,7 @@ class ServingProcess:
     def _listens(self, process: psutil.Process) -> bool:
         try:
             found = process.net_connections(kind="tcp")
-        except (
-            psutil.Error,
-            OSError,
-            RuntimeError,
-        ):  # the last one on Windows, where the table is being changed
+        except UNLISTED:
             return False
         return any(each.status == psutil.CONN_LISTEN and each.laddr.port == self._port for each in found)
 
