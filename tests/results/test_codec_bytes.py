@@ -128,6 +128,31 @@ def lists(depth: int) -> bytes:
     return (b"L" + q(1)) * depth
 
 
+BIG = b"I" + q(1) + b"\1"
+"""A number that may not lie deeper than anything else; those of tag i may."""
+
+
+@pytest.mark.parametrize(
+    ("data", "levels"),
+    [
+        *((tag + q(1) + b"N", 1) for tag in (b"L", b"T", b"S", b"F", b"o\1")),
+        *((tag + q(1) + b"Ni" + q(1), 1) for tag in (b"M", b"O")),
+        *((tag + q(1) + b"i" + q(1) + b"N", 1) for tag in (b"M", b"O")),
+        *((b":" + b"".join(b"N" if at == n else b"i" + q(1) for n in range(3)), 1) for at in range(3)),
+        (b"/" + BIG + b"i" + q(1), 1),
+        (b"/i" + q(1) + BIG, 1),
+        (b"V" + q(1) + b"aNM" + q(0), 1),
+        (b"V" + q(1) + b"aL" + q(1) + b"NM" + q(0), 2),
+        (b"V" + q(1) + b"ai" + q(1) + b"M" + q(1) + b"s" + q(1) + b"aN", 2),
+    ],
+)
+def test_whatever_is_in_a_value_counts_one_level(data: bytes, levels: int) -> None:
+    whole = lists(DEEPEST - levels) + data
+    assert decode(whole)[1] == len(whole)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        decode(lists(1) + whole)
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -1,5 +1,6 @@
 """The reading end of a journal: where records stop and why, again from the first one, and what no run has written."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -216,6 +217,36 @@ def test_contents_that_several_records_share_are_not_read_without_end(tmp_path: 
             file.write(placed)
         # A file that has grown may be read as much again.
         assert [record.kind for record in found.records()] == [Kind.SET]
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_large_superseded_record_is_passed_over_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beyond: int
+) -> None:
+    with contextlib.closing(Journal(tmp_path / "j", sync_interval=0)) as journal:
+        journal.put(Record(Kind.SET, "y", 4.0, "before", {}))
+        start = journal.size + len(NAME)
+        journal.put(Record(Kind.SET, "x", 5.0, "x" * 5000, {}))
+        length = journal.size - start
+        journal.put(Record(Kind.SET, "x", 6.0, "", {}))
+    monkeypatch.setattr(reader, "_BLOCK", 64)
+    monkeypatch.setattr(reader, "_SKIP_FROM", length + beyond)
+    most = 0
+
+    def noted(descriptor: int, count: int, start: int) -> bytes:
+        nonlocal most
+        most = max(most, count)
+        return pread(descriptor, count, start)
+
+    monkeypatch.setattr(reader, "pread", noted)
+    with JournalReader(tmp_path / "j") as found:
+        assert [(each.kind, each.key, each.time, each.value) for each in found.records()] == [
+            (Kind.SET, "y", 4.0, "before"),
+            (Kind.SUPERSEDED, "x", 5.0, "superseded"),
+            (Kind.SET, "x", 6.0, ""),
+        ]
+        assert (found.damage, found.remaining()) == (None, 0)
+    assert most == (length if beyond else 64)
 
 
 def test_the_first_file_of_a_process_is_closed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,8 @@ def test_a_change_in_several_pieces_is_read_back(
         ((Kind.ARCHIVE, "x"), (Kind.SET, "x"), False),
         ((Kind.ARCHIVE, "x"), (Kind.DELETE, "x"), False),
         ((Kind.NOTE, "x"), (Kind.NOTE, "x"), False),
+        ((Kind.NOTE, "x"), (Kind.ARCHIVE, "x"), False),
+        ((Kind.NOTE, "x"), (Kind.SET, "x"), False),
         ((Kind.IDENTITY, ""), (Kind.IDENTITY, ""), False),
     ],
 )
