@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -75,10 +76,5 @@ def appended_at(read: Read, size: int, start: int) -> Any:
         if body is not None and body[0] == Kind.PLACED:
             body = content_of(read, size, body)
         if body is not None:
-            return parse(body, _Anonymous()).value
+            return parse(body, defaultdict(str)).value
     raise ValueSuperseded(f"the value of the record at byte {start} of the journal is not there any more")
-
-
-class _Anonymous(dict[int, str]):
-    def __missing__(self, number: int) -> str:
-        return ""
