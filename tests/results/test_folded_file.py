@@ -13,6 +13,7 @@ from rexec.results.fold import RunState
 from rexec.results.hdf5 import file as module
 from rexec.results.hdf5.file import FoldedFile
 from rexec.results.hdf5.values import pyon_of
+from rexec.results.item import RowsReleased
 from rexec.results.journal.records import Kind, Record
 from schemas import RunIdentity
 
@@ -74,6 +75,22 @@ def test_what_could_not_be_written_is_written_anew_with_what_is_refused_then(
     kept.apply(Record(Kind.NOTE, "storage", value={}))
     assert set(kept.update()) == {"a", "x"}
     assert kept.file.problems == []
+
+
+def test_a_journal_that_was_folded_again_begins_with_the_first_change_in_place(kept: Kept) -> None:
+    kept.set("x", [0.5] * 600)
+    kept.update()
+    kept.update()
+    kept.state.datasets["x"].release(600)
+    kept.apply(Record(Kind.APPEND, "x", value="no number"))
+    with pytest.raises(RowsReleased):
+        kept.update()
+    kept.state = RunState()
+    kept.apply(Record(Kind.IDENTITY, value={"rid": 5}))
+    kept.set("x", [0.5] * 600)
+    kept.update(only=["x"])
+    kept.apply(Record(Kind.MUTATE, "x", value=1.5, index=3))
+    assert kept.update() == {"x": [0.5] * 3 + [1.5] + [0.5] * 596}
 
 
 def test_a_twin_goes_on_with_a_copy_of_the_file(kept: Kept, tmp_path: Path) -> None:

@@ -67,6 +67,27 @@ def test_every_object_has_a_form_that_hdf5_takes_and_that_is_read_again(value: A
 
 
 @pytest.mark.parametrize(
+    "items",
+    [
+        ["a", "é"],
+        [b"a", b"\xff"],
+        [["a", "b"], ["c", ""]],
+        [1.5, 2.5],
+        [[1, 2], [3, 4]],
+        [True, False],
+        ["a", b"a", None],
+    ],
+    ids=repr,
+)
+def test_an_array_of_objects_comes_back_with_the_same_objects(items: list[Any]) -> None:
+    value = np.array(items, dtype=object)
+    with written({"x": value}) as file:
+        found = value_of(file["datasets/x"])
+    assert (found.dtype, found.shape) == (value.dtype, value.shape)
+    assert [(type(item), item) for item in found.flat] == [(type(item), item) for item in value.flat]
+
+
+@pytest.mark.parametrize(
     ("value", "dtype", "shape"),
     [
         (5, np.int64, ()),

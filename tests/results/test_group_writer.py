@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray
 
 from rexec.ground.plain import simpler
 from rexec.results.fold import RunState
@@ -14,7 +15,7 @@ from rexec.results.hdf5 import datasets as module
 from rexec.results.hdf5.checksums import checksum
 from rexec.results.hdf5.datasets import GroupWriter
 from rexec.results.hdf5.storage import CHUNK
-from rexec.results.hdf5.values import pyon_of
+from rexec.results.hdf5.values import pyon_of, value_of
 from rexec.results.item import Item, RowsReleased
 from rexec.results.journal.records import Kind, Record
 
@@ -129,6 +130,23 @@ def test_what_belongs_beside_goes_with_its_dataset(kept: Kept) -> None:
     kept.set("m", [1.0, 2.0])
     kept.update()
     assert "m" not in kept.file["rexec/beside/datasets"]
+
+
+def test_a_part_that_hdf5_refuses_costs_neither_the_value_nor_the_next_one(kept: Kept) -> None:
+    many = np.zeros(2, [(f"field {number}", "i4") for number in range(2000)])
+    many["field 7"] = [3, 4]
+    kept.set("x", simpler(xarray.DataArray([1.0, 2.0], dims="t", coords={"c": ("t", many)})))
+    (problem,) = kept.update()  # the header of a dataset has 64 KiB, in which its type must fit
+    assert problem.startswith("datasets/x: HDF5 refused it as it stands")
+    found = value_of(kept["x"])
+    assert (found.values.tolist(), found.coords["c"].values["field 7"].tolist()) == ([1.0, 2.0], [3, 4])
+    assert "x" not in kept.file["rexec/beside/datasets"]
+    plain = xarray.DataArray([1.0, 2.0], dims="t", coords={"c": ("t", [5, 6])})
+    kept.set("x", simpler(plain))
+    assert kept.update() == []
+    assert value_of(kept["x"]).identical(plain)
+    assert kept["x"][()].tolist() == [1.0, 2.0]
+    kept.check()
 
 
 def test_only_what_is_asked_for_is_brought_up_to_date(kept: Kept) -> None:
