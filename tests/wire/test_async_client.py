@@ -155,7 +155,8 @@ def test_a_target_may_be_chosen_later_and_on_a_new_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reconnect", "limit", "times"), [(0.0, None, 1), (0.4, None, 4), (0.4, 0.0, 1), (5.0, 0.4, 4)]
+    ("reconnect", "limit", "times"),
+    [(0.0, None, 1), (0.05, None, 1), (0.4, None, 4), (0.4, 0.0, 1), (5.0, 0.4, 4)],
 )
 def test_a_call_tries_to_connect_as_long_as_it_may(
     reconnect: float, limit: float | None, times: int, monkeypatch: pytest.MonkeyPatch

@@ -163,6 +163,7 @@ def test_a_client_that_does_not_survive_its_preparation_is_not_used() -> None:
     ("reconnect", "limit", "pauses"),
     [
         (0.0, None, []),
+        (0.05, None, []),
         (0.4, None, [0.05, 0.1, 0.2]),
         (9.0, 0.4, [0.05, 0.1, 0.2]),
         (9.0, None, [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]),

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 import rexec.wire
+from rexec.access.identity import SAYS_NOTHING
 from rexec.access.rights import Right
 from rexec.wire import _call_queue, _guarded, _spin, _targets, errors
 from rexec.wire._call_queue import CallQueue
@@ -467,27 +468,34 @@ def test_code_of_clients_is_admitted_as_text(given: dict[str, Any], code: str) -
         ([b'{"status":"failed","exception":{"class":""}}'], "failed"),
     ],
 )
-def test_the_outcome_of_a_call_is_recorded(answer: list[bytes], outcome: str, clock: Clock) -> None:
+def test_the_outcome_of_a_call_is_recorded(
+    answer: list[bytes], outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     request = {"action": "call", "name": "on"}
     later: Any = None
+    clock = Clock(monkeypatch, _guarded)
 
-    async def soon() -> Any:
+    def now(*_: Any) -> Any:
+        clock.now += 1.2345678
         return answer
 
+    async def soon() -> Any:
+        return now()
+
     for carry_out, how in (
-        (lambda *_: answer, _guarded.recorded_now),
-        (lambda *_: answer, _guarded.recorded),
+        (now, _guarded.recorded_now),
+        (now, _guarded.recorded),
         (lambda *_: soon(), _guarded.recorded),
     ):
         guard, connection = Guard(), guarded(Lamp())
         later = how(cast("Any", guard), connection, request, carry_out)  # type: ignore[arg-type]
         assert (asyncio.run(later) if asyncio.iscoroutine(later) else later) is answer
         ((kind, facts),) = guard.records
-        assert 0 <= facts.pop("seconds") < 600
         assert kind == "call"
         assert facts == {
             "method": "on",
             "outcome": outcome,
+            "seconds": 1.234568,
             "bytes_in": 7,
             "bytes_out": sum(map(len, answer)),
         }
@@ -501,7 +509,10 @@ def test_the_outcome_of_a_call_is_recorded(answer: list[bytes], outcome: str, cl
         assert len(guard.records) == 1
 
 
-def test_a_refusal_has_a_record_of_its_own_and_an_ended_coroutine_says_how() -> None:
+def test_a_refusal_has_a_record_of_its_own_and_an_ended_coroutine_says_how(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch, _guarded)
     guard, connection = Guard(), guarded(Lamp())
     request = {"action": "call", "name": "on"}
     connection.was_refused = True
@@ -509,14 +520,14 @@ def test_a_refusal_has_a_record_of_its_own_and_an_ended_coroutine_says_how() -> 
     assert (guard.records, connection.was_refused) == ([], False)
 
     async def ends() -> Any:
+        clock.now += 2.0
         raise asyncio.CancelledError
 
     ended: Any = _guarded.recorded(cast("Any", guard), connection, request, lambda *_: ends())
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(ended)
     ((kind, facts),) = guard.records
-    assert 0 <= facts.pop("seconds") < 600
-    assert (kind, facts) == ("call", {"method": "on", "outcome": "CancelledError"})
+    assert (kind, facts) == ("call", {"method": "on", "outcome": "CancelledError", "seconds": 2.0})
 
 
 def test_marks_of_methods_are_seen_wherever_they_stand() -> None:
@@ -849,7 +860,7 @@ def test_a_connection_of_a_server_begins_with_nothing(pair: Any) -> None:
 NOTHING: dict[str, Any] = {
     "tight": False, "was_refused": False, "closing": False, "closed": False, "interest": 0, "answered_at": 0.0,
     "request": None, "request_size": 0, "target": None, "target_name": "", "lease_holder": "", "since": 0.0,
-    "guard": None, "granted": None, "needed": {}, "outgoing": deque(), "codec": Codec(),
+    "guard": None, "granted": None, "needed": {}, "outgoing": deque(), "codec": Codec(), "introduction": SAYS_NOTHING,
 }  # fmt: skip
 
 

@@ -150,6 +150,15 @@ def test_a_value_that_is_sent_anew_may_come_too_late(
     assert (len(one.lines), set(one.stale)) == (put, stale)
 
 
+def test_a_modification_that_a_program_makes_itself_goes_to_the_followers_of_its_notifier() -> None:
+    first, second = Notifier({}), Notifier({})
+    publisher = Publisher({"first": first, "second": second, "alias": first})
+    published: list[Any] = []
+    vars(publisher)["_publish"] = lambda *what: published.append(what)
+    publisher.publish(first, mod := cast("Any", {"action": "setitem", "path": [], "key": "a", "value": 1}))
+    assert published == [("first", mod), ("alias", mod)]
+
+
 def test_a_modification_is_about_a_key_where_that_can_be_set_anew() -> None:
     publisher = Publisher({"n": Notifier({"a": [1]}), "l": Notifier([1])})
     for name, mod, part in (

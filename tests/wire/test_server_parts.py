@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from rexec.wire import _server
+from rexec.wire._framing import Frame
 from rexec.wire._limits import Limits
 from rexec.wire._protocol import Codec
 from rexec.wire._server import ClientGone, Server
@@ -145,6 +146,30 @@ def test_a_server_that_is_not_to_be_ended_has_no_such_method() -> None:
 )
 def test_what_needs_no_turn_is_answered_at_once(request_: Any, immediate: bool) -> None:
     assert server()._is_immediate(cast("Any", Connection()), request_) is immediate
+
+
+def test_the_size_of_a_request_is_recorded_and_a_large_one_is_decoded_in_the_thread_of_calls() -> None:
+    records: list[Any] = []
+    handed: list[Any] = []
+    guard = SimpleNamespace(
+        records_calls=True,
+        allows=lambda *_: True,
+        record=lambda kind, _, facts: records.append((kind, facts)),
+    )
+    one, connection = server(guard=guard), cast("Any", Connection())
+    connection.handshake, connection.needed, connection.was_refused = None, {}, False
+    connection.send = lambda *_, **__: True
+    vars(one)["_queue"] = SimpleNamespace(hand_over=handed.append)
+    line = b'{"action": "call", "name": "ping"}'
+    assert one.frame_received(connection, Frame(line))
+    assert [(kind, facts["bytes_in"]) for kind, facts in records] == [("call", len(line))]
+    line = b'{"action": "call", "name": "on"}'
+    for size in (1 << 16, (1 << 16) + 1):
+        frame = Frame(line.ljust(size))
+        assert not one.frame_received(connection, frame)
+        assert (connection.request is frame) == (size > 1 << 16)
+        assert connection.request_size == size
+    assert handed == [connection] * 2
 
 
 def test_a_call_ends_with_its_client_where_it_is_marked_so(monkeypatch: pytest.MonkeyPatch) -> None:
