@@ -330,7 +330,8 @@ def test_a_file_that_is_just_replaced_is_opened_at_the_next_attempt(
 
     monkeypatch.setattr(h5py, "File", once_more)
     monkeypatch.setattr(foreign, "_REFUSES_FOR_A_MOMENT", refuses)
-    monkeypatch.setattr(foreign, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
+    pauses: list[float] = []
+    monkeypatch.setattr(foreign, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=pauses.append))
     if refuses:
         foreign.open_foreign(tmp_path / "run.h5").close()
         refusals = [PermissionError(errno.EACCES, "Permission denied")] * 3
@@ -338,3 +339,4 @@ def test_a_file_that_is_just_replaced_is_opened_at_the_next_attempt(
     with pytest.raises(results.ResultsError, match="Permission denied; you need the right to read it"):
         foreign.open_foreign(tmp_path / "run.h5")
     assert len(refusals) == 1
+    assert len(pauses) == (3 if refuses else 0)

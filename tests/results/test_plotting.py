@@ -2,9 +2,11 @@
 
 import itertools
 import warnings
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -274,4 +276,28 @@ def test_the_title_says_which_run_it_is_and_what_was_set(
     identity = RunIdentity(**{"class_name": "A", "start_time": 0.0, **fields})
     results.write_results(tmp_path / "r.h5", identity, {})
     with results.open(tmp_path / "r.h5") as run:
+        assert plotting.title(run) == title
+
+
+@pytest.mark.parametrize(
+    ("facts", "title"),
+    [
+        ({}, "artiq.h5"),
+        ({"rid": 4}, "run 4"),
+        ({"expid": '{"class_name": "Scan"}'}, "Scan"),
+        ({"rid": 4, "expid": '{"class_name": "Scan", "arguments": {}}'}, "run 4  Scan"),
+        ({"rid": 4, "expid": '{"arguments": [1]}'}, "run 4"),
+        (
+            {"rid": 4, "start_time": 100.0},
+            f"run 4  {datetime.fromtimestamp(100.0).isoformat(' ', 'minutes')}",
+        ),
+    ],
+)
+def test_the_title_of_a_file_of_artiq_says_what_is_known(
+    tmp_path: Path, facts: dict[str, Any], title: str
+) -> None:
+    with h5py.File(tmp_path / "artiq.h5", "w") as file:
+        for name, value in facts.items():
+            file[name] = value
+    with results.open(tmp_path / "artiq.h5") as run:
         assert plotting.title(run) == title

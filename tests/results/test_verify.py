@@ -1,6 +1,7 @@
 """Whether a file holds what was written, by its own checksums."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import h5py
@@ -73,10 +74,18 @@ def test_a_file_may_be_so_much_smaller_than_its_content(path: Path, monkeypatch:
     with h5py.File(path, "r+") as file:
         file.create_dataset("datasets/z", (size,), "u1", chunks=(size,))
     real = path.stat().st_size
-    monkeypatch.setattr(verifying, "_MOST_COMPRESSED", -(-size // real))
-    assert verify(path) == []
-    monkeypatch.setattr(verifying, "_MOST_COMPRESSED", (size - 1) // real)
-    assert len(verify(path)) == 1
+    for declared, count in ((size, 0), (size - 1, 1)):
+        monkeypatch.setattr(verifying, "_MOST_COMPRESSED", Fraction(declared, real))
+        assert len(verify(path)) == count
+
+
+@pytest.mark.parametrize("mark", [b"TREE", b"SNOD", b"HEAP"])
+def test_a_file_whose_groups_are_damaged_is_refused(path: Path, mark: bytes) -> None:
+    content = path.read_bytes()
+    assert mark in content
+    path.write_bytes(content.replace(mark, b"\0\0\0\0"))
+    with pytest.raises(ResultsError, match=r"^the list of objects of .*r\.h5 cannot be read: "):
+        verify(path)
 
 
 def test_files_of_artiq_have_no_checksums(path: Path, tmp_path: Path) -> None:

@@ -128,6 +128,30 @@ def test_only_result_files_are_guessed(tmp_path: Path, names: tuple[str, ...]) -
         assert backend.guess_can_open(other) is False
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        (slice(None, None, -1),),
+        (slice(None), slice(None, None, -1)),
+        (1, slice(None, None, -2)),
+        (slice(2, 0, -1), [1, 0]),
+        (slice(None, None, 2), 1),
+        ([2, 0, 0],),
+        (slice(5, 1),),
+        (-1, -1),
+    ],
+)
+def test_a_part_of_a_variable_is_what_xarray_makes_of_the_array(tmp_path: Path, index: Any) -> None:
+    path = written(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["datasets"].create_dataset("elsewhere", (8,), "u1", external=[("other.bin", 0, 8)])
+    with xarray.open_dataset(path, engine="rexec") as found:
+        assert "elsewhere" not in found.variables
+        expected = xarray.DataArray(DATA["y"][0], dims=("y_0", "y_1"))[index]
+        assert found["y"][index].shape == expected.shape
+        assert found["y"][index].values.tolist() == expected.values.tolist()
+
+
 @pytest.mark.parametrize("left_out", ["y", ["y"], ("y", "t")])
 def test_variables_may_be_left_out(tmp_path: Path, left_out: Any) -> None:
     with xarray.open_dataset(
