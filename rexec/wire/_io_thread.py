@@ -221,7 +221,6 @@ class IOThread:
         self._shaking[connection] = None
         unfinished(sock, self)
         self._watch(connection, READ)
-        self._ready(connection)
 
     def connections(self) -> list[ServerConnection]:
         """Return the connections, the oldest first. From any thread."""

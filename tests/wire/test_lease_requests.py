@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from rexec.access.guard import AccessGuard
 from rexec.access.rights import RightsFile
 from rexec.ground.client_label import labelled, program_name
+from rexec.ground.lease_table import LeaseTable
 from rexec.wire import _lease_requests
 from rexec.wire._protocol import PYON_V2
 from rexec.wire.pc_rpc import Client, Server
@@ -79,7 +81,7 @@ def test_a_request_that_makes_no_sense_is_refused(wrong: tuple[Any, ...]) -> Non
         assert one.rpc_lease("present", "") == []
 
 
-def test_clients_without_a_lease_are_those_of_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_without_a_lease_are_those_of_other_processes() -> None:
     with running({"drv": Drv()}) as server, client(server) as asking, client(server):
         assert asking.rpc_lease("connected") == []
         before = time.time()
@@ -87,12 +89,20 @@ def test_clients_without_a_lease_are_those_of_other_processes(monkeypatch: pytes
             found = asking.rpc_lease("connected")
             assert [each["pid"] for each in found] == [0, 0]
             assert all(0 <= each["seconds"] <= time.time() - before + 1 for each in found)
-            monkeypatch.setattr(_lease_requests, "_MOST", 1)
-            assert len(asking.rpc_lease("connected")) == 1
-            monkeypatch.undo()
             silent.close_rpc()
             assert within(150, lambda: len(asking.rpc_lease("connected")) == 1)
         assert within(150, lambda: asking.rpc_lease("connected") == [])
+
+
+def test_of_clients_without_a_lease_the_first_thousand_are_told() -> None:
+    stock = SimpleNamespace(run="", program="", name="bob", known_by="kernel", host="lab", pid=0)
+    there: Any = [
+        SimpleNamespace(target_name="drv", closed=False, since=0.0, peer=f"lab:{port}", identity=stock)
+        for port in range(1002)
+    ]
+    asking = there[0]
+    assert len(_lease_requests._without_lease(LeaseTable(), asking, there[1:1001])) == 1000
+    assert len(_lease_requests._without_lease(LeaseTable(), asking, there[1:])) == 1000
 
 
 def test_a_lease_lasts_as_long_as_the_right_to_it(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

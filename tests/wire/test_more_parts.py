@@ -601,7 +601,6 @@ def test_the_thread_of_sockets_accepts_what_there_is_room_for(
 
     monkeypatch.setattr(_io_thread, "tune", tune)
     monkeypatch.setattr(_io_thread, "has_room", has_room)
-    monkeypatch.setattr(thread, "_ready", lambda connection: None)
     thread._service = SimpleNamespace(handshake=lambda reader: ("handshake", reader))
 
     def wrap(sock: Any, **keywords: Any) -> Any:
