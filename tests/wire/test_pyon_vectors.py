@@ -189,7 +189,8 @@ def test_files_are_written_whole_and_read_back(tmp_path: Path, version: ModuleTy
     with pytest.raises(TypeError):
         version.store_file(path, {"a": object()})
     assert version.load_file(path) == {"a": (1, 2)}
-    assert path.read_bytes().endswith(b"\n")
+    version.store_file(path, {"a": {}, "b": {"c": 1}})  # for people, too
+    assert path.read_bytes() == b'{\n    "a": {},\n    "b": {\n        "c": 1\n    }\n}\n'
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.pyon"]
 
 
