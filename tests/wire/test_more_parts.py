@@ -523,6 +523,38 @@ def test_a_signal_ends_the_server_and_the_second_one_the_call_that_runs(
         assert told == ["terminate"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize(
+    ("by", "is_told_to_end", "goes_on"),
+    [("server", False, False), ("server", True, False), ("driver", True, False), ("driver", False, True)],
+)
+def test_a_server_goes_on_after_an_exit_of_a_driver_s_task_unless_it_was_to_end(
+    error: type[BaseException], by: str, is_told_to_end: bool, goes_on: bool
+) -> None:
+    loop: Any = asyncio.SelectorEventLoop()
+    left: list[asyncio.Task[None]] = []
+
+    async def driver() -> None:
+        raise error
+
+    async def serve() -> None:
+        if by == "server":
+            raise error
+        left.append(asyncio.ensure_future(driver()))
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    try:
+        with contextlib.nullcontext() if goes_on else pytest.raises(error):
+            _loop._run(loop, cast("Any", SimpleNamespace(ends=is_told_to_end)), serve())
+        assert [type(each.exception()) for each in left] == [error] * (by == "driver")
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            loop.run_until_complete(asyncio.wait([task]))
+        loop.close()
+
+
 class Selector:
     """Notes what is watched."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import weakref
 from types import SimpleNamespace
 from typing import Any, cast
@@ -239,5 +240,30 @@ def test_a_server_starts_once_and_may_be_started_again() -> None:
         one.terminate()
         assert (before, one.ends) == (False, True)
         await one.wait_terminate()
+
+    asyncio.run(main())
+
+
+def test_a_server_has_stopped_only_once_its_thread_has_ended() -> None:
+    async def main() -> None:
+        one = Server({"lamp": Lamp()})
+        await one.start(LOCAL, 0)
+        io, gate = one._io, threading.Event()
+        assert io is not None
+        closed, join = io._closed, io.join
+
+        def ends_late() -> None:
+            closed()
+            gate.wait(150)
+
+        def joined() -> None:
+            gate.set()
+            join()
+
+        vars(io).update(_closed=ends_late, join=joined)
+        await one.stop()
+        was_alive = io._thread.is_alive()
+        gate.set()
+        assert not was_alive
 
     asyncio.run(main())
