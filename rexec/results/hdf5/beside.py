@@ -22,9 +22,8 @@ def write_beside(dataset: h5py.Dataset, parts: Mapping[str, Any]) -> None:
     """Write the parts of a dataset that has none yet."""
     name = dataset.name
     path = f"{name} (beside)" if name.startswith(f"{_ROOT}/") else f"{_ROOT}{name}"
-    dataset.attrs["rexec_beside"] = (
-        path  # first: `remove_beside` finds parts of which HDF5 refused the last, too
-    )
+    # First, so that `remove_beside` finds them if HDF5 refuses one.
+    dataset.attrs["rexec_beside"] = path
     _write_parts(dataset.file.require_group(path), parts)
 
 
