@@ -47,6 +47,7 @@ def test_a_record_is_superseded_where_its_mark_says_so(
 
 
 CONTENT = b"the content of a record"
+DATA = bytes(3) + CONTENT[:20] + bytes(27) + CONTENT[20:] + bytes(147)
 
 
 @pytest.mark.parametrize(
@@ -56,17 +57,17 @@ CONTENT = b"the content of a record"
         ([(3, 20), (50, 3)], 52, zlib.crc32(CONTENT), None),  # a piece reaches beyond the end
         ([(3, 20), (50, 3)], 53, zlib.crc32(CONTENT) + 1, None),
         ([(0, 53)] * 2, 105, 0, None),  # pieces that add up to more than there is
+        ([(0, 200)], 200, zlib.crc32(DATA), DATA),
+        ([(0, 200), (0, 1)], 200, zlib.crc32(DATA + DATA[:1]), None),
         ([], 53, 0, None),
     ],
 )
 def test_a_content_is_taken_where_its_checksum_is_right(
     pieces: list[tuple[int, int]], size: int, crc: int, found: bytes | None
 ) -> None:
-    data = bytearray(200)
-    data[3:23], data[50:53] = CONTENT[:20], CONTENT[20:]
     (*parts,) = placed_parts(Kind.SET, [CHANGE.pack(1, 2.0, 0)], pieces, crc)
     body = memoryview(bytes([Kind.PLACED]) + b"".join(parts))
-    assert content_of(lambda count, offset: bytes(data[offset : offset + count]), size, body) == found
+    assert content_of(lambda count, offset: DATA[offset : offset + count], size, body) == found
     assert content_of(lambda *_: b"", size, body[:10]) is None
 
 
