@@ -24,7 +24,7 @@ def d(*numbers: float) -> bytes:
     return struct.pack(f"<{len(numbers)}d", *numbers)
 
 
-def array_of(kind: str, shape: tuple[int, ...], data: bytes, tag: bytes = b"a") -> bytes:
+def array_of(kind: str | None, shape: tuple[int, ...], data: bytes, tag: bytes = b"a") -> bytes:
     head = json.dumps(kind).encode()
     return tag + struct.pack("<H", len(head)) + head + bytes([len(shape)]) + q(*shape) + data
 
@@ -124,6 +124,18 @@ def test_each_value_has_its_bytes_and_comes_back_of_them(value: Any, data: bytes
             decode(data[:count])
 
 
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.array([1, 2], np.dtype("<i2", metadata={"by": "h5py"})), np.array([1, 2], "<i2")),
+        (np.array([(1, None)], [("a", "i1"), ("b", "O")]), Converted("numpy.ndarray", [(1, None)])),
+    ],
+)
+def test_an_array_whose_bytes_are_not_its_value_is_kept_by_a_plain_one(value: Any, plain: Any) -> None:
+    assert encode(value) == encode(plain)
+    assert encode([value, None]) == encode([plain, None])
+
+
 def lists(depth: int) -> bytes:
     return (b"L" + q(1)) * depth
 
@@ -165,6 +177,7 @@ def test_whatever_is_in_a_value_counts_one_level(data: bytes, levels: int) -> No
         b"/i" + q(1) + b"d" + d(1.0),
         array_of("|O", (0,), b""),
         array_of("|V0", (5,), b""),
+        array_of(None, (1,), bytes(8)),  # NumPy takes None for a float's type
         b"a\1\0007\0",
         b"L" + q(-1),
         b"o\1" + q(3) + b"NN",
@@ -209,10 +222,11 @@ def test_an_item_that_is_appended_counts_one_level(make: Any) -> None:
     for _ in range(MAX_DEPTH - 2):
         value = (value,)
     value = make([value]) if make is not objects else objects(value)
-    encode(value)
+    encode_parts((value,))
     encode_parts(value, 1)
-    with pytest.raises(TooDeep):
-        encode_parts(value, 2)
+    for one, level in ((((value,),), 0), (value, 2)):
+        with pytest.raises(TooDeep):
+            encode_parts(one, level)
 
 
 @pytest.mark.parametrize(

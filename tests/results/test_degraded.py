@@ -60,12 +60,16 @@ def test_what_was_not_kept_stays_said_until_it_is_taken_back() -> None:
     assert said == [False, True, True, True, False, True, False]
 
 
-def test_what_a_full_disk_refuses_is_said_later_in_order() -> None:
+def test_what_a_full_disk_refuses_is_said_later_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     states, journal = DegradedStates(), Noting(room=1)
     states.keep_in(journal)  # type: ignore[arg-type]
     for text in ("a", "b", "c"):
         states.add(text)
     assert journal.notes == [("a", True)]
+    assert caplog.messages == [
+        f"{count} degraded states are not in the journal yet: the disk is full" for count in (1, 2)
+    ]
     journal.room = 100
     states.settle()
     states.settle()

@@ -1,5 +1,6 @@
 """A file that is kept equal to a run's state: also after it was removed, or could not be written."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,19 @@ def test_holes_that_are_worth_it_are_closed_at_the_end(kept: Kept) -> None:
 )
 def test_holes_are_worth_it_from_a_part_of_the_file_on(size: int, final: bool, least: int) -> None:
     assert module._worth_compacting(size, final) == least
+
+
+def test_what_is_written_at_once_is_not_refreshed_meanwhile(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    meanwhile: set[str] = set()
+
+    class Noted(dict[str, Any]):
+        def items(self) -> Any:
+            meanwhile.update(thread.name for thread in set(threading.enumerate()) - before)
+            return super().items()
+
+    write_results(tmp_path / "r.h5", RunIdentity(rid=1, class_name="A", start_time=1.0), Noted(x=1))
+    assert meanwhile == {"rexec-journal-sync"}
 
 
 def test_a_whole_file_is_written_at_once_and_replaced_only_where_that_is_asked_for(tmp_path: Path) -> None:

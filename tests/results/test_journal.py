@@ -486,6 +486,19 @@ with JournalReader(path) as reader:
 said += [reader.descriptor]
 os.unlink(path)
 journal = Journal(path, sync_interval=0)
+real = os.write, getattr(os, "writev", None)
+def refused(*_):
+    raise OSError(5, "refused")
+os.write = os.writev = refused
+try:
+    journal.put(Record(Kind.SET, "x", value=1, metadata={}))
+except ResultsError as error:
+    said += [journal.claim, str(error).endswith("j: refused")]
+os.write, os.writev = real
+if os.name != "nt":
+    os.unlink(path)
+    journal.heal()
+    said += [journal.claim > 0, path.exists()]
 journal.remove()
 said += [journal.claim, path.exists()]
 print(said)
@@ -494,4 +507,6 @@ print(said)
         [sys.executable, "-c", code, str(tmp_path / "j")], capture_output=True, text=True, check=True
     )
     on_posix = [] if os.name == "nt" else [True, True, 4]
-    assert done.stdout == f"{[0, True, *on_posix, -1, 0, [1], 0, -1, -1, False]}\n"
+    healed = [] if os.name == "nt" else [True, True]
+    expected = [0, True, *on_posix, -1, 0, [1], 0, -1, 0, True, *healed, -1, False]
+    assert done.stdout == f"{expected}\n"

@@ -13,6 +13,7 @@ from rexec.ground.child import BUSY, Child, ChildLost
 from rexec.results import _keeper_child, verify
 from rexec.results.journal.records import Kind, Record
 from rexec.results.journal.writer import Journal
+from rexec.results.keeper import Keeper
 from tests.ground.forking import in_a_fork
 from tests.waiting import within
 
@@ -76,6 +77,46 @@ def test_a_file_that_is_in_the_way_is_replaced_when_there_are_data(tmp_path: Pat
         answers, _ = conversation(tmp_path / "j", path, [f"1 {journal.size}"], "True")
     assert [answer["shown"] for answer in answers] == [False, False]
     assert path.read_text() == "of another run"
+
+
+def test_it_catches_up_while_no_order_waits_and_no_more_after_the_last_one(tmp_path: Path) -> None:
+    end = json.dumps({"status": "completed", "error": None, "time": 2.0})
+
+    def spoken() -> str:
+        waiting: list[str] = []
+        happened: list[str] = []
+
+        class Lines:
+            def empty(self) -> bool:
+                return not waiting
+
+            def get(self) -> bytes:
+                if not waiting:
+                    raise Over
+                return waiting.pop(0).encode()
+
+        def say(text: bytes) -> None:
+            if text == BUSY:
+                return
+            happened.append(f"answer {json.loads(text)['order']}")
+            if len(happened) == 1:
+                waiting.append(f"1 {size}")
+
+        def catch_up(keeper: Any) -> None:
+            happened.append("catch up")
+            if len(happened) > 5:
+                raise Over
+            waiting.append(f"2 {size} {end}")
+
+        Keeper.catch_up = catch_up  # type: ignore[assignment, method-assign]
+        with contextlib.suppress(Over):
+            _keeper_child.main(Lines(), say, str(tmp_path / "j"), str(tmp_path / "r.h5"), "False")  # type: ignore[arg-type]
+        return json.dumps(happened)
+
+    with contextlib.closing(Journal(tmp_path / "j", sync_interval=0)) as journal:
+        journal.put(Record(Kind.IDENTITY, value={"rid": 5}))
+        size = journal.size
+        assert json.loads(in_a_fork(spoken)) == ["answer 0", "answer 1", "catch up", "answer 2"]
 
 
 def test_one_that_fails_does_not_go_on_to_show_that_it_lives(tmp_path: Path) -> None:

@@ -286,23 +286,25 @@ def test_a_journal_is_no_program(file: Any) -> None:
 def test_a_file_that_a_recovery_takes_away_is_made_again_a_few_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    taken: list[int] = []
+    opened: list[int] = []
 
     def lock(descriptor: int) -> bool:
-        if len(taken) < times:
-            taken.append(descriptor)
+        if len(opened) < times:
             (tmp_path / "j").unlink()
+        opened.append(descriptor)
         return True
 
     monkeypatch.setattr(_file, "try_lock", lock)
     if times == 5:
         with pytest.raises(ResultsNotWritable, match=r"is taken away by another process again and again"):
             created(tmp_path / "j")
+        assert len(opened) == times
     else:
         descriptor = created(tmp_path / "j")
         assert os.path.samestat(os.fstat(descriptor), (tmp_path / "j").stat())
         os.close(descriptor)
-    assert len(taken) == times
+        assert len(opened) == times + 1
+    assert len(set(opened)) == 1  # each was closed: the next one got its number
 
 
 @pytest.mark.parametrize("is_gone", [False, pytest.param(True, marks=POSIX)])

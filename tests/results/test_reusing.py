@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -227,3 +229,29 @@ def test_the_second_descriptor_may_be_the_first_of_a_process_and_is_closed_once(
         for _ in range(2):
             journal._changes.close()
     assert (closed, journal._changes._descriptor) == ([0], -1)
+
+
+@pytest.mark.parametrize("which", ["journal", "second"])
+def test_changes_are_placed_in_a_process_without_standard_input(tmp_path: Path, which: str) -> None:
+    code = """if True:
+        import os, sys
+        from pathlib import Path
+        from rexec.results.journal.records import Kind, Record
+        from rexec.results.journal.writer import Journal
+        if sys.argv[2] == "journal":
+            os.close(0)
+        journal = Journal(Path(sys.argv[1]), sync_interval=0)
+        if sys.argv[2] == "second":
+            os.close(0)
+        for number in range(6):
+            journal.put(Record(Kind.SET, "x", value=str(number) * (2000 - number), metadata={}))
+        print([journal.claim, journal._changes._descriptor].index(0), journal._changes.placed > 4000)
+        journal.close()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "j", which], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{['journal', 'second'].index(which)} True\n"
+    with JournalReader(tmp_path / "j") as reader:
+        assert [each.value for each in reader.records()][-1] == "5" * 1995
+        assert reader.damage is None

@@ -113,3 +113,14 @@ def test_of_too_many_records_the_small_ones_are_forgotten(monkeypatch: pytest.Mo
     for start in (300, 400, 500):
         space.hold(Y, held(start, 40))
     assert len(space.supersede(Y, 600)) == 3
+
+
+def test_the_bookkeeping_of_what_is_no_more_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_space, "MOST_RECORDS", 3)
+    space = Space(10)
+    for number in range(100):
+        space.hold((True, str(number)), held(50 * number, 10))
+    assert len(space._held) <= 3
+    space = free((0, 20), (100, 30))
+    assert space.take(50) == [(100, 30), (0, 20)]
+    assert (space._free, space._ends, space._largest) == ({}, {}, [])

@@ -132,9 +132,10 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     assert "file signature not found" in refusal(tmp_path / "notes", RunState())
 
 
-@pytest.fixture
-def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
-    """Return the keeper of a finished file whose rows it holds no more."""
+@pytest.fixture(params=[0, 2])
+def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Keeper:
+    """Return the keeper of a finished file some or all of whose rows, of so many dimensions, it holds no more."""
+    dimensions: int = request.param
     monkeypatch.setattr(keeper, "SPILL_EVERY", 2**12)
     monkeypatch.setattr(item, "RELEASE_FROM", 2**12)
     writer = ResultsWriter.create(
@@ -142,12 +143,14 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
     )
     writer.set("x", [], {})
     for number in range(4000):
-        writer.append("x", number * 0.5)
+        writer.append("x", np.full((1,) * dimensions, number * 0.5) if dimensions else number * 0.5)
     kept = Keeper(JournalReader(journal_path(writer.path)), tmp_path / "r.h5")
     kept.finish(writer.journal_size, {"status": "recovered"})
     kept.close()
     writer.discard()
     assert kept.state.datasets["x"].released
+    if dimensions:
+        kept.state.datasets["x"].release(4000)
     verify_against(kept.path, kept.state)
     return kept
 
@@ -162,7 +165,11 @@ def test_rows_that_are_not_in_memory_are_compared_by_number_and_checksum(release
         rows = file["datasets/x"]
         rows[7] = 3.5
         rows.resize(3999, axis=0)
-    assert refusal(released.path, released.state) == "datasets/x has shape (3999,), not 4000 rows of ()"
+    row = (1,) * last.ndim
+    assert (
+        refusal(released.path, released.state)
+        == f"datasets/x has shape {(3999, *row)}, not 4000 rows of {row}"
+    )
     with h5py.File(released.path, "a") as file:
         file["datasets/x"].resize(4000, axis=0)
         file["datasets/x"][-1] = last
