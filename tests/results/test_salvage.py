@@ -10,12 +10,15 @@ from rexec.results.journal._encode import Buffer
 from rexec.results.journal._superseded import mark_of, mark_place
 from rexec.results.journal.records import (
     HEADER,
+    LONG,
+    OVERHEAD,
     Kind,
     Record,
     change_parts,
     frame,
     header,
     key_parts,
+    sealed,
     short_append,
 )
 from rexec.results.journal.salvage import SalvageReader
@@ -82,6 +85,21 @@ def test_records_are_looked_for_in_blocks(
         gap(path, 33, START + 90 + len(SHORT) + len(large)),
         ONE,
     ]
+
+
+@pytest.mark.parametrize("length", [1, 2**16 - 1, 2**16, 2**17, 2**32 - 1, 2**32, 2**33 + 1, 2**47])
+def test_a_length_of_any_size_is_seen_by_its_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    data = header(b"i" * 16) + JUNK * 3 + LONG + sealed(length).to_bytes(8, "little")
+    (tmp_path / "j").write_bytes(data)
+    monkeypatch.setattr(salvage, "_BLOCK", 2**48)
+    place = HEADER.size + 3
+    found = SalvageReader(tmp_path / "j")
+    with found:
+        monkeypatch.setattr(found, "_pread", lambda count, start: data[start : start + count])
+        assert list(found._candidates(HEADER.size, place + length)) == [(place, OVERHEAD + 1 + length)]
+        assert list(found._candidates(HEADER.size, place + length - 1)) == []
 
 
 @pytest.mark.parametrize(
