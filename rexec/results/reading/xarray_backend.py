@@ -40,9 +40,7 @@ class _LazyArray(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> Any:
         with open_foreign(Path(self._path)) as file:
-            dataset = file[self._name]
-            steps = [index for index in key if isinstance(index, slice) and (index.step or 1) < 0]
-            return dataset[()][key] if steps else dataset[key]
+            return file[self._name][key]  # xarray itself turns the order of a slice with a negative step
 
 
 def open_run(
