@@ -1,13 +1,17 @@
 """What people see of a value: one line, whatever it is."""
 
 from collections import deque
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
+from rexec import results
 from rexec.ground.plain import Unreadable
-from rexec.results.reading.shown import WIDTH, corners, moment, short, shown
+from rexec.results.reading import shown as module
+from rexec.results.reading.shown import WIDTH, corners, moment, range_of, short, shown, stored_shown
 
 NAN = float("nan")
 
@@ -31,6 +35,8 @@ class Odd:
         (np.float32(0.5), "0.5"),
         (np.int8(3), "3"),
         (1j, "1j"),
+        (np.complex64(1.1 + 2j), "(1.1+2j)"),
+        (np.array(0.5j), "0.5j"),
         (b"ab", "b'ab'"),
         (None, "None"),
         ("a\x1bb", "'a\\x1bb'"),
@@ -111,3 +117,44 @@ def test_of_long_axes_the_ends_are_read() -> None:
         [9, 10, 11, 12, 15, 16, 17],
     ]
     assert corners(np.array(5), ()).tolist() == 5
+
+
+STORED: dict[str, tuple[Any, str]] = {
+    "null": (h5py.Empty("f8"), "no data"),
+    "number": (2.5, "2.5"),
+    "flag": (True, "True"),
+    "complex": (1j, "1j"),
+    "text": ("é", "'é'"),
+    "one": ([7.0], "float64 1, 7 to 7"),
+    "two": ([7.0, 5.0], "float64 2, 5 to 7"),
+    "flags": ([True, False], "bool 2"),
+    "waves": ([1j, 2.0], "complex128 2"),
+    "48 bytes": ([3.0, 1.0, 2.0, 6.0, 4.0, 5.0], "float64 6, 1 to 6"),
+    "56 bytes": ([3.0, 1.0, 2.0, 6.0, 4.0, 5.0, 0.0], "float64 7"),
+    "falling": (np.arange(6)[::-1].reshape(3, 2), "int64 3 x 2, 0 to 5"),
+    "gaps": ([NAN, 1.0, NAN, 3.0, NAN, 2.0], "float64 6, 3 of 6 points, 1 to 3"),
+    "nothing yet": ([NAN, NAN], "float64 2, 0 of 2 points"),
+    "three texts": (["a", "b", "c"], "['a', 'b', 'c']"),
+    "four texts": (["a", "b", "c", "d"], "object 4"),
+    "long texts": (np.array([b"x" * 30] * 2), "|S30 2"),
+}
+
+
+@pytest.mark.parametrize("piece", [1, 16, 24, 10**6])
+def test_a_dataset_of_a_file_is_one_line_and_a_large_one_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(module, "MOST_READ", 48)
+    monkeypatch.setattr(module, "_MOST_ITEMS", 3)
+    monkeypatch.setattr(module, "_PIECE", piece)
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        for key, (value, _) in STORED.items():
+            file[f"datasets/{key}"] = value
+            file[f"datasets/{key}"].attrs["unit"] = "V\n"
+    with results.open(tmp_path / "r.h5") as run:
+        found = {key: stored_shown(stored) for key, stored in run.datasets.items()}
+        assert found == {key: (text, "V\\n") for key, (_, text) in STORED.items()}
+        assert range_of(run.datasets["waves"]) is None
+        whole = range_of(run.datasets["56 bytes"])
+        assert whole is not None
+        assert (whole.low, whole.high, whole.there) == (0.0, 6.0, 7)

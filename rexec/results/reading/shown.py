@@ -65,6 +65,8 @@ def _text(value: Any, display: Display, width: int) -> str:
         return str(bool(value))
     if isinstance(value, int | float) or (isinstance(value, np.number) and value.dtype.kind in "iuf"):
         return display.number(value)
+    if isinstance(value, np.complexfloating):
+        return str(value)  # its repr names the class
     if type(value) is Unreadable:
         return _one_line(value.text[: 10 * width], width)
     mask = None
