@@ -231,9 +231,11 @@ def damaged_in_the_middle(folder: Path, *, data: bool) -> Path:
 
 def test_of_a_damaged_journal_who_the_run_was_is_worth_a_file_of_its_own(tmp_path: Path) -> None:
     kept = damaged_in_the_middle(tmp_path, data=False)
+    for what in ("working", "1.tmp"):  # of a salvage that was killed
+        (tmp_path / f".r.damaged.h5.{what}").touch()
     (salvaged,) = recover_damaged(tmp_path)
     assert (salvaged.outcome, salvaged.path) == ("salvaged", tmp_path / "r.damaged.h5")
-    assert kept.exists()
+    assert sorted(os.listdir(tmp_path)) == ["r.damaged.h5", kept.name]
     anothers(tmp_path / "other.h5")
     (tmp_path / "other.h5").replace(tmp_path / "r.damaged.h5")
     before = (tmp_path / "r.damaged.h5").read_bytes()
