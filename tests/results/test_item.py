@@ -62,6 +62,9 @@ ROW = np.zeros(100)
         (["a" * 36] * 10, 1001, False),
         ([ROW] * 10, 8640, True),
         ([ROW] * 10, 8641, False),
+        (["", "a" * 36], 200, True),  # the last row counts for all
+        (["", "a" * 36], 201, False),
+        ([1.0], 64, True),
         ([], 0, False),
         ((1.0,) * 10, 1, False),
         (ROW, 1, False),
@@ -83,6 +86,8 @@ def test_a_list_is_worth_releasing_from_a_size_on(
         (["a" * 20] * 3, 1, 40),
         (["a"] * 3, 1, 16),
         ([b"a" * 20] * 3, 1, 40),
+        (["", "a" * 20], 0, 40),
+        ([1.0], 0, 8),
         ([1.0], None, 0),
         ([], 0, 0),
         (ROW, 0, 0),
