@@ -8,8 +8,16 @@ import pytest
 
 from rexec.results.errors import ValueSuperseded
 from rexec.results.journal._contents import appended_at, content_of, is_worth_keeping, superseded_at
-from rexec.results.journal._superseded import HEAD, mark_of, mark_place, placed_parts, usable, without_value
-from rexec.results.journal.records import CHANGE, LONG, OVERHEAD, Kind, Record, sealed
+from rexec.results.journal._superseded import (
+    HEAD,
+    content_crc,
+    mark_of,
+    mark_place,
+    placed_parts,
+    usable,
+    without_value,
+)
+from rexec.results.journal.records import CHANGE, LONG, OVERHEAD, Kind, Record, change_parts, frame, sealed
 
 START = 40
 LENGTH = 100
@@ -122,6 +130,30 @@ def test_a_superseded_record_gives_back_what_is_behind_its_mark(start: int, leng
     assert place % 8 == 0
     assert start + HEAD <= place < start + HEAD + 8  # it cannot be torn, and leaves the head
     assert usable(start, length) == ((place + 8, start + length - place - 8),)
+
+
+@pytest.mark.parametrize("number", [0, Kind.APPEND, Kind.PLACED])
+def test_an_appended_array_is_read_where_it_is_or_where_it_was_placed(number: int) -> None:
+    parts = change_parts(Record(Kind.APPEND, "x", 5.0, np.arange(5)), number)
+    content = bytes([Kind.APPEND]) + b"".join(parts)
+    whole = b"".join(frame(Kind.APPEND, parts))
+    pieces = [(len(whole) + 10, len(content) - 10), (len(whole), 10)]
+    placed = frame(Kind.PLACED, placed_parts(Kind.APPEND, parts, pieces, content_crc(Kind.APPEND, parts)))
+    data = whole + content[-10:] + content[:-10] + b"".join(placed)
+    at = len(whole) + len(content)
+    for start in (0, at):
+        assert appended_at(
+            lambda count, offset: data[offset : offset + count], len(data), start
+        ).tolist() == [
+            0,
+            1,
+            2,
+            3,
+            4,
+        ]
+    other = data[: at - 1] + b"~" + data[at:]
+    with pytest.raises(ValueSuperseded, match=f"record at byte {at} of the journal is not there any more"):
+        appended_at(lambda count, offset: other[offset : offset + count], len(other), at)
 
 
 @pytest.mark.parametrize("size", [0, HEAD, LENGTH])

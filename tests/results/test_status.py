@@ -100,6 +100,24 @@ def test_of_a_file_that_holds_all_of_its_journal_nothing_is_waiting(tmp_path: Pa
     writer.discard()
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_journal_that_was_left_beside_its_finished_file_is_told(tmp_path: Path, is_damaged: bool) -> None:
+    path = tmp_path / "r.h5"
+    writer, manager = begun(path)
+    manager.set("x", [1.0])
+    data = journal_path(path).read_bytes()
+    writer.close()
+    journal_path(path).write_bytes(data)
+    told = [
+        "its journal was left beside it, and holds nothing more: "
+        f"`rexec results recover {tmp_path}` removes it"
+    ]
+    if is_damaged:
+        path.with_name("r.h5.journal.damaged").touch()
+        told.insert(0, f"its journal is damaged: `rexec results recover --damaged {tmp_path}`")
+    assert status_of(path) == Status(path, "finished", detail="; ".join(told))
+
+
 def test_a_damaged_journal_beside_a_file_is_told_in_every_state(tmp_path: Path) -> None:
     journal = killed(tmp_path / "r.h5", x=1)
     journal.with_name(journal.name + ".damaged").touch()

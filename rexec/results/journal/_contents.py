@@ -72,9 +72,8 @@ def appended_at(read: Read, size: int, start: int) -> Any:
         and len(data) == length
         and zlib.crc32(data[:-4]).to_bytes(4, "little") == data[-4:]
     ):
-        body: memoryview | None = data[9:-4]
-        if body is not None and body[0] == Kind.PLACED:
-            body = content_of(read, size, body)
+        found = data[9:-4]
+        body = content_of(read, size, found) if found[0] == Kind.PLACED else found
         if body is not None:
             return parse(body, defaultdict(str)).value
     raise ValueSuperseded(f"the value of the record at byte {start} of the journal is not there any more")
