@@ -133,6 +133,20 @@ def test_holes_that_are_worth_it_are_closed_at_the_end(kept: Kept) -> None:
     assert list(kept.file.path.parent.iterdir()) == [kept.file.path]
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_holes_are_closed_where_they_are_larger_than_what_is_worth_it(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    for size in (700_000, 100_000):
+        kept.set("x", np.random.default_rng(1).bytes(size))
+        kept.file.update(kept.state)
+    assert kept.file._lost > 500_000
+    before, limit = kept.file.path.stat().st_size, kept.file._lost - more
+    monkeypatch.setattr(module, "_worth_compacting", lambda *_: limit)
+    kept.file.update(kept.state)
+    assert (kept.file.path.stat().st_size < before) == bool(more)
+
+
 @pytest.mark.parametrize(
     ("size", "final", "least"),
     [

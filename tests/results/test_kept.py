@@ -133,6 +133,15 @@ def test_frames_of_different_shapes_are_kept_too(tmp_path: Path) -> None:
     assert same(rows(path), expected)
 
 
+def test_a_list_of_one_frame_is_written(tmp_path: Path) -> None:
+    writer, manager = begun(tmp_path)
+    manager.set("x", [])
+    manager.append_to("x", FRAME)
+    path = writer.close()
+    assert verify(path) == []
+    assert same(rows(path), [FRAME])
+
+
 def test_a_killed_run_is_recovered(tmp_path: Path) -> None:
     writer, manager = begun(tmp_path)
     manager.set("x", [])
@@ -243,7 +252,8 @@ def test_what_cannot_be_compressed_in_time_is_written_as_it_is(
             assert file["datasets/x"].compression == "gzip"
             assert file["datasets/whole"].compression == ("gzip" if allowed else None)
             sizes[allowed] = file["datasets/x"].id.get_storage_size()
-    assert 7 * FRAME.nbytes < sizes[False] < 8 * FRAME.nbytes  # three frames were written while there was time
+    # Three frames were written while there was time.
+    assert 7 * FRAME.nbytes < sizes[False] < 8 * FRAME.nbytes
     assert sizes[True] < FRAME.nbytes
 
 

@@ -124,6 +124,8 @@ ONE: dict[str, tuple[dict[str, Any], list[str] | None, str | None]] = {
     "ten values in 40 counts": ({"counts": [*range(10)] * 4}, None, None),
     "eleven values in 40 counts": ({"counts": [*range(11)] * 3 + [0] * 7}, None, None),
     "39 counts": ({"counts": COUNTS[:39]}, None, None),
+    "counts that are no whole numbers": ({"counts": [0.5 * each for each in COUNTS]}, None, None),
+    "counts along an axis": ({"t": np.arange(80.0), "counts": (COUNTS, "")}, ["counts"], "t"),
     "a hundred values": ({"counts": [*range(100)] * 4}, None, None),
     "names of 34 and 35 letters": ({"a" * 34: np.arange(3.0), "b" * 35: np.arange(3.0)}, None, None),
     "equal counts": ({"counts": [2, 1] * 20}, None, None),
