@@ -190,6 +190,17 @@ def test_settings_that_do_not_fit_are_told_once_and_cost_nothing(
     kept.check()
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["a", b"a", None, {"__jsonclass__": 1}, {"a": 1}, ["a"] * 600, [np.arange(2), np.arange(3)]],
+)
+def test_a_type_of_numbers_is_not_used_for_what_are_none(kept: Kept, value: Any) -> None:
+    kept.set("x", value)
+    kept.update({"x": {"dtype": "<f4"}})
+    assert repr(value_of(kept["x"])) == repr(value)
+    kept.check()
+
+
 def test_of_an_array_only_the_rows_that_were_changed_are_written(kept: Kept) -> None:
     kept.set("x", np.zeros((4, 2)))
     kept.update()

@@ -34,7 +34,7 @@ def stored(data: Any, settings: Mapping[str, Any]) -> Any:
     return cast[()] if fits else None
 
 
-def form_in_file(value: Any, settings: Mapping[str, Any], *, opaque: bool = False) -> Form:
+def form_in_file(value: Any, settings: Mapping[str, Any], *, opaque: bool) -> Form:
     """Return the form of a value under its storage settings; a type that cannot hold it is not used.
 
     Args:
