@@ -66,9 +66,10 @@ def scan(path: Path, **fields: Any) -> Path:
 
 def figure_of(path: Path, keys: list[str] | None = None, against: str | None = None) -> Any:
     panels = pytest.importorskip("rexec.results.reading._panels", reason="needs the extra plot")
+    agg = pytest.importorskip("matplotlib.backends.backend_agg", reason="needs the extra plot")
     with results.open(path) as run:
         figure = panels.draw(plotting.planned(run, keys, against), plotting.title(run), run.is_simulated)
-        figure.canvas.draw()
+        agg.FigureCanvasAgg(figure).draw()
     return figure
 
 

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from devicedb.printable import printable
@@ -34,7 +33,6 @@ def draw_overlaid(panels: Sequence[OverlaidPanel], title: str, simulated: Sequen
     columns = min(3, len(cells))
     rows = -(-len(cells) // columns)
     figure = Figure(figsize=(max(5 * columns, 6.5), 3.6 * rows + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
     for number, (panel, trace) in enumerate(cells, start=1):
         axes = figure.add_subplot(rows, columns, number)
         if trace is not None:

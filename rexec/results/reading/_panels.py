@@ -4,7 +4,6 @@ import textwrap
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -32,7 +31,6 @@ def draw(plan: PicturePlan, title: str, simulated: bool) -> Figure:
     columns = min(3, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(5 * columns, 3.4 * rows + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
     for number, panel in enumerate(plan.panels, start=1):
         _draw_panel(figure.add_subplot(rows, columns, number), panel)
     if plan.numbers:
