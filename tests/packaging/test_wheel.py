@@ -50,13 +50,15 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def program(installed: Path, folder: Path, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a program of the wheel in a folder."""
-    script = next(
-        path for path in (installed / "bin" / name, installed / "Scripts" / f"{name}.exe") if path.exists()
+    (script,) = (
+        path for path in installed.glob("*/*") if path.name in {name, f"{name}.exe"} and path.is_file()
     )
+    # A Python for Windows that is not where its build put it has programs that look for python.exe on the path.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         [sys.executable, str(script), *arguments] if script.suffix != ".exe" else [str(script), *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(installed), "NO_COLOR": "1"},
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(installed), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         timeout=150,
