@@ -8,9 +8,10 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from rexec.wire._admission import finished, hang_up, has_room, name_of, seldom, unfinished
+from rexec.wire._admission import finished, has_room, name_of, seldom, unfinished
 from rexec.wire._forks import keep_from_children
 from rexec.wire._limits import Limits
 from rexec.wire._listen import tune
@@ -65,9 +66,7 @@ class Acceptor:
         # by its socket; creation without TLS ends in a moment.
         if self._context is not None:
             for sock in self._welcoming.values():
-                hang_up(sock)
-                if sys.platform == "win32":
-                    sock.close()  # nothing else ends a read that is pending at a completion port
+                _hang_up(sock)
         if self._welcoming:
             await asyncio.wait(list(self._welcoming))
 
@@ -93,7 +92,7 @@ class Acceptor:
                 sock.close()
                 continue
             self._present.add(sock)
-            unfinished(sock, self)
+            unfinished(sock, self, partial(_hang_up, sock))
             keep_from_children(sock)
             task = asyncio.ensure_future(self._welcome(sock, peer))
             self._welcoming[task] = sock
@@ -132,6 +131,17 @@ class Acceptor:
             self.left(sock)
             sock.close()
             raise
+
+
+def _hang_up(sock: socket.socket) -> None:
+    """End a connection; its loop sees that, and closes the socket. From any thread."""
+    try:
+        # Not the method of an SSLSocket, which would change it.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has ended by itself
+    if sys.platform == "win32":
+        sock.close()  # nothing else ends a read that is pending at a completion port
 
 
 def _tell(come: "asyncio.Future[None]") -> None:

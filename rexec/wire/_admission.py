@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -17,8 +18,8 @@ from rexec.wire._limits import Limits
 
 _log = logging.getLogger(__name__)
 
-_unfinished: Final[dict[socket.socket, object]] = {}
-"""Sockets of unfinished connections with their servers, oldest first. Every operation on it is atomic."""
+_unfinished: Final[dict[socket.socket, tuple[object, Callable[[], None]]]] = {}
+"""Unfinished connections by socket, oldest first: the server, and what ends it. Every operation on it is atomic."""
 _was_full = False
 """Whether all descriptors below the limit were in use a while ago."""
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
@@ -89,30 +90,30 @@ def has_room(sock: socket.socket, server: object, peer: str, present: int, limit
     limit = descriptor_limit(limits)
     crowded = present >= limits.connections
     if crowded or _is_full(sock, limit):
-        candidates = (one for one, owner in list(_unfinished.items()) if not crowded or owner is server)
+        candidates = (one for one, (owner, _) in list(_unfinished.items()) if not crowded or owner is server)
         oldest = next(candidates, None)
         bound = f"over {limits.connections} connections" if crowded else f"over {limit} file descriptors"
         what = f"{peer} is refused" if oldest is None else "the oldest unfinished handshake is closed"
         seldom(f"{name_of(server)} {bound}", "%s: %s", bound, what)
         if oldest is None:
             return False
-        finished(oldest)
-        hang_up(oldest)
+        gone = _unfinished.pop(oldest, None)
+        if gone is not None:  # else another thread has just finished it
+            gone[1]()
     return True
 
 
-def hang_up(sock: socket.socket) -> None:
-    """End a connection; its own thread or loop sees that, and closes the socket."""
-    try:
-        # Not the method of an SSLSocket, which would change it.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass  # it has ended by itself
+def unfinished(sock: socket.socket, server: object, end: Callable[[], None]) -> None:
+    """Note a new connection of a server. `finished` must follow.
 
+    Args:
+        sock: Its socket.
+        server: Its server.
+        end: Ends the connection. Called from the thread of any server, at most once, perhaps after it has ended by
+            itself.
 
-def unfinished(sock: socket.socket, server: object) -> None:
-    """Note a new connection of a server. `finished` must follow."""
-    _unfinished[sock] = server
+    """
+    _unfinished[sock] = (server, end)
 
 
 def finished(sock: socket.socket) -> None:

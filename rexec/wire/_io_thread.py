@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from rexec.wire._admission import finished, has_room, name_of, seldom, unfinished
@@ -219,7 +220,8 @@ class IOThread:
         connection = ServerConnection(sock, peer, reader, self._service.handshake(reader), deadline)
         self._connections[connection] = None
         self._shaking[connection] = None
-        unfinished(sock, self)
+        # Its own thread ends it: on Windows, no shutdown from here would wake one that waits for data.
+        unfinished(sock, self, partial(self._command, partial(self._give_way, connection)))
         self._watch(connection, READ)
 
     def connections(self) -> list[ServerConnection]:
@@ -239,6 +241,10 @@ class IOThread:
         self._shaking.pop(connection, None)
         finished(connection.sock)
         connection.close()
+
+    def _give_way(self, connection: ServerConnection) -> None:
+        if connection in self._shaking:
+            self.drop(connection)
 
     def _watch(self, connection: ServerConnection, interest: int) -> None:
         if interest == connection.interest:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -149,22 +150,23 @@ def test_the_oldest_unfinished_connection_gives_way(
     server, names = At(0), ["theirs", "ours", "later"]
     with connections(3) as pairs:
         for name, (ours, _) in zip(names, pairs, strict=True):
-            _admission.unfinished(ours, "another" if name == "theirs" else server)
+            owner = "another" if name == "theirs" else server
+            _admission.unfinished(ours, owner, partial(_acceptor._hang_up, ours))
         new = at(80 if full else 79)
         assert _admission.has_room(new, server, "peer:1", present, Limits(connections=2)) is stays
         ended = dict(zip(names, pairs, strict=True))
         assert within(150, lambda: [name for name, (_, peer) in ended.items() if has_ended(peer)] == gone)
         assert len(_admission._unfinished) == 3 - len(gone)
         assert [each.getMessage() for each in caplog.records] == ([said] if said else [])
-        _admission.hang_up(pairs[0][0])
+        _acceptor._hang_up(pairs[0][0])
         pairs[0][0].close()
-        _admission.hang_up(pairs[0][0])  # one that has ended already
+        _acceptor._hang_up(pairs[0][0])  # one that has ended already
 
 
 def test_where_nobody_can_give_way_the_new_connection_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     server = At(0)
     with connections(1) as [(ours, peer)]:
-        _admission.unfinished(ours, "another")
+        _admission.unfinished(ours, "another", partial(_acceptor._hang_up, ours))
         assert _admission.has_room(at(3), server, "peer:1", 2, Limits(connections=2)) is False
         assert not has_ended(peer)
     assert [each.getMessage() for each in caplog.records] == ["over 2 connections: peer:1 is refused"]
@@ -199,7 +201,7 @@ def test_a_server_that_closes_waits_for_the_end_of_each_tls_handshake() -> None:
         with await connected(acceptor) as client:
             await until(lambda: acceptor._welcoming)
             (sock,) = acceptor._welcoming.values()
-            assert list(_admission._unfinished.values()) == [acceptor]
+            assert [owner for owner, _ in _admission._unfinished.values()] == [acceptor]
             await acceptor.close()
             assert not acceptor._welcoming
             assert not acceptor._present
@@ -207,6 +209,30 @@ def test_a_server_that_closes_waits_for_the_end_of_each_tls_handshake() -> None:
             assert sock.fileno() == -1
             assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
         assert [each.fileno() for each in acceptor.listeners] == [-1]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("context", [None, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)], ids=["plain", "tls"])
+def test_a_connection_that_gave_way_is_forgotten_although_its_client_stays(
+    context: ssl.SSLContext | None,
+) -> None:
+    async def main() -> None:
+        class Leaving(asyncio.Protocol):
+            def __init__(self, sock: socket.socket) -> None:
+                self.sock = sock
+
+            def connection_lost(self, _: Exception | None) -> None:
+                acceptor.left(self.sock)
+
+        acceptor = accepting(context, lambda sock, _: Leaving(sock), connections=1)
+        with await connected(acceptor) as client:
+            await until(lambda: acceptor._present)
+            (first,) = acceptor._present
+            with await connected(acceptor):
+                await until(lambda: len(acceptor._present) == 1 and first not in acceptor._present)
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        await acceptor.close()
 
     asyncio.run(main())
 
@@ -285,7 +311,9 @@ def test_what_the_system_cannot_accept_keeps_no_other_out(
                 assert peer == "{}:{}".format(*client.getsockname())
                 assert (kept[-1], tuned.pop()) == (sock, sock)
                 assert sock in acceptor._present
-                assert _admission._unfinished == {sock: acceptor}
+                assert [(one, owner) for one, (owner, _) in _admission._unfinished.items()] == [
+                    (sock, acceptor)
+                ]
                 acceptor.left(sock)
         assert not faults
         assert set(slept) == {0, 0.25}
@@ -310,7 +338,7 @@ def test_a_connection_that_cannot_be_welcomed_leaves_nothing(
         ours, theirs = socket.socketpair()
         with ours, theirs:
             acceptor._present.add(ours)
-            _admission.unfinished(ours, acceptor)
+            _admission.unfinished(ours, acceptor, partial(_acceptor._hang_up, ours))
             welcome = acceptor._welcome(ours, "lab:1")
             if isinstance(error, OSError):
                 await welcome

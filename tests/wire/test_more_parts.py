@@ -673,7 +673,7 @@ def test_the_thread_of_sockets_accepts_what_there_is_room_for(
             assert connection.reader.limit == 4096
             assert connection.handshake == ("handshake", connection.reader)
             assert connection in thread._shaking
-            assert _admission._unfinished[sock] == thread
+            assert _admission._unfinished[sock][0] == thread
             assert thread._selector.watched[sock] == selectors.EVENT_READ
             thread.settled(connection)
             assert (connection.handshake, connection.reader.limit) == (None, None)
@@ -926,7 +926,7 @@ def test_a_subscriber_says_the_banner_and_a_name_and_nothing_more(
             (b"hello\nn\n", None),
         ):
             server = Stream()
-            _admission.unfinished(sock := cast("Any", object()), server)
+            _admission.unfinished(sock := cast("Any", object()), server, lambda: None)
             one = Subscription(cast("Any", server), sock, "lab:1")
             line = Bytes()
             one.connection_made(line)
