@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,23 @@ def test_a_copy_that_is_open_or_has_another_name_is_not_worked_on(kept: Kept) ->
     other.hardlink_to(previous)
     assert kept.copies.next() is not first
     other.unlink()
+    assert kept.copies.next() is first
+
+
+@NEEDS_LEASES
+def test_a_copy_that_may_not_be_written_is_not_worked_on(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = kept.refresh(1)
+    kept.refresh(2)
+    real = os.open
+
+    def refuse(path: Path, flags: int, *others: Any, **more: Any) -> int:
+        if flags & os.O_RDWR and Path(path).name == ".r.h5.previous":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags, *others, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert kept.copies.next() is not first
     assert kept.copies.next() is first
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import pytest
 
+from rexec import results
 from rexec.ground import forks
 from rexec.results import ResultsError, ResultsNotWritable, ResultsWriter, journal_path, verify
 from rexec.results.degraded import DegradedStates
@@ -268,3 +269,35 @@ def test_a_run_that_cannot_be_finished_gives_up_its_claim_on_what_is_kept(
         writer.close()
     assert writer._journal.claim == -1
     assert journal_path(writer.path).exists()
+
+
+def test_a_state_that_a_full_disk_has_refused_is_in_the_file_all_the_same(
+    writer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Record) -> None:
+        raise ResultsError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer._journal, "put", refuse)
+        writer.add_degraded("no clock")
+    with results.open(writer.close()) as run:
+        assert run.degraded == ["no clock"]
+
+
+def test_a_run_that_is_discarded_is_refreshed_no_more_when_its_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer: Any = ResultsWriter.create(tmp_path / "r.h5", IDENTITY, refresh_interval=1000, sync_interval=0)
+    writer.snapshot()
+    was_refreshed: list[bool] = []
+    unlink = Path.unlink
+
+    def noted(path: Path, missing_ok: bool = False) -> None:
+        if path == writer.path:
+            was_refreshed.append(writer._refresher._thread.is_alive())
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    writer.discard()
+    assert was_refreshed == [False]
+    assert os.listdir(tmp_path) == []
