@@ -12,6 +12,7 @@ from rexec import results
 from rexec.ground.plain import Unreadable
 from rexec.results.reading import shown as module
 from rexec.results.reading.shown import WIDTH, corners, moment, range_of, short, shown, stored_shown
+from rexec.results.reading.stored import StoredDataset
 
 NAN = float("nan")
 
@@ -151,6 +152,15 @@ def test_a_dataset_of_a_file_is_one_line_and_a_large_one_is_not_read(
         for key, (value, _) in STORED.items():
             file[f"datasets/{key}"] = value
             file[f"datasets/{key}"].attrs["unit"] = "V\n"
+    sizes: list[int] = []
+    numbers = StoredDataset.numbers
+
+    def noted(stored: StoredDataset, index: Any) -> Any:
+        part = numbers(stored, index)
+        sizes.append(part.nbytes)
+        return part
+
+    monkeypatch.setattr(StoredDataset, "numbers", noted)
     with results.open(tmp_path / "r.h5") as run:
         found = {key: stored_shown(stored) for key, stored in run.datasets.items()}
         assert found == {key: (text, "V\\n") for key, (_, text) in STORED.items()}
@@ -158,3 +168,4 @@ def test_a_dataset_of_a_file_is_one_line_and_a_large_one_is_not_read(
         whole = range_of(run.datasets["56 bytes"])
         assert whole is not None
         assert (whole.low, whole.high, whole.there) == (0.0, 6.0, 7)
+    assert max(sizes) <= max(piece, 16)  # of a row

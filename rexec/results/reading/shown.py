@@ -147,7 +147,6 @@ class _Repr(reprlib.Repr):
             width // 2
         )
         self.maxstring = self.maxother = self.maxlong = width + 8
-        self.maxlevel = 6
 
     def repr_int(self, x: int, level: int) -> str:
         return integer(x)
