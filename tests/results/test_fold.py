@@ -20,6 +20,10 @@ def put(kind: Kind, key: str = "", value: Any = None, **more: Any) -> Record:
     return Record(kind, key, value=value, **{"metadata": {}, **more})
 
 
+LIMITS = {"least": -(2**63), "most": 2**63 - 1}
+"""The ints of HDF5."""
+
+
 def folded(*records: Record) -> RunState:
     state = RunState()
     for number, record in enumerate(records, start=1):
@@ -45,7 +49,10 @@ def begun(value: Any) -> Record:
             put(Kind.IDENTITY, value={"sources": {"?": ""}}),
             "the identity's field 'sources' cannot be {'?': ''}",
         ),
-        (put(Kind.APPEND, "n", 1), "n: was appended to, but never set; what was appended is kept"),
+        (
+            put(Kind.APPEND, "n", 1, metadata=None),
+            "n: was appended to, but never set; what was appended is kept",
+        ),
         (put(Kind.MUTATE, "n", 1, index=0), "n[0]: was changed, but never set"),
         (put(Kind.MUTATE, "x", 1, index=9), "x[9] could not be set: list assignment index out of range"),
         (put(Kind.SET, "s", 1, archive=True, metadata=[2]), "s: its metadata cannot be [2]"),
@@ -77,10 +84,17 @@ def test_nothing_can_be_appended_to_a_number() -> None:
 def test_of_an_identity_each_field_is_kept_that_a_file_can_hold() -> None:
     given = {"rid": 7, "run_time": None, "artiq_version": "9", "sources": {"ab": "text"}, "rexec": (1, 2)}
     state = folded(
-        put(Kind.IDENTITY, value={**given, "huge": 2**70, "a b": 1}),
+        put(Kind.IDENTITY, value={**given, **LIMITS, "huge": 2**63, "deep": -(2**63) - 1, "a b": 1}),
         put(Kind.IDENTITY, value={"git": {"a": 1}}),
     )
-    assert state.identity == {**given, "rexec": [1, 2], "huge": str(2**70), "git": {"a": 1}}
+    assert state.identity == {
+        **given,
+        **LIMITS,
+        "rexec": [1, 2],
+        "huge": str(2**63),
+        "deep": str(-(2**63) - 1),
+        "git": {"a": 1},
+    }
     assert state.problems == ["the identity's field 'a b' cannot be 1"]
 
 
