@@ -64,6 +64,10 @@ def test_raw_buffers_of_any_size_come_out_as_they_went_in(step: int) -> None:
     assert reader.idle
 
 
+def test_a_message_has_no_dictionary_of_its_own() -> None:
+    assert not hasattr(Frame(b""), "__dict__")
+
+
 def test_a_reader_is_idle_between_messages_only() -> None:
     data = message(b"ab") + message(USE, b"xyz") + message(b"")
     ends = set(itertools.accumulate((3, len(message(USE, b"xyz")), 1)))

@@ -15,6 +15,8 @@ from rexec.wire._limits import Limits
 from rexec.wire._protocol import Codec
 from rexec.wire._server import ClientGone, Server
 from rexec.wire._targets import ends_with_client, while_busy
+from rexec.wire.pc_rpc import Client
+from tests.serving import running
 
 LOCAL = "127.0.0.1"
 
@@ -242,6 +244,24 @@ def test_a_server_starts_once_and_may_be_started_again() -> None:
         await one.wait_terminate()
 
     asyncio.run(main())
+
+
+def test_a_target_is_made_in_the_thread_of_calls_unless_its_factory_is_marked() -> None:
+    threads: list[str] = []
+
+    def lamp() -> Lamp:
+        threads.append(threading.current_thread().name)
+        return Lamp()
+
+    @while_busy
+    def marked() -> Lamp:
+        return lamp()
+
+    with running({"lamp": lamp, "marked": marked}) as one:
+        for name in ("lamp", "marked"):
+            with Client(LOCAL, one.port, name) as client:
+                assert client.ping()
+    assert threads == ["server under test", "rexec-wire-io"]
 
 
 def test_a_server_has_stopped_only_once_its_thread_has_ended() -> None:
