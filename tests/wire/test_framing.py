@@ -64,6 +64,18 @@ def test_raw_buffers_of_any_size_come_out_as_they_went_in(step: int) -> None:
     assert reader.idle
 
 
+def test_a_long_line_is_received_into_the_same_memory_again_and_again() -> None:
+    reader, memories = FrameReader(), list[object]()
+    for _ in range(5):
+        space = reader.space()
+        memories.append(space.obj)
+        space[:] = b"x" * len(space)
+        assert reader.take(len(space)) is None
+    assert len(memories[0]) == 1 << 12  # type: ignore[arg-type]
+    assert len(memories[1]) == 1 << 17  # type: ignore[arg-type]
+    assert all(each is memories[1] for each in memories[1:])
+
+
 def test_a_message_has_no_dictionary_of_its_own() -> None:
     assert not hasattr(Frame(b""), "__dict__")
 

@@ -15,7 +15,8 @@ from rexec.wire._limits import Limits
 from rexec.wire._protocol import Codec
 from rexec.wire._server import ClientGone, Server
 from rexec.wire._targets import ends_with_client, while_busy
-from rexec.wire.pc_rpc import Client
+from rexec.wire.errors import WireError
+from rexec.wire.pc_rpc import AsyncioClient, Client
 from tests.serving import running
 
 LOCAL = "127.0.0.1"
@@ -23,6 +24,10 @@ LOCAL = "127.0.0.1"
 
 class Lamp:
     """A driver."""
+
+    def __init__(self) -> None:
+        self.hanging = threading.Event()
+        self.hung_up = False
 
     def on(self, level: float = 1.0) -> float:
         return level
@@ -42,6 +47,13 @@ class Lamp:
 
     async def cancels_itself(self) -> None:
         raise asyncio.CancelledError
+
+    async def hangs(self) -> None:
+        self.hanging.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.hung_up = True
 
     @ends_with_client
     async def follow(self) -> str:
@@ -287,3 +299,45 @@ def test_a_server_has_stopped_only_once_its_thread_has_ended() -> None:
         assert not was_alive
 
     asyncio.run(main())
+
+
+def test_a_server_that_stops_cancels_calls_and_lets_its_loop_run_meanwhile() -> None:
+    async def main() -> None:
+        lamp, gate = Lamp(), threading.Event()
+        one = Server({"lamp": lamp})
+        await one.start(LOCAL, 0)
+        client: Any = AsyncioClient()
+        await client.connect_rpc(LOCAL, one.port)
+        called = asyncio.ensure_future(client.hangs())
+        assert await asyncio.to_thread(lamp.hanging.wait, 150)
+        assert one._io is not None
+        one._io._command(lambda: gate.wait(150) and None)  # the thread of sockets is busy
+        stopping = asyncio.ensure_future(one.stop())
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert lamp.hung_up
+        assert not stopping.done()
+        gate.set()
+        await stopping
+        with pytest.raises(WireError):
+            await called
+        await client.close_rpc()
+
+    asyncio.run(main())
+
+
+def test_a_server_whose_loop_has_ended_is_stopped_on_another() -> None:
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+
+        async def made() -> Server:
+            one = Server({"lamp": Lamp()})
+            await one.start(LOCAL, 0)
+            return one
+
+        one = first.run(made())
+        io = one._io
+        assert io is not None
+        second.run(one.stop())
+        was_alive = io._thread.is_alive()
+        io.abort()
+        assert not was_alive
