@@ -195,6 +195,16 @@ async def until(condition: Any) -> None:
     assert await asyncio.to_thread(within, 150, condition)
 
 
+def test_nothing_is_accepted_once_a_server_has_closed() -> None:
+    async def main() -> None:
+        acceptor = accepting(None)
+        await asyncio.sleep(0)
+        await acceptor.close()
+        assert all(each.done() for each in acceptor._accepting)
+
+    asyncio.run(main())
+
+
 def test_a_server_that_closes_waits_for_the_end_of_each_tls_handshake() -> None:
     async def main() -> None:
         acceptor = accepting(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))

@@ -340,3 +340,11 @@ def test_ctrl_c_while_it_connects_leaves_no_socket(monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyboardInterrupt):
         reach("127.0.0.1", 3250, 5.0)
     assert [each.fileno() for each in begun] == [-1]
+
+
+def test_a_wait_that_would_begin_at_its_deadline_is_over(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire_connection, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    peer.connection._bound(None, 100.5)
+    assert peer.connection.sock.gettimeout() == 0.5
+    with pytest.raises(TimeoutError):
+        peer.connection._bound(None, 100.0)

@@ -108,7 +108,7 @@ def queued(*clients: Client, parallel: bool = False, turns: int = 6, tight: bool
         for _ in range(turns):
             await asyncio.sleep(0)
         await queue.stop()
-        assert (list(queue._inbox), queue._running) == ([], False)
+        assert (list(queue._inbox), queue._running, queue._tasks) == ([], False, set())
 
     asyncio.run(main())
     return performer

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from rexec.wire import _publisher
+from rexec.wire import _publisher, _snapshots
 from rexec.wire._line_queue import WHOLE, LineQueue
 from rexec.wire._notifier import Notifier, process_mod, update_from_dict
 from rexec.wire._publisher import Publisher
@@ -157,6 +157,56 @@ def test_a_modification_that_a_program_makes_itself_goes_to_the_followers_of_its
     vars(publisher)["_publish"] = lambda *what: published.append(what)
     publisher.publish(first, mod := cast("Any", {"action": "setitem", "path": [], "key": "a", "value": 1}))
     assert published == [("first", mod), ("alias", mod)]
+
+
+def test_a_snapshot_is_kept_only_as_long_as_the_structure_is_as_it_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_snapshots, "_TURN", float("inf"))
+
+    async def main() -> None:
+        notifier = Notifier({"a": "x" * (1 << 17)})
+        publisher = Publisher({"n": notifier})
+        given: list[Any] = []
+
+        def told() -> bytes:
+            publisher._snapshots.give("n", WHOLE, given.append)
+            return b"".join(map(bytes, given[-1]))
+
+        assert told() == told()
+        assert given[0][0] is given[1][0]  # it was kept
+        notifier["b"] = 1  # while nobody follows
+        assert b'"b"' in told()
+        vars(publisher)["subscriptions"] = lambda _: [object()]
+        with pytest.raises(TypeError):
+            notifier["c"] = object()  # which cannot be told to those who follow
+        notifier.raw_view["c"] = 2
+        assert b'"c"' in told()
+
+    asyncio.run(main())
+
+
+def test_a_snapshot_that_an_ended_loop_has_begun_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_snapshots, "_TURN", -1.0)
+    publisher = Publisher({"n": Notifier({str(number): [number] * 600 for number in range(9)})})
+    given: list[Any] = []
+
+    def never(_: Any) -> None:
+        pytest.fail("it was given in another loop")
+
+    async def ends_early() -> None:
+        publisher._snapshots.give("n", WHOLE, never)
+
+    async def anew() -> None:
+        publisher._snapshots.give("n", WHOLE, given.append)
+        for _ in range(99):
+            await asyncio.sleep(0)
+
+    asyncio.run(ends_early())
+    assert publisher._snapshots.is_awaited("n")
+    publisher.forget_loop()
+    asyncio.run(anew())
+    assert len(given) == 1
 
 
 def test_a_modification_is_about_a_key_where_that_can_be_set_anew() -> None:

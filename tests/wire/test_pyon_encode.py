@@ -148,3 +148,15 @@ def test_what_json_cannot_have_is_an_error_that_names_the_value(monkeypatch: pyt
     monkeypatch.setattr(pyon_v1._Writer, "write", fails)
     with pytest.raises(ValueError, match=f"value is nested deeper than {MAX_DEPTH} levels"):
         pyon_v1.encode([1])
+
+
+@pytest.mark.parametrize(
+    ("inner", "levels"), [([], 0), ({}, 0), ([float("inf")], 0), ((1,), 2), (b"x", 0), (1j, 1)]
+)
+def test_three_hundred_levels_are_written_and_no_more(inner: Any, levels: int) -> None:
+    value = inner
+    for _ in range(MAX_DEPTH - levels):
+        value = [value]
+    pyon.encode(value)
+    with pytest.raises(ValueError, match="nested deeper than 300 levels"):
+        pyon.encode([value])

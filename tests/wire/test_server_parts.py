@@ -304,6 +304,10 @@ def test_a_server_has_stopped_only_once_its_thread_has_ended() -> None:
 def test_a_server_that_stops_cancels_calls_and_lets_its_loop_run_meanwhile() -> None:
     async def main() -> None:
         lamp, gate = Lamp(), threading.Event()
+
+        def busy() -> None:
+            gate.wait(150)
+
         one = Server({"lamp": lamp})
         await one.start(LOCAL, 0)
         client: Any = AsyncioClient()
@@ -311,7 +315,7 @@ def test_a_server_that_stops_cancels_calls_and_lets_its_loop_run_meanwhile() -> 
         called = asyncio.ensure_future(client.hangs())
         assert await asyncio.to_thread(lamp.hanging.wait, 150)
         assert one._io is not None
-        one._io._command(lambda: gate.wait(150) and None)  # the thread of sockets is busy
+        one._io._command(busy)
         stopping = asyncio.ensure_future(one.stop())
         for _ in range(9):
             await asyncio.sleep(0)
