@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rexec import results
 from rexec.ground.child import BUSY, Child, ChildLost
 from rexec.results import _keeper_child, verify
 from rexec.results.journal.records import Kind, Record
@@ -67,6 +68,8 @@ def test_each_order_is_answered_by_its_number_and_what_came_of_it(tmp_path: Path
     assert all(answer["problems"] == [] for answer in answers)
     assert nicer == min(5, 19 - os.nice(0))  # nothing is nicer than 19
     assert verify(path) == []
+    with results.open(path) as run:
+        assert run.status == "completed"
 
 
 def test_a_file_that_is_in_the_way_is_replaced_when_there_are_data(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_change_that_cannot_be_placed_is_refused_and_costs_nothing_else(
     assert state(journal).datasets["y"].value == "c" * LARGE
 
 
-@pytest.mark.parametrize("what", ["_write_at", "pread"])
+@pytest.mark.parametrize("what", ["_write_at", "pread", "_can_place"])
 def test_what_cannot_be_marked_is_not_given_back(
     journal: Any, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -212,6 +212,8 @@ def test_what_cannot_be_marked_is_not_given_back(
     with monkeypatch.context() as patch:
         if what == "pread":
             patch.setattr(_reuse, "pread", lambda *_: bytes(23))
+        elif what == "_can_place":  # the file of that name is another one at the moment
+            patch.setattr(type(journal._changes), "_can_place", lambda _: False)
         else:
             patch.setattr(type(journal._changes), "_write_at", refuse)
         put(journal, "x", "a", 1)
