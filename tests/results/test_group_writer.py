@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
@@ -243,6 +244,27 @@ def test_what_there_is_no_time_to_compress_is_written_as_it_is(
     is_compressed = allowed or bool(settings)
     assert (kept["x"].compression, kept["x"].chunks is not None) == ("gzip" if is_compressed else None, True)
     assert (kept["list"].compression, kept["list"].maxshape) == ("gzip" if allowed else None, (None,))
+
+
+def test_how_fast_the_library_compresses_is_measured_by_what_it_compresses(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    @contextmanager
+    def noted(count: int) -> Iterator[None]:
+        measured.append(count)
+        yield
+
+    monkeypatch.setattr(kept.writer._pace, "measured", noted)
+    kept.set("array", np.zeros(5000))
+    kept.set("small", np.zeros(5))
+    kept.set("list", long())
+    kept.update()
+    assert measured == [40_000, 0, 4800]
+    kept.append("list", 1.5)
+    kept.update()
+    assert measured[3:] == [8]
 
 
 @pytest.mark.parametrize(
