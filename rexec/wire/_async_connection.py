@@ -175,7 +175,6 @@ class AsyncConnection:
         return str(name[0])
 
     def close(self) -> None:
-        self.clean = False
         self._protocol.fail(ConnectionBroken("closed by this side"))
 
 

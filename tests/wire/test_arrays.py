@@ -106,6 +106,13 @@ def test_a_hundred_numbers_of_many_may_have_one_hash(others: int, same: int, is_
     assert _arrays.spread_pairs(odd) is odd
 
 
+def test_an_array_has_at_most_sixty_four_dimensions() -> None:
+    if np.lib.NumpyVersion(np.__version__) >= "2.0.0":  # older ones have at most 32
+        assert _arrays.array_from([1] * 64, "<f8", bytes(8)).shape == (1,) * 64
+    with pytest.raises(ValueError, match="is not a shape"):
+        _arrays.array_from([1] * 65, "<f8", bytes(8))
+
+
 def test_base64_is_strict() -> None:
     assert _arrays.from_base64("YWI=") == bytearray(b"ab")
     assert type(_arrays.bytes_from_base64(b"YWI=")) is bytes

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rexec.ground import forks
-from rexec.wire import _async_client, _server, _task_lock, errors
+from rexec.wire import _async_client, _async_connection, _server, _task_lock, errors
 from rexec.wire._async_connection import AsyncConnection, _Exchanges
 from rexec.wire._conversation import Conversation
 from rexec.wire._frame_protocol import FrameProtocol
@@ -373,6 +373,29 @@ def test_an_interrupted_reception_ends_the_call_that_waits() -> None:
             receive(exchanges, b"answer\n")
         with pytest.raises(errors.ConnectionBroken, match=r"the reception was given up \(SystemExit\)"):
             await asked
+        assert exchanges._waiter is None
+
+    in_loop(main)
+
+
+def test_a_connection_whose_handshake_fails_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        exchanges, line = opened()
+
+        async def reached(*_: Any) -> Any:
+            return exchanges
+
+        monkeypatch.setattr(_async_connection, "reach_async", reached)
+        opening = asyncio.ensure_future(
+            _async_connection.open_async_connection("lab", 3249, "drv", None, 150.0)
+        )
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert line.written == [b"ARTIQ pc_rpc\n"]
+        receive(exchanges, b'{"targets": ["other"], "description": null}\n')
+        with pytest.raises(errors.IncompatibleServer, match="no target 'drv'"):
+            await opening
+        assert line.aborted == 1
 
     in_loop(main)
 

@@ -21,6 +21,13 @@ from rexec.wire.tls import SimpleSSLConfig
 LOCAL = "127.0.0.1"
 
 
+def test_a_connection_sends_small_messages_at_once_and_notices_a_dead_peer() -> None:
+    with socket.socket() as sock:
+        _listen.tune(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 class At:
     """A listening socket, as far as its address goes."""
 
