@@ -247,7 +247,9 @@ def test_a_client_is_used_on_one_running_loop_and_anew_on_the_next(monkeypatch: 
                 await asyncio.to_thread(second.run, client.ping())
 
         first.run(elsewhere())
+        connection = client._AsyncioClient__connection
         assert second.run(client.ping())  # the first loop does not run now
+        assert str(connection._protocol.failure) == "closed by this side"
         assert client.rpc_connections == 2
         assert second.run(client.ping())
         assert client.rpc_connections == 2
@@ -262,6 +264,20 @@ def test_a_client_is_used_on_one_running_loop_and_anew_on_the_next(monkeypatch: 
         first.run(client.close_rpc())
         connection._protocol.transport.abort()
         second.run(asyncio.sleep(0))
+
+
+def test_a_client_that_connects_anew_or_is_closed_leaves_no_connection_behind() -> None:
+    async def main(port: int) -> None:
+        client = await connected(port)
+        before = client._AsyncioClient__connection._protocol.transport.get_extra_info("socket")
+        await client.connect_rpc(LOCAL, port, "drv")
+        assert before.fileno() == -1
+        sock = client._AsyncioClient__connection._protocol.transport.get_extra_info("socket")
+        await client.close_rpc()
+        assert sock.fileno() == -1
+
+    with running({"drv": Drv()}) as server:
+        asyncio.run(main(server.port))
 
 
 class Line(asyncio.Transport):

@@ -92,6 +92,21 @@ def test_an_address_that_cannot_be_listened_on_is_named() -> None:
         _listen.listen("no.such.host.invalid", 0, secured=False)
 
 
+def test_where_one_address_fails_none_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+
+    def listened(name: str, port: int, _: set[str]) -> list[socket.socket]:
+        if name == "there":
+            raise OSError(errno.EADDRNOTAVAIL, "no address of this machine")
+        opened.append(socket.create_server((name, port)))
+        return opened
+
+    monkeypatch.setattr(_listen, "_listen_on", listened)
+    with pytest.raises(OSError, match="no address of this machine"):
+        _listen.listen([LOCAL, "there"], 0, secured=True)
+    assert [each.fileno() for each in opened] == [-1]
+
+
 class Plan:
     """A socket that notes what is done with it."""
 
