@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -91,14 +92,20 @@ def test_a_run_that_failed_shows_why_and_what_cannot_be_read(tmp_path: Path) -> 
     assert (key, unit, last) == ("raw", "", ["x", "0.5", "V"])
     assert re.match(r"\(dataset 'raw' of .* has its data in another file, other\.bin", why)
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    picture = re.search(r'<img alt="plot of run 7" src="data:image/png;base64,([^"]*)">$', shown)
+    picture = re.search(r'<img alt="plot of run 7 of Ramsey" src="data:image/png;base64,([^"]*)">$', shown)
     assert picture is not None
     assert base64.b64decode(picture[1]).startswith(b"\x89PNG\r\n")
 
 
-def test_a_run_without_numbers_has_no_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("known", "title"),
+    [({"rid": 5}, "run 5"), ({"expid": '{"class_name": "Scan"}'}, "Scan"), ({}, "a.h5")],
+)
+def test_a_run_without_numbers_has_no_picture(tmp_path: Path, known: dict[str, Any], title: str) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["rid"], file["datasets/s"] = 5, "a"
+        file["datasets/s"] = "a"
+        for key, value in known.items():
+            file[key] = value
     with results.open(tmp_path / "a.h5") as run:
         shown = run._repr_html_()
     assert Cells(shown).rows == [
@@ -106,5 +113,5 @@ def test_a_run_without_numbers_has_no_picture(tmp_path: Path) -> None:
         ["dataset", "value", "unit"],
         ["s", "'a'", ""],
     ]
-    assert "<b>run 5 of ?</b>" in shown
+    assert f"<b>{title}</b>" in shown
     assert "<img" not in shown

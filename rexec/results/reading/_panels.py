@@ -110,7 +110,7 @@ def _image(axes: Any, panel: Panel) -> str:
     there = int(np.count_nonzero(~np.isnan(picture)))
     notes = [f"{there} of {picture.size} points"] if there < picture.size else []
     notes += [f"the last of {int(np.prod(stack))}"] if stack else []
-    notes += [f"every {step}th pixel"] if step > 1 else []
+    notes += [f"one pixel in {step}"] if step > 1 else []
     return f"  ({', '.join(notes)})" if notes else ""
 
 

@@ -2,12 +2,14 @@
 
 import base64
 import tempfile
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicedb import html
+from devicedb.printable import printable
 from rexec.results.errors import ResultsError
-from rexec.results.reading.plotting import plot
+from rexec.results.reading.plotting import names, plot
 from rexec.results.reading.shown import moment, stored_shown
 
 if TYPE_CHECKING:
@@ -25,13 +27,13 @@ def run_html(run: "Run") -> str:
         ("error", run.error),
         *(("degraded", text) for text in run.degraded),
     ]
-    title = f"run {run.rid} of {identity.get('class_name') or '?'}"
+    title = " of ".join(names(run))
     rows = [(stored.key, *_value(stored)) for stored in run.datasets.values()]
     return (
         html.heading(title, run.status)
         + html.facts(facts)
         + html.table(("dataset", "value", "unit"), rows)
-        + _picture(run)
+        + _picture(run, title)
     )
 
 
@@ -42,7 +44,7 @@ def _value(stored: "StoredDataset") -> tuple[str, str]:
         return f"({error})", ""
 
 
-def _picture(run: "Run") -> str:
+def _picture(run: "Run", title: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "picture.png"
         try:
@@ -50,4 +52,4 @@ def _picture(run: "Run") -> str:
         except ResultsError:  # nothing to draw, or no matplotlib
             return ""
         data = base64.b64encode(target.read_bytes()).decode()
-    return f'<img alt="plot of run {run.rid}" src="data:image/png;base64,{data}">'
+    return f'<img alt="plot of {escape(printable(title))}" src="data:image/png;base64,{data}">'

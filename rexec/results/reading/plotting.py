@@ -130,10 +130,7 @@ _MOST_VALUES: Final = 100_000
 def title(run: Run) -> str:
     """Return run, class, time and what was set, for the top of a picture."""
     identity = run.identity
-    name = identity.get("class_name") or (identity.get("expid") or {}).get("class_name")
-    parts = [] if run.rid is None else [f"run {run.rid}"]
-    parts += [str(name)] if name else []
-    parts += [run.path.name] if not parts else []
+    parts = names(run)
     if identity.get("start_time"):
         parts.append(moment(identity["start_time"], "minutes"))
     given = (identity.get("expid") or {}).get("arguments")
@@ -142,6 +139,13 @@ def title(run: Run) -> str:
         text = ", ".join(f"{key}={short(value, 24)}" for key, value in given.items())
         lines += textwrap.wrap(text, 100, max_lines=2, placeholder=" …")
     return "\n".join(printable(line) for line in lines)
+
+
+def names(run: Run) -> list[str]:
+    """Return "run" and its number, and its class, as far as they are known; if neither is, the name of its file."""
+    name = run.identity.get("class_name") or (run.identity.get("expid") or {}).get("class_name")
+    known = [] if run.rid is None else [f"run {run.rid}"]
+    return known + ([str(name)] if name else []) or [run.path.name]
 
 
 def _check(run: Run, key: str) -> None:

@@ -146,7 +146,7 @@ export class Panel {
     const parts = [];
     if (this.frozen) parts.push("paused");
     if (data && facts.step > 1 && !(this.fine && this.options.zoom)) parts.push(`extremes of every ${facts.step} points`);
-    if (image && facts.step > 1) parts.push(`every ${facts.step}th pixel`);
+    if (image && facts.step > 1) parts.push(`one pixel in ${facts.step}`);
     if (facts.stack > 1) parts.push(`the last of ${facts.stack}`);
     if (facts.left_out) parts.push(`${count(facts.left_out, "column")} not drawn`);
     if (skipped) parts.push(`${count(skipped, "update")} skipped`);
