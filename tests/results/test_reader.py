@@ -13,7 +13,6 @@ from devicedb.opening import open_to_read
 from rexec.results._files import pread
 from rexec.results.errors import JournalDamaged
 from rexec.results.journal import reader
-from rexec.results.journal._encode import Buffer
 from rexec.results.journal._superseded import content_crc, placed_parts
 from rexec.results.journal.reader import HeaderDamaged, JournalReader
 from rexec.results.journal.records import (
@@ -24,19 +23,9 @@ from rexec.results.journal.records import (
     change_parts,
     frame,
     header,
-    key_parts,
-    short_append,
 )
 from rexec.results.journal.writer import Journal
-
-
-def joined(kind: Kind, parts: list[Buffer]) -> bytes:
-    return b"".join(map(bytes, frame(kind, parts)))
-
-
-NAME = joined(Kind.KEY, key_parts(0, "x"))
-SET = joined(Kind.SET, change_parts(Record(Kind.SET, "x", 5.0, [], {}), 0))
-SHORT = short_append(0, 1.0, 2.5) or b""
+from tests.results.journal_bytes import NAME, SET, SHORT, joined
 
 
 def written(path: Path, *parts: bytes) -> Path:

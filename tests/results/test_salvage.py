@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from rexec.results.journal import salvage
-from rexec.results.journal._encode import Buffer
 from rexec.results.journal._superseded import mark_of, mark_place
 from rexec.results.journal.records import (
     HEADER,
@@ -15,26 +14,12 @@ from rexec.results.journal.records import (
     Kind,
     Record,
     change_parts,
-    frame,
     header,
-    key_parts,
     sealed,
-    short_append,
 )
 from rexec.results.journal.salvage import SalvageReader
+from tests.results.journal_bytes import NAME, SET, SHORT, a_set, joined
 
-
-def joined(kind: Kind, parts: list[Buffer]) -> bytes:
-    return b"".join(map(bytes, frame(kind, parts)))
-
-
-def a_set(value: object, time: float = 5.0) -> bytes:
-    return joined(Kind.SET, change_parts(Record(Kind.SET, "x", time, value, {}), 0))
-
-
-NAME = joined(Kind.KEY, key_parts(0, "x"))
-SET = a_set([])
-SHORT = short_append(0, 1.0, 2.5) or b""
 JUNK = b"\x77"
 
 
