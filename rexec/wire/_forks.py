@@ -29,8 +29,8 @@ class OfOneProcess:
 
 
 _watched: Final[weakref.WeakSet[socket.socket]] = weakref.WeakSet()
-_nowhere: list[socket.socket] = []
-"""The socket that children get; made beforehand, since a child may be out of descriptors."""
+_nowhere: list[int] = []
+"""Descriptor of the socket that children get; made beforehand, since a child may be out of descriptors."""
 
 
 def keep_from_children(sock: socket.socket) -> None:
@@ -38,7 +38,7 @@ def keep_from_children(sock: socket.socket) -> None:
     if not hasattr(os, "register_at_fork"):
         return
     if not _nowhere:
-        _nowhere.append(socket.socket())
+        _nowhere.append(socket.socket().detach())
         os.register_at_fork(after_in_child=_lose_sockets)
     _watched.add(sock)
 
@@ -47,5 +47,5 @@ def _lose_sockets() -> None:
     for sock in list(_watched):
         number = sock.fileno()
         if number != -1:
-            os.dup2(_nowhere[0].fileno(), number, inheritable=False)
+            os.dup2(_nowhere[0], number, inheritable=False)
     _watched.clear()

@@ -155,7 +155,7 @@ def test_limits_are_those_that_the_page_of_servers_names() -> None:
 
 def test_what_children_get_is_made_once_before_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    nowhere: list[socket.socket] = []
+    nowhere: list[int] = []
     monkeypatch.setattr(_forks, "_nowhere", nowhere)
     monkeypatch.setattr(_forks, "_watched", watched := weakref.WeakSet[socket.socket]())
     monkeypatch.setattr(os, "register_at_fork", lambda **what: asked.append(what), raising=False)
@@ -163,13 +163,14 @@ def test_what_children_get_is_made_once_before_they_are(monkeypatch: pytest.Monk
         for each in (one, two):
             _forks.keep_from_children(each)
         assert set(watched) == {one, two}
-        assert [each.fileno() == -1 for each in nowhere] == [False]
+        with socket.socket(fileno=nowhere.pop()) as made:
+            assert made.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        assert not nowhere
         assert asked == [{"after_in_child": _forks._lose_sockets}]
         monkeypatch.delattr(os, "register_at_fork")
         watched.clear()
         _forks.keep_from_children(one)
         assert not watched  # where there are no forks
-    nowhere[0].close()
 
 
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork()")
@@ -178,7 +179,7 @@ def test_a_child_loses_the_sockets_of_its_parent(monkeypatch: pytest.MonkeyPatch
     closed = socket.socket()
     closed.close()
     with ours, theirs, socket.socket() as nowhere:
-        monkeypatch.setattr(_forks, "_nowhere", [nowhere])
+        monkeypatch.setattr(_forks, "_nowhere", [nowhere.fileno()])
         watched = weakref.WeakSet([closed])
         monkeypatch.setattr(_forks, "_watched", watched)
         _forks.keep_from_children(ours)
