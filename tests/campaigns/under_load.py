@@ -13,13 +13,14 @@ import collections
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,9 @@ from xml.etree import ElementTree
 from tests.__main__ import WORKERS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+_FAILED: Final = re.compile(r"\b(FAILED|ERROR)\b")
+_PROGRESS: Final = re.compile(r"\[ *(\d+)%\]")
+_ACCOUNT: Final = re.compile(r"^=+ (FAILURES|ERRORS|short test summary info|.* in [\d.]+s.*) =+$")
 NOT_COPIED: Final = (".venv", ".git", ".hypothesis", ".mypy_cache", ".ruff_cache", "__pycache__", "_build")
 
 
@@ -98,21 +102,43 @@ def tree_of(user: str | None, python: str) -> Iterator[tuple[Path, dict[str, Any
 def run_once(folder: Path, python: str, further: Mapping[str, Any], arguments: Sequence[str]) -> Run:
     """Run the suite in a folder."""
     report = Path(further["env"].get("TMPDIR", tempfile.gettempdir()), f"under-load-{os.getpid()}.xml")
-    command = [python, "-m", "pytest", "-q", "-n", str(WORKERS), "-p", "no:cacheprovider"]
+    command = [python, "-m", "pytest", "-v", "-n", str(WORKERS), "-p", "no:cacheprovider"]
     began = time.monotonic()
     with ignored(signal.SIGINT, signal.SIGHUP):
-        suite = subprocess.Popen([*command, f"--junitxml={report}", *arguments], cwd=folder, **further)
-    try:
-        status = suite.wait()
-    except BaseException:
-        suite.terminate()
-        suite.wait()
-        raise
+        suite = subprocess.Popen(
+            [*command, f"--junitxml={report}", *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            **further,
+        )
+    with suite:  # it is waited for
+        try:
+            assert suite.stdout is not None
+            for line in told(suite.stdout):
+                print(line, end="", flush=True)
+        except BaseException:
+            suite.terminate()
+            raise
     if not report.exists():
-        raise SystemExit(f"pytest ended with status {status} before it wrote its report")
+        raise SystemExit(f"pytest ended with status {suite.returncode} before it wrote its report")
     counts, failures = outcome(ElementTree.parse(report))
     report.unlink()
     return Run(counts, failures, time.monotonic() - began, os.getloadavg()[0])
+
+
+def told(lines: Iterable[str]) -> Iterator[str]:
+    """Yield, of what pytest says of each test, what has failed, each tenth of the way, and its account at the end."""
+    tenth, is_account = 0, False
+    for line in lines:
+        is_account = is_account or _ACCOUNT.search(line) is not None
+        progress = _PROGRESS.search(line)
+        if is_account or _FAILED.search(line):
+            yield line
+        elif progress and int(progress[1]) // 10 > tenth:
+            tenth = int(progress[1]) // 10
+            yield f"{10 * tenth} %\n"
 
 
 def outcome(report: "ElementTree.ElementTree[Any]") -> tuple[dict[str, int], dict[str, str]]:

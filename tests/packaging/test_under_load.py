@@ -1,6 +1,7 @@
 """The campaign that runs the suite under load tells what failed, how often, and starts it as a background job is."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -21,7 +22,9 @@ def test_never(): ...
 """
 
 
-def test_each_failure_is_told_with_its_first_line(tmp_path: Path) -> None:
+def test_each_failure_is_told_at_once_and_with_its_first_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from tests.campaigns.under_load import busy, run_once, table
 
     (tmp_path / "test_it.py").write_text(SUITE)
@@ -29,5 +32,9 @@ def test_each_failure_is_told_with_its_first_line(tmp_path: Path) -> None:
     with busy(1):
         run = run_once(tmp_path, sys.executable, further, ["-n", "0"])
     assert run.counts == {"passed": 1, "failed": 1, "skipped": 1}
-    *_, told = table([run, run])
-    assert told == "failed in 2 of 2: test_it.py::test_two_are_three: AssertionError: two are not three"
+    first, second, *_ = said = capsys.readouterr().out.splitlines()
+    assert first == "30 %"
+    assert re.match(r"test_it\.py::test_two_are_three FAILED +\[ 66%\]$", second)
+    assert any(re.search("1 failed, 1 passed, 1 skipped in", line) for line in said)
+    *_, last = table([run, run])
+    assert last == "failed in 2 of 2: test_it.py::test_two_are_three: AssertionError: two are not three"
