@@ -13,7 +13,7 @@ if not hasattr(os, "fork"):
 
 from tests.campaigns.mutants import EXCUSES, ROOT, campaign, report
 from tests.campaigns.mutants_made import mutants, sample
-from tests.campaigns.mutants_tests import in_child
+from tests.campaigns.mutants_tests import Record, in_child
 
 MODULE = """
 import subprocess
@@ -122,6 +122,13 @@ def test_each_mutant_is_killed_by_whom_it_must(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the campaign forks")
+def test_for_what_an_import_executes_the_quickest_tests_of_the_module_are_first() -> None:
+    lines = {"m.py": {"1": ["", "slow"], "5": ["quick"]}}
+    known = Record({"slow": 9.0, "quick": 1.0, "other": 0.1, "later": 0.2}, lines)
+    assert known.tests("m.py", 1, 1) == ["quick", "slow", "other", "later"]
+    assert known.tests("m.py", 5, 5) == ["quick"]
+
+
 def test_a_test_that_hangs_is_ended(tmp_path: Path) -> None:
     assert in_child(plant(tmp_path / "tree", planted=HANGS), ["tests/planted"], 3) == ({}, ["(hung)"])
 
