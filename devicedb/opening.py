@@ -1,4 +1,4 @@
-"""Opens files to read: other programs may write, rename and remove them meanwhile, and no pipe is waited for."""
+"""Opens files: those that are only read may be written, renamed and removed meanwhile, and no pipe is waited for."""
 
 import errno
 import os
@@ -33,6 +33,27 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             raise refused
         return msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
+
+
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+
+
+def open_bytes(path: str | Path, flags: int, mode: int = 0o777) -> int:
+    """Return a descriptor of a file's bytes, as `os.open` does on POSIX.
+
+    On Windows, unless it is told otherwise, `os.open` takes a file for text: it removes the last byte of one that it
+    opens to read and write, if that byte is 26 (Ctrl-Z), and ends of lines are changed on their way.
+
+    Args:
+        path: The file.
+        flags: Of `os.open`.
+        mode: Permissions of a new file.
+
+    Raises:
+        OSError: It cannot be opened.
+
+    """
+    return os.open(path, flags | _BINARY, mode)
 
 
 def why_not_opened(error: OSError) -> str:

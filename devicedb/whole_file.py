@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_to_read
+from devicedb.opening import open_bytes, open_to_read
 
 __all__ = [
     "make_folder",
@@ -219,7 +219,7 @@ def make_folder(folder: Path) -> None:
 
 def sync_file(path: Path) -> None:
     """Make the content of a file survive a loss of power."""
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = open_bytes(path, os.O_RDWR)
     try:
         sync_descriptor(descriptor)
     finally:
@@ -237,7 +237,7 @@ def sync_folder_of(path: Path) -> None:
     """
     if _IS_WINDOWS:
         return
-    descriptor = os.open(path.absolute().parent, os.O_RDONLY)
+    descriptor = open_bytes(path.absolute().parent, os.O_RDONLY)
     try:
         sync_descriptor(descriptor)
     except OSError as error:

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.opening import open_bytes
 from rexec.access.chain import (
     FIRST,
     head_of,
@@ -31,9 +32,7 @@ from rexec.ground import forks
 from rexec.ground.locks import try_lock
 
 _log = logging.getLogger(__name__)
-_FLAGS: Final = (
-    os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-)
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 _MODE: Final = 0o600
 _PATIENCE: Final = 5.0
 """Seconds to wait for the previous server process, which may be ending."""
@@ -72,7 +71,7 @@ class AuditLog:
         self._found: dict[str, Any] = {}
         """Problems that were found in the files at the start; the first line records them."""
         self._file = self._open()
-        self._head = os.open(head_of(path), _FLAGS & ~os.O_APPEND, _MODE)
+        self._head = open_bytes(head_of(path), _FLAGS & ~os.O_APPEND, _MODE)
         self._take_up()
 
     def append(self, kind: str, facts: Mapping[str, Any]) -> None:
@@ -214,7 +213,7 @@ class AuditLog:
         """
         until = time.monotonic() + _PATIENCE
         while True:
-            found = os.open(self.path, _FLAGS, _MODE)
+            found = open_bytes(self.path, _FLAGS, _MODE)
             if not stat.S_ISREG(os.fstat(found).st_mode):  # a pipe has no end that could be read
                 os.close(found)
                 raise OSError(errno.EINVAL, "no regular file", str(self.path))

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from devicedb.opening import open_to_read
+from devicedb.opening import open_bytes, open_to_read
 from devicedb.printable import printable
 from devicedb.whole_file import sync_descriptor, sync_folder_of
 from rexec.results.errors import ResultsError, reason
@@ -109,7 +109,7 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
     author = {"time": time.time(), "by": _user()}
     lines = "".join(json.dumps(author | each) + "\n" for each in notes)
     try:
-        descriptor = os.open(
+        descriptor = open_bytes(
             target, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0), 0o666
         )
         try:

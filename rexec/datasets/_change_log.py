@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from devicedb.opening import open_bytes
 from devicedb.whole_file import sync_descriptor, sync_folder_of
 from rexec.datasets._lmdb_check import pread
 from rexec.datasets._log_records import (
@@ -27,7 +28,7 @@ from rexec.datasets._log_records import (
 )
 from rexec.datasets.errors import DatabaseLost, DatabaseUnreadable, DatasetError
 
-_FLAGS: Final = os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_FLAGS: Final = os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _PATIENCE: Final = 0.5
 """Seconds that another process has to finish a record that is being read."""
@@ -206,7 +207,7 @@ class ChangeLog:
     def _begin(self) -> None:
         """Begin a new generation, in an empty or in a new file."""
         if self._descriptor < 0:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o664)
+            self._descriptor = open_bytes(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o664)
             sync_folder_of(self.path)
         else:
             os.ftruncate(self._descriptor, 0)
@@ -257,11 +258,11 @@ class ChangeLog:
 
     def _opened(self) -> int:
         try:
-            return os.open(self.path, os.O_RDWR | _FLAGS)
+            return open_bytes(self.path, os.O_RDWR | _FLAGS)
         except OSError as error:
             if error.errno not in _DENIED:
                 raise
-            return os.open(self.path, os.O_RDONLY | _FLAGS)
+            return open_bytes(self.path, os.O_RDONLY | _FLAGS)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

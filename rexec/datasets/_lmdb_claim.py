@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from devicedb.opening import open_bytes
 from rexec.datasets._lmdb_check import check_file
 from rexec.datasets._lmdb_new import make_empty
 from rexec.datasets._locks import master_lock, named, release, share
@@ -77,14 +78,13 @@ def _check_not_emptied(path: Path) -> None:
 
 
 def _open_file(path: Path) -> int:
-    flags = getattr(os, "O_BINARY", 0)
     try:
         try:
-            return os.open(path, os.O_RDWR | flags)
+            return open_bytes(path, os.O_RDWR)
         except OSError as error:
             if error.errno not in _DENIED or not path.exists():
                 raise
-            return os.open(path, os.O_RDONLY | flags)
+            return open_bytes(path, os.O_RDONLY)
     except OSError as error:
         raise DatasetError(
             f"cannot open the dataset database {path}: {error.strerror}; name one in a folder that you may write"
@@ -94,7 +94,7 @@ def _open_file(path: Path) -> int:
 def _claimed_as_master(path: Path) -> int:
     lock = master_lock(path)
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o664)
+        descriptor = open_bytes(lock, os.O_RDWR | os.O_CREAT, 0o664)
     except OSError as error:
         raise DatasetError(
             f"cannot be the master of the dataset database {path}: {lock}: {error.strerror}; name one in a folder that "

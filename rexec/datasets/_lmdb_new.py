@@ -10,6 +10,7 @@ from typing import Final
 
 import lmdb
 
+from devicedb.opening import open_bytes
 from devicedb.whole_file import sync_descriptor, sync_file, sync_folder_of
 from rexec.datasets.errors import DatasetError
 
@@ -51,7 +52,7 @@ def _link(temporary: Path, path: Path) -> None:
     except OSError:  # a file system without hard links, or another process was first
         with (
             contextlib.suppress(FileExistsError),
-            open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o664)) as file,
+            open(path, "xb", opener=lambda name, flags: open_bytes(name, flags, 0o664)) as file,
         ):
             file.write(temporary.read_bytes())
             file.flush()

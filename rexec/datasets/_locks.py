@@ -10,6 +10,7 @@ from typing import Final
 
 import psutil
 
+from devicedb.opening import open_bytes
 from rexec.ground.locks import share_lock, try_lock
 from rexec.ground.space import keep_space
 
@@ -74,7 +75,7 @@ def reserve_lock_file(path: Path, size: int) -> None:
     if os.name == "nt":
         return  # where a map has its room when it is made
     lock_file = path.with_name(path.name + "-lock")
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o664)
+    descriptor = open_bytes(lock_file, os.O_RDWR | os.O_CREAT, 0o664)
     try:
         if getattr(os.fstat(descriptor), "st_blocks", 0) * 512 < size:
             keep_space(descriptor, size)
@@ -101,7 +102,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     def _lmdb_user(path: Path) -> int | None:
         """Return 0 where a process has the LMDB file `path` open, None for none; LMDB locks as on other systems."""
         try:
-            descriptor = os.open(path.with_name(path.name + "-lock"), os.O_RDWR)
+            descriptor = open_bytes(path.with_name(path.name + "-lock"), os.O_RDWR)
         except OSError:  # LMDB itself says what is wrong with it
             return None
         try:
@@ -120,7 +121,7 @@ else:
         """
         lock_file = path.with_name(path.name + "-lock")
         try:
-            descriptor = os.open(lock_file, os.O_RDWR)
+            descriptor = open_bytes(lock_file, os.O_RDWR)
         except OSError:  # LMDB itself says what is wrong with it
             return None
         try:

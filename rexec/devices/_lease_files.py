@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.opening import open_bytes
 from rexec.devices.uses import DeviceUser
 from rexec.ground.file_names import file_name
 from rexec.ground.lease_table import is_stopped
@@ -75,7 +76,7 @@ class FileLease:
             said = {**self._holder, "exclusive": exclusive, "began": time.time()}
             former = _read(self._path)[1:] if self._file is not None else []
             self.close()
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            self._file = open_bytes(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             while not try_lock(self._file):  # another process looks whether it is locked
                 time.sleep(0.005)
             with contextlib.suppress(OSError):  # Windows
@@ -111,7 +112,7 @@ class FileLease:
         """Take leases of the device one process at a time."""
         path = self._folder / _GUARD
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+            os.close(open_bytes(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
             with contextlib.suppress(OSError):  # Windows
                 os.chmod(path, 0o666)  # noqa: S103  # others lock it
         file = _opened(path, os.O_RDWR)
@@ -171,7 +172,7 @@ def _opened(path: Path, flags: int) -> int:
         OSError: It is no regular file.
 
     """
-    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    file = open_bytes(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISREG(os.fstat(file).st_mode):
         return file
     os.close(file)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from devicedb.drivers.methods import DriverFacts
+from devicedb.opening import open_bytes
 from devicedb.whole_file import sync_descriptor, sync_folder_of, write_whole
 from rexec._version import __version__
 from rexec.record.errors import RecordingError
@@ -45,11 +46,11 @@ class RecordingWriter:
         self.began = time.monotonic()
         head = {"kind": "recording", "version": 1, "began": time.time(), "by": f"artiq-rexec {__version__}"}
         begin = MAGIC + framed(head)
-        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        flags = os.O_WRONLY | os.O_APPEND
         try:
             if overwrite:
                 write_whole(path, begin)  # an earlier recording stays until this one is on the disk
-            self._descriptor = os.open(path, flags | (0 if overwrite else os.O_CREAT | os.O_EXCL), 0o664)
+            self._descriptor = open_bytes(path, flags | (0 if overwrite else os.O_CREAT | os.O_EXCL), 0o664)
         except FileExistsError:
             raise RecordingError(f"{path} exists: give another name, or --overwrite") from None
         except OSError as error:

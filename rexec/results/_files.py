@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_to_read
+from devicedb.opening import open_bytes, open_to_read
 from devicedb.whole_file import put_in_place, sync_file
 from rexec.ground.locks import try_lock
 
@@ -39,7 +39,7 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
 
     The lock belongs to the open file: it ends with the process, however that ends.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = open_bytes(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         deadline = time.monotonic() + timeout
         while not try_lock(descriptor):

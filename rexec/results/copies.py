@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_to_read
+from devicedb.opening import open_bytes, open_to_read
 from rexec.results._files import publish, temporary_beside
 from rexec.results.hdf5.file import FoldedFile
 
@@ -135,7 +135,7 @@ class Copies:
         if _stamp(previous) != self._before_is:
             return False
         try:
-            descriptor = os.open(previous, os.O_RDWR)
+            descriptor = open_bytes(previous, os.O_RDWR)
         except OSError:
             return False
         try:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from devicedb.opening import why_not_opened
+from devicedb.opening import open_bytes, why_not_opened
 from rexec.web.errors import WebError
 from rexec.web.guard import new_token
 
@@ -17,7 +17,7 @@ def kept_token(path: Path) -> str:
     """
     try:
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            with os.fdopen(open_bytes(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(new_token() + "\n")
         except FileExistsError:
             pass

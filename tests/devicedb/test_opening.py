@@ -1,11 +1,14 @@
-"""Files that are read while others rename and remove them."""
+"""Files that are read while others rename and remove them, and whose bytes stay as they are."""
 
+import ast
 import os
 from pathlib import Path
 
 import pytest
 
-from devicedb.opening import open_to_read, why_not_opened
+from devicedb.opening import open_bytes, open_to_read, why_not_opened
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_file_that_is_read_can_be_renamed_and_removed(tmp_path: Path) -> None:
@@ -19,6 +22,30 @@ def test_a_file_that_is_read_can_be_renamed_and_removed(tmp_path: Path) -> None:
         new.unlink()
         assert file.read() == b"\r\ntwo\x1athree"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("last", [b"\x1a", b"\n", b"\r"])
+def test_a_file_that_is_opened_to_read_and_write_keeps_each_byte(tmp_path: Path, last: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"a\r\nb" + last)
+    descriptor = open_bytes(path, os.O_RDWR | os.O_APPEND)
+    try:
+        assert os.read(descriptor, 100) == b"a\r\nb" + last
+        os.write(descriptor, b"\n\x1a")
+    finally:
+        os.close(descriptor)
+    assert path.read_bytes() == b"a\r\nb" + last + b"\n\x1a"
+
+
+def test_only_one_function_opens_descriptors() -> None:
+    """`os.open` takes a file for text on Windows."""
+    found = []
+    for path in (each for name in ("schemas", "devicedb", "rexec") for each in (ROOT / name).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.open":
+                if ast.unparse(node.args[0]) not in {"os.devnull", "'/dev/tty'"}:
+                    found.append(path.relative_to(ROOT).as_posix())
+    assert set(found) == {"devicedb/opening.py"}
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import errno
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from devicedb.whole_file import sync_file
 from rexec.ground.locks import try_lock
 from rexec.results import _files
 from rexec.results._files import (
@@ -18,6 +20,8 @@ from rexec.results._files import (
     remove_leftovers,
     temporary_beside,
 )
+from rexec.results.hdf5.reserve import reserve
+from rexec.results.journal._file import Orphan
 
 
 def test_a_file_is_locked_while_somebody_has_it_alone(tmp_path: Path) -> None:
@@ -44,6 +48,23 @@ def test_a_file_system_without_locks_has_no_locked_files(
 
     monkeypatch.setattr(_files, "try_lock", refuse)
     assert is_locked(path) is False
+
+
+@pytest.mark.parametrize("last", [b"\x1a", b"\n"])
+def test_a_file_that_is_synced_locked_or_given_room_keeps_its_last_byte(tmp_path: Path, last: bytes) -> None:
+    content = b"HDF" + last
+    for number, used in enumerate((sync_file, is_locked, partial(reserve, size=100))):
+        path = tmp_path / str(number)
+        path.write_bytes(content)
+        used(path)  # type: ignore[operator]
+        assert path.read_bytes()[: len(content)] == content
+    with locked(tmp_path / "0"):
+        pass
+    _files.publish(tmp_path / "0", tmp_path / "published")
+    assert (tmp_path / "published").read_bytes() == content
+    with Orphan(tmp_path / "published"):
+        pass
+    assert (tmp_path / "published").read_bytes() == content
 
 
 def test_looking_at_a_lock_leaves_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

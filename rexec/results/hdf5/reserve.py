@@ -12,6 +12,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from devicedb.opening import open_bytes
 from rexec.ground.kept import KeptArray
 from rexec.ground.plain import Converted, Unreadable
 from rexec.ground.space import keep_space
@@ -56,7 +57,7 @@ def _size(value: Any) -> int:
 
 def reserve(path: Path, size: int) -> None:
     """Have the system keep so many bytes for a file, or raise OSError; HDF5 cuts it to what it uses."""
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = open_bytes(path, os.O_RDWR)
     try:
         keep_space(descriptor, size)
     finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_to_read
+from devicedb.opening import open_bytes, open_to_read
 from devicedb.whole_file import make_folder, put_in_place, sync_descriptor, sync_folder_of
 from rexec.ground.file_names import long_path_hint
 from rexec.ground.locks import try_lock
@@ -27,10 +27,10 @@ def created(path: Path, attempts: int = 5) -> int:
         ResultsNotWritable: It cannot be made; the text says why and what to do.
 
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
     try:
         make_folder(path.parent)
-        descriptor = os.open(path, flags, 0o664)
+        descriptor = open_bytes(path, flags, 0o664)
     except FileExistsError as error:
         if not path.exists():
             raise ResultsNotWritable(
@@ -83,7 +83,7 @@ class Orphan:
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
-        self._descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NONBLOCK", 0))
+        self._descriptor = open_bytes(path, os.O_RDWR | getattr(os, "O_NONBLOCK", 0))
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             self._close()
             raise OSError(errno.EINVAL, "it is no regular file")

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
+from devicedb.opening import open_bytes
 from rexec.results._files import pread
 from rexec.results.errors import ResultsError
 from rexec.results.journal._encode import Buffer
@@ -166,7 +167,7 @@ class ReusingWriter:
                 return True
             self.close()
         try:
-            self._descriptor = os.open(self._file.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+            self._descriptor = open_bytes(self._file.path, os.O_RDWR)
         except OSError:
             return False
         if os.path.samestat(os.fstat(self._descriptor), own):
