@@ -128,6 +128,29 @@ def test_what_is_not_recorded_is_told_with_what_is(run: Any, names: str) -> None
         changes(run, "nope")
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"k__value": [1, 2], "k__time": [1.0, 2.0], "k__order": [1]},
+        {"k__value": [1], "k__time": [1.0, 2.0], "k__order": [1, 2]},
+        {"k__value": [1], "k__time": [1.0]},
+        {"k__value": [1], "k__order": [1]},
+        {"k__deleted_time": [1.0]},
+        {"k__deleted_time": 1.0, "k__deleted_order": 1},
+    ],
+)
+def test_a_damaged_recording_is_told(columns: dict[str, Any]) -> None:
+    with pytest.raises(ResultsError, match=r"the recording of 'k' in r\.h5 is damaged: a column"):
+        changes(recording(**columns), "k")
+
+
+def test_rows_of_any_shape_are_one_value_each() -> None:
+    rows = [[1, 2, 3], [4]]
+    assert [
+        each.value for each in changes(recording(k__value=rows, k__time=[1.0, 2.0], k__order=[1, 2]), "k")
+    ] == rows
+
+
 def test_a_change_that_was_found_by_comparing_is_marked() -> None:
     compared = [
         {"time": 5.0, "reason": "begin", "lost": None, "changes": 0, "order": 1},

@@ -237,8 +237,9 @@ def test_two_runs_never_share_a_file(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ResultsNotWritable, match=r"cannot write results into .*choose another folder"):
-        begun(tmp_path / "file" / "r.h5")
+    for name in ("file/r.h5", "file/folder/r.h5"):
+        with pytest.raises(ResultsNotWritable, match=r"cannot write results into .*choose another folder"):
+            begun(tmp_path / name)
     (tmp_path / "folder.h5").mkdir()
     with pytest.raises(ResultsNotWritable):
         begun(tmp_path / "folder.h5", overwrite=True)

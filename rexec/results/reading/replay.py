@@ -121,6 +121,12 @@ def _tables(run: Run, key: str) -> dict[tuple[str, str], dict[str, Any]]:
         part = _COLUMN.fullmatch(column)
         if owner == key and part is not None:
             tables.setdefault((part["prefix"], part["suffix"]), {})[part["name"]] = stored.value
+    for table in tables.values():
+        lengths = {len(column) if hasattr(column, "__len__") else -1 for column in table.values()}
+        if not {"order", "time"} <= table.keys() or len(lengths) > 1 or -1 in lengths:
+            raise ResultsError(
+                f"the recording of {key!r} in {run.path} is damaged: a column of its changes is missing or too short"
+            )
     return tables
 
 
