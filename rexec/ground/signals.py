@@ -73,6 +73,16 @@ def wait_for_end(end: threading.Event) -> None:
         pass
 
 
+def _keep_wakeup_quiet() -> None:
+    """Say nothing of a signal that finds the socket full by which it wakes an event loop: the loop is awake then.
+
+    asyncio asks for that itself, but not on Windows.
+    """
+    descriptor = signal.set_wakeup_fd(-1)
+    if descriptor != -1:
+        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+
+
 @contextmanager
 def handlers_set(handlers: Mapping[int, Handler]) -> Iterator[None]:
     """Set signal handlers while the block lasts; only in the main thread. That of SIGHUP leaves a lost terminal first.
@@ -81,6 +91,7 @@ def handlers_set(handlers: Mapping[int, Handler]) -> Iterator[None]:
         handlers: Functions by the signal's number.
 
     """
+    _keep_wakeup_quiet()
     before = {
         number: signal.signal(number, _leaving(handler) if is_hangup(number) else handler)
         for number, handler in handlers.items()

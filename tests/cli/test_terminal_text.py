@@ -64,7 +64,7 @@ def test_text_of_strangers_is_shown_and_not_obeyed(
     file = io.StringIO()
     WAYS[way](TerminalConsole(file=file, width=500, force_terminal=True, color_system=None), TEXTS[kind])
     captured = capsys.readouterr()
-    shown = file.getvalue() + captured.out + captured.err
+    shown = (file.getvalue() + captured.out + captured.err).replace(os.linesep, "\n")
     assert shown.strip()
     assert all(char.isprintable() or char == "\n" for char in shown), repr(shown)
     assert not re.search(rf"^{FORGED}", shown, re.M)
