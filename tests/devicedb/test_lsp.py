@@ -4,7 +4,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -340,7 +339,7 @@ def test_without_the_extra_one_line_says_what_to_install(
 def test_a_person_at_a_terminal_is_told_who_starts_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("devicedb.cli.lsp.is_terminal", lambda stream: stream is sys.stdin)
     assert main(["lsp"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(

@@ -163,7 +163,7 @@ def test_what_children_get_is_made_once_before_they_are(monkeypatch: pytest.Monk
         for each in (one, two):
             _forks.keep_from_children(each)
         assert set(watched) == {one, two}
-        with socket.socket(fileno=nowhere.pop()) as made:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=nowhere.pop()) as made:
             assert made.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
         assert not nowhere
         assert asked == [{"after_in_child": _forks._lose_sockets}]
