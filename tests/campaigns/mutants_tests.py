@@ -55,9 +55,8 @@ class Record(NamedTuple):
         found = executing & self.seconds.keys()
         if "" in executing or module.startswith(_SHIPPED) or not found:
             found = set(self.seconds)
-        if (
-            "" in executing
-        ):  # those that import it themselves, in a program, are slow, and notice no more than others
+        # Those that import it themselves, in a program, are slow, and notice no more than others.
+        if "" in executing:
             executing = likely
         return sorted(
             found, key=lambda test: (test not in executing, test not in likely, self.seconds[test], test)

@@ -503,11 +503,11 @@ def test_a_copy_that_is_taken_away_at_once_is_told(tmp_path: Path, monkeypatch: 
 
 def test_where_no_copy_can_be_made_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(bytes(40))
-    with (
-        (tmp_path / "old").open("rb") as old,
-        pytest.raises(
-            ResultsError,
-            match=r"j was removed or replaced, and cannot be written anew: |old is no folder; choose",
-        ),
-    ):
+    # Windows says of a file in the place of a folder that it exists.
+    said = (
+        r"old is no folder; choose"
+        if os.name == "nt"
+        else r"j was removed or replaced, and cannot be written anew: "
+    )
+    with (tmp_path / "old").open("rb") as old, pytest.raises(ResultsError, match=said):
         copied(old.fileno(), 40, tmp_path / "old" / "j", b"i" * 16)
