@@ -136,7 +136,10 @@ class Recorder:
         if task is not None:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
-        await self._relay(source, reader, writer)
+        try:
+            await self._relay(source, reader, writer)
+        except asyncio.CancelledError:
+            return  # the recorder ends: asyncio of Python 3.11 logs a cancelled connection as an error
 
     async def _relay(
         self, source: Source, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -153,6 +153,19 @@ def test_a_client_that_speaks_something_else_does_not_end_the_recording(tmp_path
     assert len(load_recording(tmp_path / "a.rec").calls["camera", "camera"]) == 1
 
 
+def test_its_end_with_a_connected_client_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving({"camera": Camera()}) as port:
+        with Recorder(
+            [ask(database(port), "camera")], RecordingWriter(tmp_path / "a.rec"), LOCAL, {}
+        ) as recorder:
+            client = Client(*recorder.addresses["camera"], "camera")
+            assert client.ping()
+        assert not caplog.text
+        client.close_rpc()
+
+
 def test_a_controller_that_cannot_be_had_is_named_before_anything_is_written(tmp_path: Path) -> None:
     with silent() as port, pytest.raises(DeviceUnreachable, match="device 'camera' at"):
         ask(database(port), "camera", timeout=0.3)

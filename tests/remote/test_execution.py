@@ -283,6 +283,17 @@ def test_the_first_end_counts_and_a_cancelled_job_has_no_value() -> None:
         assert cancelled.outcome == {"cancelled": "cancelled", "failure": failure}
 
 
+def test_a_job_that_ends_by_the_request_at_once_is_cancelled() -> None:
+    job = made()
+
+    def wake() -> None:
+        job.finish({"cancelled": job.reason})
+
+    job.wake = wake  # type: ignore[method-assign]  # the job's thread is quicker than the one that asks
+    assert job.cancel()
+    assert (job.reason, job.outcome) == ("cancelled", {"cancelled": "cancelled", "failure": None})
+
+
 def test_a_value_that_cannot_be_sent_is_replaced_before_the_end_and_after_it() -> None:
     job = made()
     is_told = told(job)

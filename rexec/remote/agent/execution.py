@@ -293,8 +293,10 @@ class Execution:
 
     def cancel(self) -> bool:
         """Ask the job to end; return whether no result of it will come."""
+        # Before the request: what ends by it has been cancelled.
+        is_first = self.verdict.setdefault("by", "cancel") == "cancel"
         self.end("cancelled")
-        return self.verdict.setdefault("by", "cancel") == "cancel"
+        return is_first
 
     def start_together(self, at: float) -> float:
         """Take the time of the common start; return by how many seconds it is still to come."""
