@@ -21,13 +21,15 @@ settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
-    """Let modules be compiled once, and signals end processes.
+    """Let modules be compiled once, NumPy have one thread, and signals end processes.
 
-    Without bytecode on the disk, each process that a test starts compiles all modules again: most of its CPU time. A
-    shell ignores signals for what it starts in its background, and so does `nohup`.
+    Without bytecode on the disk, each process that a test starts compiles all modules again: most of its CPU time; with
+    threads for linear algebra, which nobody uses, `import numpy` takes twice as much of it. A shell ignores signals for
+    what it starts in its background, and so does `nohup`.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (HANGUP, signal.SIG_DFL)):
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
