@@ -13,6 +13,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 import pytest
+from h5py import h5d, h5s, h5t
 
 from rexec import results
 from rexec.catalogue.reading import facts_of
@@ -170,6 +171,28 @@ def test_a_spoiled_file_is_shown_as_far_as_it_can_be_read(
     xarray = pytest.importorskip("xarray", reason="needs the extra xarray")
     with contextlib.suppress(results.ResultsError):
         xarray.open_dataset(path, engine="rexec")
+
+
+def test_a_type_that_numpy_does_not_have_is_one_error_however_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "time.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("datasets")
+        h5d.create(group.id, b"when", h5t.UNIX_D32LE, h5s.create_simple((3,)))
+    with results.open(path) as run:
+        found = run.datasets["when"]
+        ways: list[Callable[[], Any]] = [
+            lambda: found.dtype,
+            lambda: found.nbytes,
+            lambda: found.value,
+            lambda: found[0],
+            lambda: found.numbers(0),
+            found.is_numeric,
+        ]
+        for way in ways:
+            with pytest.raises(results.ResultsError, match=r"'when' of .*time.h5 cannot be read: TypeError"):
+                way()
+        assert (found.shape, found.unit, found.origin, found.has_data()) == ((3,), None, "run", True)
+        assert repr(found) == "<StoredDataset when (3,) cannot be read>"
 
 
 def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:

@@ -182,8 +182,11 @@ class StoredDataset:
             return self.node[index]
 
     def __repr__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        return f"<StoredDataset {self.key} {self.shape} {self.dtype}{unit}>"
+        try:
+            told = f"{self.dtype} {self.unit or ''}".rstrip()
+        except ResultsError:
+            told = "cannot be read"
+        return f"<StoredDataset {self.key} {self.shape} {told}>"
 
     def _reading(self) -> Any:
         return reading(self._title)
