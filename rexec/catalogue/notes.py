@@ -6,7 +6,8 @@ r"""Comments and tags of runs, kept beside the result files and never in them.
     {"time": 1793432055.7, "by": "alice", "tag": "paper"}
     {"time": 1793432099.2, "by": "bob", "untag": "paper"}
 
-The last comment holds. Lines are only appended: two persons at once lose nothing, and neither does a kill.
+The last comment holds. Lines are only appended, by one process at a time: two persons at once lose nothing, and neither
+does a kill.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from typing import Any, Final, NamedTuple
 from devicedb.opening import open_bytes, open_to_read
 from devicedb.printable import printable
 from devicedb.whole_file import sync_descriptor, sync_folder_of
+from rexec.ground.locks import try_lock
 from rexec.results.errors import ResultsError, reason
 
 NOTES_SUFFIX: Final = ".notes"
@@ -35,6 +37,10 @@ LONGEST: Final = 10_000
 
 LONGEST_TAG: Final = 100
 """Characters that a tag has at most."""
+
+
+_PATIENCE: Final = 10.0
+"""Seconds that another process which notes something is waited for."""
 
 
 class RunNotes(NamedTuple):
@@ -113,10 +119,11 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
             target, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0), 0o666
         )
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ResultsError(f"cannot note anything of {path}: {target} is no regular file")
-            if found.st_size and _last_byte(target) != b"\n":  # a line that was not written to its end
+            _have_it_alone(descriptor)
+            # After a line that was not written to its end.
+            if os.fstat(descriptor).st_size and _last_byte(target) != b"\n":
                 lines = "\n" + lines
             os.write(descriptor, lines.encode())
             sync_descriptor(descriptor)
@@ -128,6 +135,15 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
             os.utime(target.parent)
     except OSError as error:
         raise ResultsError(f"cannot write {target}: {reason(error)}") from error
+
+
+def _have_it_alone(descriptor: int) -> None:
+    """Wait for others who append: on Windows, finding the end of a file and writing there are two steps."""
+    until = time.monotonic() + _PATIENCE
+    while not try_lock(descriptor):
+        if time.monotonic() > until:
+            raise TimeoutError(f"it is locked by a process that does not go on, for over {_PATIENCE:g} s")
+        time.sleep(0.005)
 
 
 def _last_byte(path: Path) -> bytes:

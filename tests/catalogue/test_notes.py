@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rexec.catalogue import find
+from rexec.catalogue import find, notes
 from rexec.catalogue.notes import MOST_READ, RunNotes, comment, notes_of, notes_path, tag
+from rexec.ground.locks import try_lock
 from rexec.results import ResultsError
 from tests.catalogue.laboratories import made, settled
 
@@ -81,6 +82,28 @@ def test_notes_that_are_no_file_are_refused(results: Path) -> None:
     assert notes_of(path) == RunNotes()
     with pytest.raises(ResultsError, match="is no regular file"):
         comment(path, "x")
+
+
+def test_whoever_appends_has_the_notes_alone(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made(results, 1)
+    comment(path, "first")
+    with open(notes_path(path), "rb") as other:
+        assert try_lock(other.fileno())
+        monkeypatch.setattr(notes, "_PATIENCE", 0.0)
+        with pytest.raises(ResultsError, match=r"cannot write .*notes: it is locked by a process"):
+            comment(path, "second")
+    assert notes_of(path).comment == "first"
+
+    def ends_in_its_line(descriptor: int) -> bool:
+        monkeypatch.setattr(notes, "try_lock", try_lock)
+        with open(notes_path(path), "ab") as other:
+            other.write(b'{"comment": "th')
+        return False
+
+    monkeypatch.setattr(notes, "_PATIENCE", 150.0)
+    monkeypatch.setattr(notes, "try_lock", ends_in_its_line)
+    comment(path, "second")
+    assert notes_of(path).comment == "second"
 
 
 def test_many_at_once_lose_nothing(results: Path) -> None:
