@@ -22,6 +22,7 @@ from rexec.ground.client_label import labelled
 from rexec.wire._protocol import FEATURES
 from rexec.wire.pc_rpc import Client
 from tests.access.test_rights import Camera, rights_text, targets
+from tests.clock import set_clock
 from tests.serving import free_port, running
 from tests.supervise.running import states, up
 from tests.supervise.running import write as write_database
@@ -317,7 +318,7 @@ def test_who_is_refused_again_and_again_does_not_fill_the_disk(
 ) -> None:
     clock = [1000.0]
     monkeypatch.setattr("rexec.access.record_budget._BURST", 5.0)
-    monkeypatch.setattr("rexec.access.record_budget.time.monotonic", lambda: clock[0])
+    set_clock(monkeypatch, "rexec.access.record_budget", monotonic=lambda: clock[0])
     monkeypatch.setattr(identity, "user_of_peer", lambda *_: "bob")
     (tmp_path / "rights.json").write_text(rights_text({"bob": []}))
     guard = AccessGuard(RightsFile(tmp_path / "rights.json", "camera"), AuditLog(path), calls=True)

@@ -11,6 +11,7 @@ from rexec.access.audit_log import AuditLog
 from rexec.access.chain import head_of, head_text, read_line
 from rexec.access.guard import AccessGuard
 from rexec.access.identity import Identity
+from tests.clock import set_clock
 from tests.threads.interleaving import Race
 from tests.threads.interrupting import interrupted_everywhere
 
@@ -95,7 +96,7 @@ class Guarded:
 
 
 def test_two_threads_share_the_budget_of_a_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rexec.access.record_budget.time.monotonic", lambda: 0.0)
+    set_clock(monkeypatch, "rexec.access.record_budget", monotonic=lambda: 0.0)
     Race(
         lambda: Guarded(tmp_path), Guarded.record, Guarded.record, Guarded.seen, ("access/record_budget.py",)
     ).check()

@@ -20,6 +20,7 @@ from rexec.datasets._lmdb import PersistentStore
 from rexec.datasets._log_records import HEADER_SIZE, LogNames, body, framed, is_header, new_header, parsed
 from rexec.datasets._stored import encoded
 from rexec.wire import pyon
+from tests.clock import set_clock
 
 from .test_database import NOT_PROTECTED, Another, stored
 
@@ -341,7 +342,7 @@ def test_a_record_that_another_process_is_writing_is_waited_for(
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"?")
     monkeypatch.setattr("rexec.datasets._change_log._PATIENCE", 150.0)
-    monkeypatch.setattr("rexec.datasets._change_log.time.sleep", lambda _: path.write_bytes(whole))
+    set_clock(monkeypatch, "rexec.datasets._change_log", sleep=lambda _: path.write_bytes(whole))
     assert [each.kind for each in log.records()] == [b"n", b"a"]
     log.close()
 

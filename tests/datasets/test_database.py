@@ -35,6 +35,7 @@ from rexec.datasets.changes import changed_metadata
 from rexec.experiment import HasEnvironment
 from rexec.ground.locks import share_lock, try_lock
 from rexec.wire import pyon
+from tests.clock import set_clock
 from tests.ground.forking import in_a_fork, program, said
 
 
@@ -380,7 +381,7 @@ def test_the_first_pages_of_another_program_are_waited_for(
     path.touch()
     (tmp_path / "dataset_db.mdb-lock").touch()
     monkeypatch.setattr(_lmdb_claim, "_PATIENCE", 150.0)
-    monkeypatch.setattr("rexec.datasets._lmdb_claim.time.sleep", lambda _: path.write_bytes(pages))
+    set_clock(monkeypatch, "rexec.datasets._lmdb_claim", sleep=lambda _: path.write_bytes(pages))
     with DatasetDB(path) as db:
         assert db.has("k1")
 
@@ -397,7 +398,7 @@ def test_a_program_that_keeps_others_out_is_waited_for_a_while(
         with pytest.raises(DatabaseInUse, match="is open in another process, which does not share it"):
             DatasetDB(path)
         monkeypatch.setattr(_locks, "_PATIENCE", 150.0)
-        monkeypatch.setattr("rexec.datasets._locks.time.sleep", lambda _: share_lock(file.fileno()))
+        set_clock(monkeypatch, "rexec.datasets._locks", sleep=lambda _: share_lock(file.fileno()))
         DatasetDB(path).close()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rexec.devices._lease_agent import GRACE, SILENT, Liveness, lease_request
+from tests.clock import set_clock
 
 
 def holder(name: str) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def test_a_connection_that_asks_twice_has_one_lease_that_ends_once() -> None:
 
 def test_any_request_renews_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("rexec.devices._lease_agent.time.monotonic", lambda: now[0])
+    set_clock(monkeypatch, "rexec.devices._lease_agent", monotonic=lambda: now[0])
     shared: dict[str, Any] = {}
     first: dict[str, Any] = {}
     assert take(shared, first, "a", True) == []
@@ -74,7 +75,7 @@ def test_any_request_renews_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_silence_and_grace_are_counted_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("rexec.devices._lease_agent.time.monotonic", lambda: now[0])
+    set_clock(monkeypatch, "rexec.devices._lease_agent", monotonic=lambda: now[0])
     alive = Liveness(holder("a"))
     now[0] = SILENT
     assert alive()  # and is not suspected yet
@@ -94,7 +95,7 @@ def test_silence_and_grace_are_counted_to_the_end(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 def test_a_silent_process_of_the_same_machine_is_there_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("rexec.devices._lease_agent.time.monotonic", lambda: now[0])
+    set_clock(monkeypatch, "rexec.devices._lease_agent", monotonic=lambda: now[0])
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         alive = Liveness({**holder("a"), "machine": socket.gethostname(), "pid": process.pid})
         elsewhere = Liveness({**holder("a"), "pid": process.pid})

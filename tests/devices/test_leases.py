@@ -28,6 +28,7 @@ from rexec.laboratory.examined import examine
 from rexec.laboratory.supervised import users_at
 from rexec.remote_exec import rexec_targets
 from rexec.wire.pc_rpc import Client
+from tests.clock import set_clock
 from tests.remote_exec.peers import NO_REFERENCE, REFERENCE, REFERENCE_CONTROLLER, reference_process
 from tests.serving import free_port, running, serving
 from tests.waiting import within
@@ -280,7 +281,7 @@ def test_links_and_pipes_among_the_leases_are_left_alone(tmp_path: Path) -> None
 
 def test_a_holder_that_is_not_heard_of_is_dropped_only_after_a_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("rexec.devices._lease_agent.time.monotonic", lambda: now[0])
+    set_clock(monkeypatch, "rexec.devices._lease_agent", monotonic=lambda: now[0])
     alive = Liveness({"machine": "far away", "pid": os.getpid()})
     now[0] = 1000.0  # the controller was in a call
     assert alive()

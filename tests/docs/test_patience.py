@@ -1,5 +1,7 @@
 """No test is in a hurry: what must come is waited for long enough, and no test asserts how long something took.
 
+Nor does one set the clock of the whole process, by which threads of other tests and of pytest go, too.
+
 A machine with a load of 12 needs 10 s for what takes 0.5 s on an idle one. Only a test that fails ever waits out its
 patience, so that patience costs nothing.
 """
@@ -58,6 +60,16 @@ def timed(tree: ast.AST) -> Iterator[int]:
                     yield node.lineno
 
 
+def shared_clocks(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines that replace a function of the module `time` for all who use it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and name_of(node.func) in ("setattr", "patch", "object"):
+            what = node.args[0]
+            path = str(what.value).split(".")[:-1] if isinstance(what, ast.Constant) else [name_of(what)]
+            if path[-1:] == ["time"]:
+                yield node.lineno
+
+
 def is_clock(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and name_of(node.func) in CLOCKS
 
@@ -79,6 +91,7 @@ def test_whatever_must_come_is_waited_for_long_enough_and_no_duration_is_asserte
         place = path.relative_to(TESTS)
         found += [f"{place}:{line}: waits less than {ENOUGH} s for what must come" for line in hurried(tree)]
         found += [f"{place}:{line}: asserts how long something took" for line in timed(tree)]
+        found += [f"{place}:{line}: sets the clock of all: see clock.py" for line in shared_clocks(tree)]
     assert found == []
 
 
@@ -99,3 +112,17 @@ def test_a_hurried_wait_is_found(line: str) -> None:
 @pytest.mark.parametrize("line", ["assert time.monotonic() - began < 2", "assert took <= 0.5"])
 def test_a_timed_assertion_is_found(line: str) -> None:
     assert list(timed(ast.parse(line))) == [1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'monkeypatch.setattr("rexec.wire.tap.time.monotonic", clock)',
+        'monkeypatch.setattr(time, "time", clock)',
+        'monkeypatch.setattr(tap.time, "monotonic", clock)',
+        'with patch.object(time, "sleep"): pass',
+    ],
+)
+def test_a_clock_that_is_set_for_all_is_found(line: str) -> None:
+    assert list(shared_clocks(ast.parse(line))) == [1]
+    assert list(shared_clocks(ast.parse('monkeypatch.setattr("rexec.wire.tap.time", clock)'))) == []

@@ -19,6 +19,7 @@ from rexec.experiment.lifecycle import Hooks, RunOutcome, live
 from rexec.experiment.loading import import_file
 from rexec.experiment.stand_ins import Scheduler, Termination
 from rexec.experiment.tracebacks import argument_at
+from tests.clock import set_clock
 
 
 def chained(first: BaseException, second: BaseException) -> BaseException:
@@ -217,7 +218,7 @@ def test_an_error_in_any_phase_ends_the_run_there_and_closes_its_devices(
 
 def test_each_phase_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("rexec.experiment.lifecycle.time.perf_counter", lambda: now[0])
+    set_clock(monkeypatch, "rexec.experiment.lifecycle", perf_counter=lambda: now[0])
 
     class Timed(Steps):
         def step(self, name: str) -> None:

@@ -10,6 +10,7 @@ from rexec.master.log_rates import BURST, OTHERS, RATE, SENDERS, LogBudgets
 from rexec.master.logs import LINE_LIMIT, _RecordReader
 from rexec.wire.logs import RECORD_LIMIT, LogLine
 from rexec.wire.pc_rpc import Client
+from tests.clock import set_clock
 from tests.master.masters import LOCAL, serving
 from tests.waiting import within
 
@@ -17,7 +18,7 @@ from tests.waiting import within
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr("rexec.master.log_rates.time.monotonic", lambda: now[0])
+    set_clock(monkeypatch, "rexec.master.log_rates", monotonic=lambda: now[0])
     return now
 
 

@@ -22,6 +22,7 @@ from rexec.results._files import (
 )
 from rexec.results.hdf5.reserve import reserve
 from rexec.results.journal._file import Orphan
+from tests.clock import set_clock
 
 
 def test_a_file_is_locked_while_somebody_has_it_alone(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_file_that_cannot_be_removed_is_an_error_and_none_at_all_is_fine(
 
     waited: list[float] = []
     monkeypatch.setattr(Path, "unlink", unlink)
-    monkeypatch.setattr(_files.time, "sleep", waited.append)  # type: ignore[attr-defined]
+    set_clock(monkeypatch, "rexec.results._files", sleep=waited.append)
     with pytest.raises(PermissionError, match="in use"):
         remove(tmp_path / "x")
     assert bool(waited) == (os.name == "nt")  # elsewhere nobody's open file hinders

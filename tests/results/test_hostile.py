@@ -16,6 +16,7 @@ from rexec.datasets import DatasetDB, DatasetManager
 from rexec.datasets.values import same
 from rexec.results import ResultsWriter, verify
 from schemas import RunIdentity
+from tests.clock import set_clock
 
 
 def begun(path: Path) -> tuple[ResultsWriter, DatasetManager]:
@@ -199,7 +200,7 @@ def test_a_clock_that_is_set_back_or_stands_still_changes_nothing(
     manager.set("x", [])
     now = time.time()
     for number in range(5):
-        monkeypatch.setattr(time, "time", lambda number=number: now + step * number)
+        set_clock(monkeypatch, "rexec.ground.clock", time=lambda number=number: now + step * number)
         manager.append_to("x", number)
         manager.mutate("x", 0, -number)
         writer.snapshot()

@@ -25,6 +25,7 @@ from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import HEADER, SHORT_SIZE, Kind, Record, header
 from rexec.results.journal.salvage import SalvageReader
 from rexec.results.journal.writer import Journal
+from tests.clock import set_clock
 from tests.results.strategies import values
 from tests.waiting import within
 
@@ -358,7 +359,7 @@ def test_a_clock_that_is_set_makes_a_record_long(tmp_path: Path, monkeypatch: py
     journal = Journal(tmp_path / "j", sync_interval=0)
     times = [1e9, 1e9 + 4000.25, 1e9 + 4300.5, 1e9 - 7, 1e9 - 6.5]
     for moment in times:
-        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
+        set_clock(monkeypatch, "rexec.ground.clock", time=lambda moment=moment: moment)
         journal.append("x", moment)
     journal.close()
     assert [record.time for record in read(tmp_path / "j")] == pytest.approx(times, rel=0, abs=1e-5)

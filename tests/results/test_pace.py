@@ -2,14 +2,14 @@
 
 import pytest
 
-from rexec.results.hdf5 import pace
 from rexec.results.hdf5.pace import CompressionPace
+from tests.clock import set_clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(pace.time, "perf_counter", lambda: now[0])  # type: ignore[attr-defined]
+    set_clock(monkeypatch, "rexec.results.hdf5.pace", perf_counter=lambda: now[0])
     return now
 
 

@@ -14,6 +14,7 @@ from rexec.access.kernel_user import user_name
 from rexec.access.rights import Right, device_rights
 from rexec.supervise.access_files import AccessFiles
 from tests.cli.test_up import CONTROLLER, entry
+from tests.clock import set_clock
 from tests.serving import free_port
 from tests.supervise.running import call, pids, up, write
 from tests.waiting import within
@@ -81,7 +82,7 @@ def test_a_file_of_rights_that_was_cleaned_away_is_back_within_the_hour(
     shutil.rmtree(path.parent)
     files.keep()
     assert not path.exists()
-    monkeypatch.setattr("rexec.supervise.access_files.time.monotonic", lambda: float("inf"))
+    set_clock(monkeypatch, "rexec.supervise.access_files", monotonic=lambda: float("inf"))
     files.keep()
     assert path.read_text() == text
     files.close()

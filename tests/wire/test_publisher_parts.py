@@ -75,7 +75,11 @@ def test_more_stale_keys_than_there_are_make_the_whole_stale() -> None:
     assert (one.stale, len(one.lines)) == ({WHOLE: None}, 0)
 
 
-def test_a_subscriber_that_fell_behind_is_brought_up_to_date_key_by_key() -> None:
+def test_a_subscriber_that_fell_behind_is_brought_up_to_date_key_by_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_snapshots, "_TURN", float("inf"))
+
     async def main() -> None:
         struct: dict[str, Any] = {"a": 1, "b": 2}
         publisher = Publisher({"n": Notifier(struct)})

@@ -17,6 +17,7 @@ from rexec.wire._stream_server import StreamServer
 from rexec.wire._subscription import PIECE
 from rexec.wire.broadcast import Broadcaster
 from rexec.wire.sync_struct import Subscriber as Subscriber_
+from tests.clock import set_clock
 
 
 class Subscriber:
@@ -298,7 +299,7 @@ class Turns:
         self.soon: list[Any] = []
         self.later: list[Any] = []
         ticks = iter(range(10**9))
-        monkeypatch.setattr(_snapshots.time, "perf_counter", lambda: float(next(ticks)))  # type: ignore[attr-defined]
+        set_clock(monkeypatch, "rexec.wire._snapshots", perf_counter=lambda: float(next(ticks)))
         monkeypatch.setattr(asyncio, "get_running_loop", lambda: self)
 
     def call_soon(self, call: Any, *args: Any) -> None:
@@ -394,7 +395,8 @@ def test_a_snapshot_says_of_each_change_whether_it_can_still_be_used() -> None:
         assert one.changed(part, setting, b"line\n") is use
         assert one.lines()[1:] == [b"line\n"] * behind
     one = _snapshots._Snapshot({"a": 1}, WHOLE, V2)
-    one.go_on()
+    while not one.is_done:
+        one.go_on()
     size = len(one.text)
     assert one.changed("a", setting, b"x" * size) is True
     assert one.changed("a", setting, b"x") is False  # to encode it again costs less

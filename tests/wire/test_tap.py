@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rexec.wire import tap
 from rexec.wire._handshake import BANNER, greeting_line
 from rexec.wire._protocol import FEATURES
 from rexec.wire.tap import Exchange, Tap, dump_raw, load_raw
+from tests.clock import set_clock
 
 GREETING = greeting_line(["drv", "other"], "a lamp")
 METHODS_V1, METHODS_V2 = b"{'f'}\n", b'{"__jsonclass__":["set",[["f"]]]}\n'
@@ -19,7 +19,7 @@ ANSWER = b'{"status":"ok","id":1,"ret":4}\n'
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100, 10**6))
-    monkeypatch.setattr(tap.time, "monotonic", lambda: float(next(ticks)))  # type: ignore[attr-defined]
+    set_clock(monkeypatch, "rexec.wire.tap", monotonic=lambda: float(next(ticks)))
 
 
 def told(choice: bytes, methods: bytes, *, early: bool = False) -> Tap:
