@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import contextlib
 import errno
+import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -76,6 +77,8 @@ def silent() -> Iterator[int]:
 
 
 _HELD: Final[list[socket.socket]] = []
+_NOT_GIVEN: Final = range(10_000, 32_000)
+"""Below the ports that Windows, and Linux under Wine, give to who asks for any."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -85,14 +88,15 @@ def free_port(host: str = "127.0.0.1") -> int:
     have it, since servers bind with SO_REUSEADDR as this does. A port that is freed first may be given away before
     the server starts. It is bound at both loopback addresses, because a server that listens at both would else find
     that a connection of somebody else has it at the other one. Windows shares no port with our servers, so there it
-    is freed.
+    is freed: one that the system gives to nobody who asks for any.
     """
     while True:
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError), _bound(host, secrets.choice(_NOT_GIVEN)) as found:
+                return int(found.getsockname()[1])
+            continue
         held = _bound(host, 0)
         port = int(held.getsockname()[1])
-        if sys.platform == "win32":
-            held.close()
-            return port
         try:
             other = _bound("127.0.0.1" if ":" in host else "::1", port)
         except OSError as error:
