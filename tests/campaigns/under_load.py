@@ -29,7 +29,7 @@ from xml.etree import ElementTree
 from tests.__main__ import WORKERS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_FAILED: Final = re.compile(r"\b(FAILED|ERROR)\b")
+_FAILED: Final = re.compile(r"^(\[gw\d+\] \[ *\d+%\] )?(FAILED|ERROR) | (FAILED|ERROR) +\[ *\d+%\]$")
 _PROGRESS: Final = re.compile(r"\[ *(\d+)%\]")
 _ACCOUNT: Final = re.compile(r"^=+ (FAILURES|ERRORS|short test summary info|.* in [\d.]+s.*) =+$")
 NOT_COPIED: Final = (".venv", ".git", ".hypothesis", ".mypy_cache", ".ruff_cache", "__pycache__", "_build")

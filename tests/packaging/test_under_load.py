@@ -38,3 +38,13 @@ def test_each_failure_is_told_at_once_and_with_its_first_line(
     assert any(re.search("1 failed, 1 passed, 1 skipped in", line) for line in said)
     *_, last = table([run, run])
     assert last == "failed in 2 of 2: test_it.py::test_two_are_three: AssertionError: two are not three"
+
+
+def test_the_name_of_a_test_is_no_failure() -> None:
+    from tests.campaigns.under_load import told
+
+    failed = ["[gw1] [ 89%] FAILED test_it.py::test_it\n", "ERROR test_it.py - ImportError\n"]
+    assert list(told(["[gw0] [ 88%] PASSED test_it.py::test_it[a: ERROR :b]\n", *failed])) == [
+        "80 %\n",
+        *failed,
+    ]
