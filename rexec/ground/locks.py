@@ -26,7 +26,14 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     _EXCLUSIVE: Final = 2
 
     def try_lock(descriptor: int, *, shared: bool = False, place: int = FAR) -> bool:
-        """Lock one byte of an open file, for this process alone or shared; return whether that was possible."""
+        """Lock one byte of an open file; return whether that was possible.
+
+        Args:
+            descriptor: Of the file.
+            shared: Whether others may share the lock.
+            place: Which byte.
+
+        """
         where = _Overlapped(None, None, place % 2**32, place >> 32, None)
         handle = wintypes.HANDLE(msvcrt.get_osfhandle(descriptor))
         flags = _FAIL_IMMEDIATELY | (0 if shared else _EXCLUSIVE)
@@ -44,7 +51,13 @@ else:
     import fcntl
 
     def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-        """Lock an open file, for this process alone or shared; return whether that was possible."""
+        """Lock an open file; return whether that was possible.
+
+        Args:
+            descriptor: Of the file.
+            shared: Whether others may share the lock.
+
+        """
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
