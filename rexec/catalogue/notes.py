@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from devicedb.opening import open_bytes, open_to_read
 from devicedb.printable import printable
 from devicedb.whole_file import sync_descriptor, sync_folder_of
-from rexec.ground.locks import try_lock
+from rexec.ground.locks import lock_within
 from rexec.results.errors import ResultsError, reason
 
 NOTES_SUFFIX: Final = ".notes"
@@ -37,7 +37,6 @@ LONGEST: Final = 10_000
 
 LONGEST_TAG: Final = 100
 """Characters that a tag has at most."""
-
 
 _PATIENCE: Final = 10.0
 """Seconds that another process which notes something is waited for."""
@@ -121,7 +120,9 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ResultsError(f"cannot note anything of {path}: {target} is no regular file")
-            _have_it_alone(descriptor)
+            # On Windows an append takes two steps: it finds the end of the file, then writes there.
+            if not lock_within(descriptor, _PATIENCE):
+                raise TimeoutError(f"it is locked by a process that does not go on, for over {_PATIENCE:g} s")
             # After a line that was not written to its end.
             if os.fstat(descriptor).st_size and _last_byte(target) != b"\n":
                 lines = "\n" + lines
@@ -135,15 +136,6 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
             os.utime(target.parent)
     except OSError as error:
         raise ResultsError(f"cannot write {target}: {reason(error)}") from error
-
-
-def _have_it_alone(descriptor: int) -> None:
-    """Wait for others who append: on Windows, finding the end of a file and writing there are two steps."""
-    until = time.monotonic() + _PATIENCE
-    while not try_lock(descriptor):
-        if time.monotonic() > until:
-            raise TimeoutError(f"it is locked by a process that does not go on, for over {_PATIENCE:g} s")
-        time.sleep(0.005)
 
 
 def _last_byte(path: Path) -> bytes:

@@ -4,14 +4,13 @@ import errno
 import os
 import struct
 import sys
-import time
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from devicedb.opening import open_bytes
-from rexec.ground.locks import share_lock, try_lock
+from rexec.ground.locks import lock_within, share_lock, try_lock
 from rexec.ground.space import keep_space
 
 _PATIENCE: Final = 5.0
@@ -48,7 +47,7 @@ def share(descriptor: int, path: Path) -> str | None:
         if user is not None:
             return named(user) or "another process"
         share_lock(descriptor)
-    elif not _shared_soon(descriptor):
+    elif not lock_within(descriptor, _PATIENCE, shared=True):
         return named(_lmdb_user(path)) or "another process"
     _open_here.add(path)
     return None
@@ -86,15 +85,6 @@ def reserve_lock_file(path: Path, size: int) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _shared_soon(descriptor: int) -> bool:
-    end = time.monotonic() + _PATIENCE
-    while not try_lock(descriptor, shared=True):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 if sys.platform == "win32":  # pragma: no cover - exercised on Windows only

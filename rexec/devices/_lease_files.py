@@ -7,6 +7,7 @@ ended. The first line says who it is; later sharers add a line each.
 import contextlib
 import errno
 import json
+import math
 import os
 import stat
 import sys
@@ -20,7 +21,7 @@ from devicedb.opening import open_bytes
 from rexec.devices.uses import DeviceUser
 from rexec.ground.file_names import file_name
 from rexec.ground.lease_table import is_stopped
-from rexec.ground.locks import try_lock
+from rexec.ground.locks import lock_within, try_lock
 
 FOLDER: Final = "REXEC_LEASES"
 """Environment variable with the folder of all leases of a machine."""
@@ -77,8 +78,7 @@ class FileLease:
             former = _read(self._path)[1:] if self._file is not None else []
             self.close()
             self._file = open_bytes(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-            while not try_lock(self._file):  # another process looks whether it is locked
-                time.sleep(0.005)
+            lock_within(self._file, math.inf)  # another process looks whether it is locked
             with contextlib.suppress(OSError):  # Windows
                 os.chmod(self._path, 0o666)  # noqa: S103  # others add a line
             for each in (said, *former):
@@ -117,11 +117,8 @@ class FileLease:
                 os.chmod(path, 0o666)  # noqa: S103  # others lock it
         file = _opened(path, os.O_RDWR)
         try:
-            deadline = time.monotonic() + _PATIENCE
-            while not try_lock(file):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"{path} is locked by a process that does not go on")
-                time.sleep(0.02)
+            if not lock_within(file, _PATIENCE):
+                raise TimeoutError(f"{path} is locked by a process that does not go on")
             yield
         finally:
             os.close(file)

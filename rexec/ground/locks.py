@@ -1,6 +1,7 @@
 """Locks between processes on open files. Each ends with the open file, however its process ends."""
 
 import sys
+import time
 from typing import Final
 
 FAR: Final = 2**60
@@ -67,3 +68,20 @@ else:
     def share_lock(descriptor: int) -> None:
         """Share a lock that this process has alone."""
         fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def lock_within(descriptor: int, seconds: float, *, shared: bool = False) -> bool:
+    """Lock an open file, and wait for another holder; return whether that was possible in time.
+
+    Args:
+        descriptor: Of the file.
+        seconds: Longest wait.
+        shared: Whether others may share the lock.
+
+    """
+    until = time.monotonic() + seconds
+    while not try_lock(descriptor, shared=shared):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True

@@ -11,7 +11,7 @@ from typing import Final
 
 from devicedb.opening import open_bytes, open_to_read
 from devicedb.whole_file import put_in_place, sync_file
-from rexec.ground.locks import try_lock
+from rexec.ground.locks import lock_within, try_lock
 
 _PATIENCE: Final = 5.0
 """Seconds that a file which another program has open is waited for, where that hinders (on Windows)."""
@@ -41,11 +41,8 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
     """
     descriptor = open_bytes(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        deadline = time.monotonic() + timeout
-        while not try_lock(descriptor):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} is locked by another process for over {timeout:g} s")
-            time.sleep(0.005)
+        if not lock_within(descriptor, timeout):
+            raise TimeoutError(f"{path} is locked by another process for over {timeout:g} s")
         yield
     finally:
         os.close(descriptor)

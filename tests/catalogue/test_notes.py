@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rexec.catalogue import find, notes
 from rexec.catalogue.notes import MOST_READ, RunNotes, comment, notes_of, notes_path, tag
+from rexec.ground import locks
 from rexec.ground.locks import try_lock
 from rexec.results import ResultsError
 from tests.catalogue.laboratories import made, settled
@@ -84,7 +86,7 @@ def test_notes_that_are_no_file_are_refused(results: Path) -> None:
         comment(path, "x")
 
 
-def test_whoever_appends_has_the_notes_alone(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_are_appended_under_a_lock(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made(results, 1)
     comment(path, "first")
     with open(notes_path(path), "rb") as other:
@@ -94,14 +96,14 @@ def test_whoever_appends_has_the_notes_alone(results: Path, monkeypatch: pytest.
             comment(path, "second")
     assert notes_of(path).comment == "first"
 
-    def ends_in_its_line(descriptor: int) -> bool:
-        monkeypatch.setattr(notes, "try_lock", try_lock)
+    def ends_in_its_line(*_: Any, **__: Any) -> bool:
+        monkeypatch.setattr(locks, "try_lock", try_lock)
         with open(notes_path(path), "ab") as other:
             other.write(b'{"comment": "th')
         return False
 
     monkeypatch.setattr(notes, "_PATIENCE", 150.0)
-    monkeypatch.setattr(notes, "try_lock", ends_in_its_line)
+    monkeypatch.setattr(locks, "try_lock", ends_in_its_line)
     comment(path, "second")
     assert notes_of(path).comment == "second"
 

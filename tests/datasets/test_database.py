@@ -398,7 +398,7 @@ def test_a_program_that_keeps_others_out_is_waited_for_a_while(
         with pytest.raises(DatabaseInUse, match="is open in another process, which does not share it"):
             DatasetDB(path)
         monkeypatch.setattr(_locks, "_PATIENCE", 150.0)
-        set_clock(monkeypatch, "rexec.datasets._locks", sleep=lambda _: share_lock(file.fileno()))
+        set_clock(monkeypatch, "rexec.ground.locks", sleep=lambda _: share_lock(file.fileno()))
         DatasetDB(path).close()
 
 

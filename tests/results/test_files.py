@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from devicedb.whole_file import sync_file
+from rexec.ground import locks
 from rexec.ground.locks import try_lock
 from rexec.results import _files
 from rexec.results._files import (
@@ -78,6 +79,7 @@ def test_looking_at_a_lock_leaves_no_file_open(tmp_path: Path, monkeypatch: pyte
         return True
 
     monkeypatch.setattr(_files, "try_lock", lock)
+    monkeypatch.setattr(locks, "try_lock", lock)
     is_locked(path)
     with locked(path):
         os.fstat(opened[1])

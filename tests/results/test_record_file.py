@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rexec.ground import locks
 from rexec.results._files import temporary_beside
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.journal import _file, _record_file
@@ -336,8 +337,8 @@ def test_what_a_killed_run_has_left_behind_has_a_moment_to_end(
 ) -> None:
     now, tries = [0.0], iter([False] * free_after)
     clock = SimpleNamespace(monotonic=lambda: now[-1], sleep=lambda _: now.append(now[-1] + 0.15))
-    monkeypatch.setattr(_file, "time", clock)
-    monkeypatch.setattr(_file, "try_lock", lambda _: next(tries, True))
+    monkeypatch.setattr(locks, "time", clock)
+    monkeypatch.setattr(locks, "try_lock", lambda *_, **__: next(tries, True))
     (tmp_path / "j").touch()
     with Orphan(tmp_path / "j") as orphan:
         assert orphan.is_claimed() is is_claimed

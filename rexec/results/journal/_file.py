@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from devicedb.opening import open_bytes, open_to_read
 from devicedb.whole_file import make_folder, put_in_place, sync_descriptor, sync_folder_of
 from rexec.ground.file_names import long_path_hint
-from rexec.ground.locks import try_lock
+from rexec.ground.locks import lock_within, try_lock
 from rexec.results._files import pread, remove, temporary_beside
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.journal.records import HEADER
@@ -96,12 +95,7 @@ class Orphan:
 
     def is_claimed(self) -> bool:
         """Claim it; a process that a killed run has left behind has a moment to end."""
-        deadline = time.monotonic() + _MOMENT
-        while not try_lock(self._descriptor):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
+        return lock_within(self._descriptor, _MOMENT)
 
     def is_in_place(self) -> bool:
         """Return whether the file still has that name."""
