@@ -23,9 +23,9 @@ settings.load_profile("suite")
 def pytest_configure() -> None:
     """Let modules be compiled once, NumPy have one thread, and signals end processes.
 
-    Without bytecode on the disk, each process that a test starts compiles all modules again: most of its CPU time; with
-    threads for linear algebra, which nobody uses, `import numpy` takes twice as much of it. A shell ignores signals for
-    what it starts in its background, and so does `nohup`.
+    Without bytecode on the disk, each process that a test starts compiles all modules again: most of its CPU time. The
+    threads of OpenBLAS, which no test needs, double the CPU time of `import numpy`. A shell ignores signals for what it
+    starts in its background, and so does `nohup`.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

@@ -77,8 +77,6 @@ def silent() -> Iterator[int]:
 
 
 _HELD: Final[list[socket.socket]] = []
-_NOT_GIVEN: Final = range(10_000, 32_000)
-"""Below the ports that Windows, and Linux under Wine, give to who asks for any."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -88,13 +86,11 @@ def free_port(host: str = "127.0.0.1") -> int:
     have it, since servers bind with SO_REUSEADDR as this does. A port that is freed first may be given away before
     the server starts. It is bound at both loopback addresses, because a server that listens at both would else find
     that a connection of somebody else has it at the other one. Windows shares no port with our servers, so there it
-    is freed: one that the system gives to nobody who asks for any.
+    is freed; it is outside the range from which the system chooses.
     """
+    if sys.platform == "win32":
+        return _port_outside_the_dynamic_range(host)
     while True:
-        if sys.platform == "win32":
-            with contextlib.suppress(OSError), _bound(host, secrets.choice(_NOT_GIVEN)) as found:
-                return int(found.getsockname()[1])
-            continue
         held = _bound(host, 0)
         port = int(held.getsockname()[1])
         try:
@@ -108,6 +104,15 @@ def free_port(host: str = "127.0.0.1") -> int:
             atexit.register(_release)
         _HELD.extend(each for each in (held, other) if each is not None)
         return port
+
+
+def _port_outside_the_dynamic_range(host: str) -> int:
+    """Return a free port below those that Windows, or Linux under Wine, chooses for a program."""
+    for _ in range(99):
+        port = 10_000 + secrets.randbelow(22_000)
+        with contextlib.suppress(OSError), _bound(host, port):
+            return port
+    raise OSError(f"no port is free at {host}")
 
 
 def _bound(host: str, port: int) -> socket.socket:

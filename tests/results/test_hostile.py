@@ -200,7 +200,8 @@ def test_a_clock_that_is_set_back_or_stands_still_changes_nothing(
     manager.set("x", [])
     now = time.time()
     for number in range(5):
-        set_clock(monkeypatch, "rexec.ground.clock", time=lambda number=number: now + step * number)
+        for module in ("rexec.ground.clock", "rexec.results.writer", "rexec.results.hdf5.file"):
+            set_clock(monkeypatch, module, time=lambda number=number: now + step * number)
         manager.append_to("x", number)
         manager.mutate("x", 0, -number)
         writer.snapshot()

@@ -53,12 +53,22 @@ def is_running(process: int) -> bool:
         return False
 
 
+def files_of(process: int) -> list[str]:
+    """Return the regular files that a process has open."""
+    try:
+        return [each.path for each in psutil.Process(process).open_files()]
+    except psutil.NoSuchProcess:  # or a zombie
+        return []
+
+
 _PF_EXITING: Final = 4
 """Of the flags of a process: `include/linux/sched.h`."""
 
 
 def executes_nothing(process: int) -> bool:
     """Whether a process has ended, or only the system's part of its end is left: its files are taken from it."""
+    if sys.platform != "linux":
+        return files_of(process) == []
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
