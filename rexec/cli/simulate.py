@@ -21,7 +21,7 @@ from rexec.cli._signals import set_on_signals
 from rexec.cli._simulation import add_simulation_arguments
 from rexec.cli._tls import tls_files
 from rexec.common_args import listening_port, verbosity_args
-from rexec.ground.signals import wait_for_end
+from rexec.ground.waits import wait_in_slices
 from rexec.record.recording import load_recordings
 from rexec.simulate._laboratory import LOOPBACK, Laboratory
 from rexec.simulate.behaviours import Behaviours, load_behaviours
@@ -146,7 +146,7 @@ def main(argv: Sequence[str]) -> int:
         )
         if names and not options.own_simulation:
             logger.info("%s: the program has its own --simulation; --own-simulation uses it", names)
-        wait_for_end(end)
+        wait_in_slices(end.wait)
     return 0
 
 

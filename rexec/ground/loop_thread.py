@@ -7,13 +7,13 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent import futures
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from rexec.ground import forks
+from rexec.ground.waits import InterruptibleFuture, wait_in_slices
 
 __all__ = ["LoopThread"]
 
@@ -22,9 +22,6 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
-
-_WAKE: Final = 1.0
-"""Seconds after which a waiting thread wakes: on Windows, Ctrl-C does not interrupt the wait for a lock."""
 
 
 class LoopThread(Generic[T]):
@@ -52,7 +49,7 @@ class LoopThread(Generic[T]):
         self._new_loop: Final = new_loop
         self._timeout: Final = timeout
         self._generation = forks.generation
-        self._ready: Final[Future[T]] = Future()
+        self._ready: Final[Future[T]] = InterruptibleFuture()
         self._calls: Final[set[Future[Any]]] = set()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,7 +82,7 @@ class LoopThread(Generic[T]):
                 loop.close()
                 self._has_ended.set()
                 raise
-            return _result(self._ready)
+            return self._ready.result()
         except BaseException:
             self._give_up()
             raise
@@ -105,7 +102,7 @@ class LoopThread(Generic[T]):
             raise RuntimeError(f"{self._name} does not run in a forked process")
         if threading.current_thread() is self._thread:
             raise RuntimeError(f"{self._name} cannot wait for itself: await the function instead")
-        answer: Future[R] = Future()
+        answer: Future[R] = InterruptibleFuture()
         # It is listed before it is posted: the end of the thread fails what is listed, and refuses what is posted.
         self._calls.add(answer)
         try:
@@ -113,7 +110,7 @@ class LoopThread(Generic[T]):
                 lambda: self._begin(answer, lambda: function(*args, **kwargs))
             ):
                 raise RuntimeError(f"{self._name} does not run")
-            return _result(answer)
+            return answer.result()
         except BaseException:
             answer.cancel()
             raise
@@ -130,7 +127,7 @@ class LoopThread(Generic[T]):
         if self._thread is None or not self._is_ours():
             return True
         # Not by a join alone: Ctrl-C may have hit while the thread was being started.
-        if not self._has_ended.wait(timeout):
+        if not wait_in_slices(self._has_ended.wait, timeout):
             return False
         if self._thread.ident is not None:
             self._thread.join(timeout)
@@ -215,7 +212,7 @@ class LoopThread(Generic[T]):
             except BaseException as error:  # raised by the caller
                 _fail(answer, error)
             else:
-                with contextlib.suppress(futures.InvalidStateError):  # the caller has gone
+                with contextlib.suppress(InvalidStateError):  # the caller has gone
                     answer.set_result(value)
 
         if self._task is not None and self._task.done():  # the loop cancels its tasks, or has done so
@@ -248,15 +245,9 @@ def _without_signals(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> async
     return new_loop()
 
 
-def _result(future: "Future[R]") -> R:
-    while not futures.wait((future,), _WAKE).done:
-        pass
-    return future.result()
-
-
 def _fail(future: "Future[Any]", error: BaseException) -> bool:
     try:
         future.set_exception(error)
-    except futures.InvalidStateError:  # it has its result, or is cancelled
+    except InvalidStateError:  # it has its result, or is cancelled
         return False
     return True

@@ -3,8 +3,6 @@
 import os
 import signal
 import stat
-import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -16,9 +14,6 @@ Handler = Callable[[int, FrameType | None], Any]
 
 _ENDING: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """Ctrl-C, a supervisor, a lost terminal, Ctrl-Break of Windows; a system may lack some."""
-
-_LOOK_UP: Final = 0.2 if sys.platform == "win32" else None
-"""Longest time for which the main thread waits without running a signal handler, in seconds."""
 
 
 def ending_signals() -> tuple[int, ...]:
@@ -62,15 +57,6 @@ def _leaving(handler: Handler) -> Handler:
         return handler(number, frame)
 
     return handle
-
-
-def wait_for_end(end: threading.Event) -> None:
-    """Wait in the main thread for an event that a signal handler sets.
-
-    On Windows, no handler runs while the main thread waits for a lock, so it looks up now and then.
-    """
-    while not end.wait(_LOOK_UP):
-        pass
 
 
 def _keep_wakeup_quiet() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from rexec.ground.clock import wall_clock
+from rexec.ground.waits import done_within
 from rexec.remote._analysis import analyse
 from rexec.remote._errors import JobExpired, RemoteFunctionError
 from rexec.remote._function import Options
@@ -180,14 +181,13 @@ class Fleet(concurrent.futures.Executor):
         names: dict[Future[R], str] = {job: name for name, job in started.items() if isinstance(job, Job)}
         try:
             yield from ((name, job) for name, job in started.items() if isinstance(job, BaseException))
-            rest = None if until is None else max(0.0, until - time.monotonic())
-            try:
-                for job in concurrent.futures.as_completed(names, rest):
-                    yield names.pop(job), job  # type: ignore[misc]  # they are what start returned
-            except TimeoutError:
-                for name in names.values():
-                    yield name, _no_word(name)
+            while names:
+                done = done_within(names, _rest(until), concurrent.futures.FIRST_COMPLETED)
+                if not done:
+                    yield from ((name, _no_word(name)) for name in names.values())
                     names = {}
+                for job in done:
+                    yield names.pop(job), job  # type: ignore[misc]  # they are what start returned
         finally:
             left = {name: self.devices[name] for job, name in names.items() if not job.done()}
             if left:
@@ -249,8 +249,7 @@ class Fleet(concurrent.futures.Executor):
             threading.Thread(
                 target=_do, args=(futures[name], do, name, remote), name=f"rexec {name} ask", daemon=True
             ).start()
-        rest = None if until is None else max(0.0, until - time.monotonic())
-        done = concurrent.futures.wait(futures.values(), rest).done
+        done = done_within(futures.values(), _rest(until))
         return {
             name: (_error(future) or future.result()) if future in done else _no_word(name)
             for name, future in futures.items()
@@ -276,6 +275,10 @@ def _do(future: Future[Any], do: Callable[[str, Remote], Any], name: str, remote
 
 def _until(deadline: float | None) -> float | None:
     return None if deadline is None else time.monotonic() + deadline + _GRACE
+
+
+def _rest(until: float | None) -> float | None:
+    return None if until is None else max(0.0, until - time.monotonic())
 
 
 def _no_word(name: str) -> JobExpired:

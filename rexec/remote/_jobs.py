@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from rexec.ground import forks
+from rexec.ground.waits import InterruptibleFuture
 from rexec.remote._channel import Channel
 from rexec.remote._errors import JobExpired, RemoteFunctionError, remote_exception, without_our_frames
 from rexec.remote._html import job_html
@@ -34,7 +35,7 @@ class Captured(Generic[R]):
     output: list[str]
 
 
-class Job(concurrent.futures.Future[R]):
+class Job(InterruptibleFuture[R]):
     """A remote function that runs on a thread of its controller. Made by `RemoteFunction.submit` and `Remote.job`.
 
     Args:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from rexec.ground import forks
+from rexec.ground.waits import InterruptibleFuture, join_all
 from rexec.remote._errors import RemoteClosed, RemoteFunctionError, StateLost
 from rexec.remote._jobs import Job
 from rexec.remote._remote import Remote
@@ -58,7 +59,7 @@ class Workers:
             RemoteFunctionError: None of the controllers can be reached any more.
 
         """
-        future: Future[R] = Future()
+        future: Future[R] = InterruptibleFuture()
         with self._lock:
             if self._generation != forks.generation:
                 self._begin()
@@ -100,8 +101,7 @@ class Workers:
             for job in list(self._running.values()):
                 job.cancel()
         if wait:
-            for thread in self._threads.values():
-                thread.join()
+            join_all(self._threads.values())
 
     def _drain(self, error: Exception | None) -> None:
         while not self._queue.empty():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rexec.ground.waits import done_within
 from rexec.remote import Fleet, FleetError, FleetResults, JobExpired, _fleet, fleet
 from rexec.remote._fleet import _until
 from rexec.remote._function import Options
@@ -181,18 +182,17 @@ def waits(monkeypatch: pytest.MonkeyPatch, *answers: int) -> list[float | None]:
     numbers = iter(answers)
     patience: list[float | None] = []
 
-    def wait(futures: Any, timeout: float | None) -> Any:
+    def wait(futures: Any, timeout: float | None, return_when: str = concurrent.futures.ALL_COMPLETED) -> Any:
+        if return_when == concurrent.futures.FIRST_COMPLETED:
+            return done_within(futures, timeout, return_when)
         patience.append(timeout)
         if timeout is None:
-            return concurrent.futures.wait(futures)
+            return done_within(futures)
         number = next(numbers)
         assert within(150, lambda: sum(each.done() for each in futures) == number)
-        return concurrent.futures.wait(futures, 0)
+        return done_within(futures, 0)
 
-    usual = {name: getattr(concurrent.futures, name) for name in ("as_completed", "CancelledError")}
-    monkeypatch.setattr(
-        _fleet, "concurrent", types.SimpleNamespace(futures=types.SimpleNamespace(**usual, wait=wait))
-    )
+    monkeypatch.setattr(_fleet, "done_within", wait)
     return patience
 
 
