@@ -14,7 +14,10 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     _GENERIC_READ: Final = 0x80000000
     _SHARE_ALL: Final = 0x7
     """FILE_SHARE_READ, FILE_SHARE_WRITE and FILE_SHARE_DELETE: `open` leaves the last one out."""
+    _CREATE_NEW: Final = 1
     _OPEN_EXISTING: Final = 3
+    _FOR_ITS_OWNER: Final = "D:P(A;;FA;;;OW)(A;;FA;;;BA)(A;;FA;;;SY)"
+    """Full access for the owner, administrators and the system, and for nobody else whatever the folder allows."""
     _INVALID: Final = ctypes.c_void_p(-1).value
 
     _create_file = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
@@ -24,15 +27,50 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
         *(wintypes.DWORD, wintypes.DWORD, wintypes.HANDLE),
     )
 
+    class _Security(ctypes.Structure):
+        """The structure SECURITY_ATTRIBUTES."""
+
+        _fields_ = (
+            ("length", wintypes.DWORD),
+            ("descriptor", ctypes.c_void_p),
+            ("inherit", wintypes.BOOL),
+        )
+
+    def _refused(path: str | Path) -> OSError:
+        code = ctypes.get_last_error()
+        return OSError(0, ctypes.FormatError(code), str(path), code)
+
     def _open_shared(path: str | Path) -> int:
         handle = _create_file(str(path), _GENERIC_READ, _SHARE_ALL, None, _OPEN_EXISTING, 0, None)
         if handle == _INVALID:
-            code = ctypes.get_last_error()
-            refused = OSError(0, ctypes.FormatError(code), str(path), code)
+            refused = _refused(path)
             if isinstance(refused, PermissionError) and os.path.isdir(path):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             raise refused
         return msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
+
+    def _make_for_its_owner(path: str | Path) -> None:
+        """Make an empty file that nobody but its owner and administrators may open.
+
+        Raises:
+            FileExistsError: There is something of that name.
+            OSError: It cannot be made.
+
+        """
+        advapi, kernel = ctypes.WinDLL("advapi32", use_last_error=True), ctypes.WinDLL("kernel32")
+        security = _Security(ctypes.sizeof(_Security), None, False)
+        at = ctypes.byref(security, _Security.descriptor.offset)
+        if not advapi.ConvertStringSecurityDescriptorToSecurityDescriptorW(_FOR_ITS_OWNER, 1, at, None):
+            raise ctypes.WinError(ctypes.get_last_error())
+        try:
+            handle = _create_file(
+                str(path), _GENERIC_READ, _SHARE_ALL, ctypes.byref(security), _CREATE_NEW, 0, None
+            )
+        finally:
+            kernel.LocalFree(ctypes.c_void_p(security.descriptor))
+        if handle == _INVALID:
+            raise _refused(path)
+        kernel.CloseHandle(wintypes.HANDLE(handle))
 
 
 _BINARY: Final = getattr(os, "O_BINARY", 0)
@@ -44,15 +82,24 @@ def open_bytes(path: str | Path, flags: int, mode: int = 0o777) -> int:
     On Windows, unless it is told otherwise, `os.open` takes a file for text: it removes the last byte of one that it
     opens to read and write, if that byte is 26 (Ctrl-Z), and ends of lines are changed on their way.
 
+    It is an `opener` of `open`, too.
+
     Args:
         path: The file.
         flags: Of `os.open`.
-        mode: Permissions of a new file.
+        mode: Permissions of a new file. Windows knows only whether it is for its owner alone, and administrators.
 
     Raises:
         OSError: It cannot be opened.
 
     """
+    if sys.platform == "win32" and flags & os.O_CREAT and not mode & 0o077:
+        try:
+            _make_for_its_owner(path)
+            flags &= ~os.O_EXCL
+        except FileExistsError:
+            if flags & os.O_EXCL:
+                raise
     return os.open(path, flags | _BINARY, mode)
 
 

@@ -31,9 +31,6 @@ __all__ = [
 _IS_WINDOWS: Final = os.name == "nt"
 _RETRY_SECONDS: Final = 2.0
 
-_DACL: Final = 4
-"""What of a file's security is changed on Windows: who may do what."""
-
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -82,12 +79,12 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder
     if mode is None and found is not None:
         mode = found & 0o777
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    # Not a function of our own: Ctrl-C between its lines would lose the descriptor.
-    opener = functools.partial(os.open, mode=0o666 if mode is None else 0o600)
+    if _IS_WINDOWS:
+        opener = functools.partial(open_bytes, mode=0o666 if mode is None else mode)
+    else:  # not a function of our own: Ctrl-C between its lines would lose the descriptor
+        opener = functools.partial(os.open, mode=0o666 if mode is None else 0o600)
     try:
         with open(temporary, "xb", opener=opener) as file:
-            if mode is not None and not mode & 0o077:
-                _keep_to_owner(temporary)
             file.write(data)
             file.flush()
             if mode is not None:
@@ -173,7 +170,7 @@ def put_in_place(temporary: Path, path: Path, *, sync_folder: bool = True) -> No
             if not _IS_WINDOWS or time.monotonic() > deadline:
                 raise
         time.sleep(pause)
-        pause = min(2 * pause, 0.1)
+        pause = min(2 * pause, 0.01)  # a reader that comes back at once leaves short gaps
     if sync_folder:
         sync_folder_of(path)
 
@@ -245,30 +242,6 @@ def sync_folder_of(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
-
-    def _keep_to_owner(path: Path) -> None:
-        """Let the owner, administrators and the system alone open a file, whatever its folder allows."""
-        import ctypes
-
-        advapi = ctypes.WinDLL("advapi32", use_last_error=True)
-        protected = ctypes.c_void_p()
-        if not advapi.ConvertStringSecurityDescriptorToSecurityDescriptorW(
-            "D:P(A;;FA;;;OW)(A;;FA;;;BA)(A;;FA;;;SY)", 1, ctypes.byref(protected), None
-        ):
-            raise ctypes.WinError(ctypes.get_last_error())
-        try:
-            if not advapi.SetFileSecurityW(str(path), _DACL, protected):
-                raise ctypes.WinError(ctypes.get_last_error())
-        finally:
-            ctypes.WinDLL("kernel32").LocalFree(protected)
-
-else:
-
-    def _keep_to_owner(path: Path) -> None:
-        """Do nothing: the mode says it."""
 
 
 def _mode_of(path: Path) -> int | None:

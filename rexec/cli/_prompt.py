@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from devicedb.cli.terminal import say_error
+from devicedb.opening import open_bytes
 from devicedb.printable import printable
 
 HISTORY = Path("artiq-rexec", "shell_history")
@@ -49,7 +50,7 @@ def typed_lines(
     history: History
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # only this user may read it
+        os.close(open_bytes(path, os.O_WRONLY | os.O_CREAT, 0o600))  # only this user may read it
         history = FileHistory(str(path))
     except OSError as error:
         say_error(f"the history is not saved: {error}")

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from devicedb.opening import open_bytes
+from devicedb.opening import open_bytes, open_to_read
 from rexec.devices.uses import DeviceUser
 from rexec.ground.file_names import file_name
 from rexec.ground.lease_table import is_stopped
@@ -77,7 +77,7 @@ class FileLease:
             said = {**self._holder, "exclusive": exclusive, "began": time.time()}
             former = _read(self._path)[1:] if self._file is not None else []
             self.close()
-            self._file = open_bytes(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            self._file = _made(self._path)
             lock_within(self._file, math.inf)  # another process looks whether it is locked
             with contextlib.suppress(OSError):  # Windows
                 os.chmod(self._path, 0o666)  # noqa: S103  # others add a line
@@ -115,7 +115,8 @@ class FileLease:
             os.close(open_bytes(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
             with contextlib.suppress(OSError):  # Windows
                 os.chmod(path, 0o666)  # noqa: S103  # others lock it
-        file = _opened(path, os.O_RDWR)
+        # On Windows it may be another user's, whom the folder allows to read it only.
+        file = _opened(path, os.O_RDWR if os.name == "posix" else os.O_RDONLY)
         try:
             if not lock_within(file, _PATIENCE):
                 raise TimeoutError(f"{path} is locked by a process that does not go on")
@@ -169,7 +170,10 @@ def _opened(path: Path, flags: int) -> int:
         OSError: It is no regular file.
 
     """
-    file = open_bytes(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if os.name == "nt" and flags == os.O_RDONLY:
+        file = open_to_read(path)  # its process can remove it meanwhile
+    else:
+        file = open_bytes(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISREG(os.fstat(file).st_mode):
         return file
     os.close(file)
@@ -182,6 +186,22 @@ def _is_locked(path: Path) -> bool:
         return not try_lock(file)
     finally:
         os.close(file)
+
+
+def _made(path: Path) -> int:
+    """Make a lease of this process anew, and return its descriptor.
+
+    On Windows, one that is left is not removed, or its name not free, while another process looks at it.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            path.unlink(missing_ok=True)
+            return open_bytes(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except (PermissionError, FileExistsError):
+            if os.name != "nt" or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def _add(path: Path, said: dict[str, Any]) -> None:

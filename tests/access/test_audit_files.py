@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rexec.access.audit_check import _records, verify
 from rexec.access.audit_log import AuditInUse, AuditLog
 from rexec.access.chain import files_of, head_of, make_line, rotated
+from tests.private_files import is_for_its_owner
 
 LINES = 40
 
@@ -41,6 +42,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = verify(path)
     assert (report.lines, report.problems, report.notes) == (LINES, [], [])
     return path
+
+
+def test_an_audit_is_for_its_owner(original: Path) -> None:
+    for file in (*files_of(original), head_of(original)):
+        assert is_for_its_owner(file), file
 
 
 def test_a_source_is_once_in_each_file(original: Path) -> None:

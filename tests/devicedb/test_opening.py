@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from devicedb.opening import open_bytes, open_to_read, why_not_opened
+from devicedb.whole_file import write_whole
+from tests.private_files import is_for_its_owner
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +65,31 @@ def test_a_folder_that_is_refused_is_called_one(tmp_path: Path) -> None:
     assert (
         why_not_opened(PermissionError(13, "Permission denied", str(tmp_path / "x"))) == "Permission denied"
     )
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+@pytest.mark.parametrize("name", ["open_bytes", "write_whole"])
+def test_a_private_file_is_for_its_owner(tmp_path: Path, name: str, mode: int) -> None:
+    path = tmp_path / "key"
+    if name == "open_bytes":
+        os.close(open_bytes(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    else:
+        write_whole(path, b"x", mode)
+    assert is_for_its_owner(path)
+    write_whole(tmp_path / "common", b"x", 0o644)
+    assert not is_for_its_owner(tmp_path / "common")
+
+
+def test_a_private_file_that_is_there_is_opened_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"kept")
+    file = open_bytes(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        assert os.read(file, 10) == b"kept"
+    finally:
+        os.close(file)
+    with pytest.raises(FileExistsError) as caught:
+        open_bytes(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    assert caught.value.filename is not None
+    with pytest.raises(FileNotFoundError):
+        open_bytes(tmp_path / "none" / "key", os.O_RDWR | os.O_CREAT, 0o600)

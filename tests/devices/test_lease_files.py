@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,38 @@ def test_no_open_file_is_left_behind(tmp_path: Path) -> None:
         second.close()
     assert number_of_files(tmp_path) == before
     first.close()
+
+
+@pytest.mark.parametrize("opened", [_lease_files._opened, os.open])
+def test_a_lease_that_another_process_looks_at_is_taken_again(
+    tmp_path: Path, opened: Callable[[Path, int], int]
+) -> None:
+    mine = lease(tmp_path, "a")
+    assert mine.take(False, None) == []
+    (path,) = tmp_path.rglob("*.lease")
+    looking = opened(path, os.O_RDONLY)
+    mine.close()
+    assert names(tmp_path) == []
+    threading.Timer(0.3, os.close, (looking,)).start()
+    assert mine.take(True, None) == []
+    assert names(tmp_path) == ["run a"]
+    mine.close()
+    assert list(tmp_path.rglob("*.lease")) == []
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="a lease that somebody reads can be removed elsewhere")
+def test_a_lease_that_another_program_keeps_open_is_a_plain_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lease_files, "_PATIENCE", 0.1)
+    mine = lease(tmp_path, "a")
+    assert mine.take(False, None) == []
+    (path,) = tmp_path.rglob("*.lease")
+    with path.open("rb"):
+        with pytest.raises(PermissionError, match="lease"):
+            mine.take(True, None)
+    assert mine.take(True, None) == []
+    mine.close()
 
 
 @POSIX

@@ -19,6 +19,7 @@ from rexec.cli.errors import CommandError
 from rexec.cli.web import main
 from rexec.web.errors import WebError
 from rexec.web.server import listening, urls
+from tests.private_files import is_for_its_owner
 from tests.serving import can_be_taken_over
 from tests.waiting import within
 from tests.web.served import served
@@ -107,6 +108,7 @@ def test_the_token_of_a_file_stays(folder: Path) -> None:
         with rexec(folder, "web", "--no-master", "--port", "0", "--token-file", "token") as process:
             urls.append(address(process).partition("token=")[2])
     assert urls[0] == urls[1]
+    assert is_for_its_owner(folder / "token")
     if os.name == "posix":
         (folder / "token").chmod(0o644)
         with rexec(folder, "web", "--no-master", "--port", "0", "--token-file", "token") as process:
