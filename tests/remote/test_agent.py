@@ -326,28 +326,53 @@ def test_jobs_past_their_deadline_are_asked_to_end_once_it_is_over(lab: Lab) -> 
 class Thread:
     """A thread of which the test says whether it lives."""
 
-    def __init__(self, ident: int | None, lives: bool) -> None:
-        self.ident, self.lives = ident, lives
+    def __init__(self, lives: bool) -> None:
+        self.ident, self.lives = 7, lives
 
     def is_alive(self) -> bool:
         return self.lives
 
 
 @pytest.mark.parametrize(
-    ("thread", "reason", "outcome"),
-    [(Thread(7, False), "", {"cancelled": "its thread has ended"}),
-     (Thread(7, False), "deadline", {"cancelled": "deadline"}),
-     (Thread(7, True), "", None), (Thread(None, False), "", None), (None, "", None)],
+    ("thread", "runs", "reason", "outcome"),
+    [(Thread(False), True, "", {"cancelled": "its thread has ended"}),
+     (Thread(False), True, "deadline", {"cancelled": "deadline"}),
+     (Thread(True), True, "", None), (Thread(False), False, "", None), (None, False, "", None)],
 )  # fmt: skip
 def test_a_job_whose_thread_was_ended_on_its_last_lines_ends(
-    lab: Lab, thread: Any, reason: str, outcome: Any
+    lab: Lab, thread: Any, runs: bool, reason: str, outcome: Any
 ) -> None:
     job = lab.submit("a", "1")
     lab.dispatcher.running["1"] = job
-    job.thread, job.reason = thread, reason
+    job.thread, job.runs, job.reason = thread, runs, reason
     lab.dispatcher.look_at_all(time.monotonic())
     assert job.outcome == outcome
     assert lab.dispatcher.asked == {}
+
+
+def test_a_job_whose_thread_is_just_being_started_goes_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its number and its first line, a thread of Python says that it is not alive."""
+    reached, go_on = threading.Event(), threading.Event()
+    set_ident = threading.Thread._set_ident  # type: ignore[attr-defined]
+
+    def wait(thread: threading.Thread) -> None:
+        set_ident(thread)
+        if thread.name.startswith("rexec "):
+            reached.set()
+            assert go_on.wait(150)
+
+    job = lab.submit("a", "1")
+    monkeypatch.setattr(threading.Thread, "_set_ident", wait)
+    starting = threading.Thread(target=lab.dispatcher.start, args=(job,), name="request")
+    starting.start()
+    assert reached.wait(150)
+    lab.dispatcher.look_at_all(time.monotonic())
+    outcome = job.outcome
+    go_on.set()
+    starting.join(150)
+    assert outcome is None
+    lab.end(job)
+    assert "value" in (job.outcome or {})
 
 
 def test_a_job_that_does_not_look_is_interrupted_some_time_after_it_was_asked(
@@ -366,7 +391,7 @@ def test_a_job_that_does_not_look_is_interrupted_some_time_after_it_was_asked(
     )
     job = lab.submit("a", "1", detached=True)
     lab.dispatcher.running["1"] = job
-    thread: Any = Thread(7, True)
+    thread: Any = Thread(True)
     job.thread, job.reason = thread, "cancelled"
     assert GRACE == 10.0
     for now, number in ((100.0, 0), (110.0, 0), (110.1, 1), (120.1, 1), (120.2, 2)):

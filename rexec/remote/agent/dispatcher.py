@@ -109,6 +109,7 @@ class Dispatcher:
         self.running[job.id] = job
         try:
             job.thread.start()
+            job.runs = True
         except RuntimeError as error:  # too many threads
             job.finish({"error": pack(error, {})})
 
@@ -158,8 +159,7 @@ class Dispatcher:
                 job.end("deadline")
         for job in list(self.running.values()):
             thread = job.thread
-            # Without a number it is being started, by the thread of a request.
-            if job.outcome is None and thread is not None and thread.ident and not thread.is_alive():
+            if job.outcome is None and job.runs and thread is not None and not thread.is_alive():
                 # It was interrupted on its very last lines.
                 job.finish({"cancelled": job.reason or "its thread has ended"})
             elif job.reason:

@@ -85,6 +85,8 @@ class Execution:
         self.counted = False
         self.ticket: Ticket | None = None
         self.thread: threading.Thread | None = None
+        # The thread has started. Before, it says that it is not alive.
+        self.runs = False
 
     # What shipped code uses.
 
