@@ -7,7 +7,6 @@ the arrays, joined along `run`.
 import contextlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,12 +16,12 @@ import numpy as np
 import pandas
 import xarray
 
-from devicedb.whole_file import write_whole
+from devicedb.whole_file import put_in_place, sync_file, write_whole
 from rexec.catalogue.facts import storable
 from rexec.catalogue.found_run import FoundRun
 from rexec.catalogue.joining import RUN, joined, opened
 from rexec.catalogue.tables import run_table
-from rexec.results.errors import ResultsError, reason
+from rexec.results.errors import ResultsError, hint, reason
 
 MISSING: Final = "pip install 'artiq-rexec[export]'"
 
@@ -56,7 +55,7 @@ def export(
         package = error.name or "a package"
         raise ResultsError(f"{target.suffix} needs {package}, which is not installed: {MISSING}") from error
     except OSError as error:
-        raise ResultsError(f"cannot write {target}: {reason(error)}") from error
+        raise ResultsError(f"cannot write {target}: {reason(error)}{hint(error)}") from error
 
 
 def points_table(runs: Sequence[FoundRun], names: Sequence[str]) -> pandas.DataFrame:
@@ -165,24 +164,58 @@ def _netcdf(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str
     import netCDF4  # noqa: F401 - the engine of xarray that is used
 
     dataset = _storable(joined(runs, names))
-    with tempfile.TemporaryDirectory(dir=target.absolute().parent) as folder:
-        temporary = Path(folder, "export.nc")
+    with _folder_beside(target) as folder:
+        temporary = folder / "export.nc"
         with _refusing(target):
             dataset.to_netcdf(temporary, engine="netcdf4")
-        os.replace(temporary, target)
+        sync_file(temporary)
+        put_in_place(temporary, target)
     return _described(dataset)
 
 
 def _zarr(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
     dataset = _storable(joined(runs, names))
-    with tempfile.TemporaryDirectory(dir=target.absolute().parent) as folder:
-        temporary = Path(folder, "export.zarr")
+    with _folder_beside(target) as folder:
+        temporary = folder / "export.zarr"
         with _refusing(target):
             dataset.to_zarr(temporary, zarr_format=2)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
+        _put_folder_in_place(temporary, target, folder / "previous.zarr")
     return _described(dataset)
+
+
+@contextlib.contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """Make a folder for what becomes `target`, and remove it with what is left in it.
+
+    On Windows, what a program has open stays: the export is in its place by then.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix=f".{target.name}.", dir=target.absolute().parent, ignore_cleanup_errors=os.name == "nt"
+    ) as folder:
+        yield Path(folder)
+
+
+def _put_folder_in_place(new: Path, target: Path, aside: Path) -> None:
+    """Rename a finished folder to `target`; one that is there stays whole until then, and is left at `aside`.
+
+    Args:
+        new: The folder.
+        target: Its final name.
+        aside: Where what is there goes to.
+
+    Raises:
+        OSError: `target` cannot be replaced, and is as it was: on Windows, a program has a file of it open.
+
+    """
+    if not target.is_dir() or target.is_symlink():
+        put_in_place(new, target)
+        return
+    put_in_place(target, aside, sync_folder=False)
+    try:
+        put_in_place(new, target)
+    except BaseException:
+        put_in_place(aside, target)
+        raise
 
 
 @contextlib.contextmanager

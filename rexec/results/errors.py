@@ -26,5 +26,11 @@ def reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else " ".join(str(error).split())
 
 
+def hint(error: OSError) -> str:
+    """Return what to do where a file cannot be replaced, to follow the reason; empty where nothing is known."""
+    is_held = os.name == "nt" and isinstance(error, PermissionError)
+    return "; close the program that has it open: Windows replaces no open file" if is_held else ""
+
+
 class ValueSuperseded(ResultsError):
     """Raised when a value that a reader needs was superseded, and its bytes in the journal hold another one."""

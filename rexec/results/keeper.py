@@ -7,14 +7,13 @@ the working file takes them in between. Where released rows are needed after all
 folded again: with the rows in a new file where the old one is gone, with all rows in memory where they were changed.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from rexec.results.copies import Copies
-from rexec.results.errors import JournalDamaged, ResultsError, ValueSuperseded
+from rexec.results.errors import JournalDamaged, ResultsError, ValueSuperseded, hint
 from rexec.results.fold import RunState
 from rexec.results.hdf5.file import FoldedFile
 from rexec.results.item import RowsReleased
@@ -235,9 +234,7 @@ class Keeper:
         try:
             yield
         except OSError as error:
-            is_held = os.name == "nt" and isinstance(error, PermissionError)
-            hint = "; close the program that has it open: Windows replaces no open file" if is_held else ""
-            raise ResultsError(f"cannot write {self.path}: {error}{hint}") from error
+            raise ResultsError(f"cannot write {self.path}: {error}{hint(error)}") from error
 
 
 def state_of(journal: Path, size: int) -> RunState:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,8 @@ _SEARCH: Final = 600.0
 _READ: Final = 20.0
 """Seconds for a file."""
 _MOST_NAME: Final = 4000
+_PIECE: Final = 1 << 20
+"""Bytes that are copied at once."""
 
 
 class RunRoutes:
@@ -97,25 +101,52 @@ class RunRoutes:
         path = self.path(request.query_params.get("file", ""))
         if path is None:
             return _no_file()
-        descriptor = await asyncio.to_thread(opened_inside, self._folder, path)
-        return _no_file() if descriptor is None else _Download(descriptor, path)
+        descriptor = await asyncio.to_thread(opened_to_send, self._folder, path)
+        return _no_file() if descriptor is None else Download(descriptor, path)
 
 
-class _Download(FileResponse):
+class _Opened:
+    """What `open` takes for a number of a descriptor: each time a new one, of a file that is open already.
+
+    Args:
+        descriptor: Of the file.
+
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: Final = descriptor
+
+    def __index__(self) -> int:
+        return os.dup(self._descriptor)
+
+
+class Download(FileResponse):
     """A file that is open already, because its name may lead elsewhere by now. Closes it."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor: Final = descriptor
-        name = f"/dev/fd/{descriptor}" if os.name == "posix" else path
+        opened: Any = _Opened(descriptor)
         super().__init__(
-            name, media_type="application/x-hdf5", filename=path.name, stat_result=os.fstat(descriptor)
+            opened, media_type="application/x-hdf5", filename=path.name, stat_result=os.fstat(descriptor)
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it (ASGI)."""
         try:
             await super().__call__(scope, receive, send)
         finally:
             os.close(self._descriptor)
+
+
+def opened_to_send(folder: Path, path: Path) -> int | None:
+    """Return a descriptor as `opened_inside`; on Windows, which replaces no open file, that of a copy."""
+    descriptor = opened_inside(folder, path)
+    if descriptor is None or os.name == "posix":
+        return descriptor
+    with open(descriptor, "rb") as file, tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy, _PIECE)
+        copy.seek(0)
+        return os.dup(copy.fileno())
 
 
 def opened_inside(folder: Path, path: Path) -> int | None:

@@ -1,8 +1,12 @@
 """Runs in files of other programs, which read them with the units that agree with the numbers."""
 
 import csv
+import errno
 import json
+import os
 import re
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from tests.results.test_overlay import run_with
 
 pandas = pytest.importorskip("pandas", reason="needs the extra xarray")
 xarray = pytest.importorskip("xarray", reason="needs the extra xarray")
+exporting = pytest.importorskip("rexec.catalogue.exporting", reason="needs the extra xarray")
 
 
 @pytest.fixture
@@ -115,6 +120,68 @@ def test_runs_are_named_by_number_too(runs: list[Path], capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "a.csv: 2 rows, 13 columns\n"
     assert [row["rid"] for row in rows_of(Path("a.csv"))] == ["0", "2"]
     assert main(["export", "rid=99", "-o", "b.csv"]) == 2
+
+
+def a_folder(path: Path, text: str) -> Path:
+    (path / "inner").mkdir(parents=True)
+    (path / "inner" / "0").write_text(text)
+    return path
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.zarr"
+    for text in ("one", "two"):
+        with exporting._folder_beside(target) as beside:
+            exporting._put_folder_in_place(a_folder(beside / "new", text), target, beside / "aside")
+        assert (target / "inner" / "0").read_text() == text
+    put_in_place = exporting.put_in_place
+
+    def fails(old: Path, new: Path, **options: Any) -> None:
+        if old.name == "new":
+            raise PermissionError(errno.EACCES, "in use", str(new))
+        put_in_place(old, new, **options)
+
+    monkeypatch.setattr(exporting, "put_in_place", fails)
+    with pytest.raises(PermissionError, match="in use"), exporting._folder_beside(target) as beside:
+        exporting._put_folder_in_place(a_folder(beside / "new", "three"), target, beside / "aside")
+    assert (target / "inner" / "0").read_text() == "two"
+    assert os.listdir(tmp_path) == ["a.zarr"]
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="a file that somebody reads can be replaced elsewhere")
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_an_export_that_another_program_reads_stays_whole(
+    results: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    made(results, 0, values={"signal": np.arange(3.0)})
+
+    def written(dataset: Any, path: Path, **options: Any) -> None:
+        if suffix == "nc":
+            path.write_text("new")
+        else:
+            a_folder(path, "new")
+
+    monkeypatch.setattr("xarray.Dataset.to_netcdf", written)
+    monkeypatch.setattr("xarray.Dataset.to_zarr", written)
+    monkeypatch.setitem(sys.modules, "netCDF4", types.ModuleType("netCDF4"))
+    target = Path(f"a.{suffix}")
+    inside = target if suffix == "nc" else a_folder(target, "old") / "inner" / "0"
+    inside.write_text("old")
+    with inside.open():
+        said = ""
+        try:
+            find("rid=0").export(target, overwrite=True)
+        except ResultsError as error:
+            said = str(error)
+        if said:
+            assert said.startswith(f"cannot write {target}: ")
+            assert "; close the program that has it open" in said
+            assert not list(Path().glob(".a.*"))
+        else:
+            assert suffix == "zarr"  # Wine renames a folder whose files are open
+        assert inside.read_text() == ("old" if said else "new")
+    find("rid=0").export(target, overwrite=True)
+    assert inside.read_text() == "new"
 
 
 def test_what_cannot_be_exported_says_why(results: Path) -> None:

@@ -1,0 +1,61 @@
+"""A result file that is being downloaded hinders nobody from replacing it, and comes whole."""
+
+import asyncio
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rexec.web.run_routes import Download, opened_to_send
+
+CONTENT = bytes(range(256)) * 4000
+
+
+def download(folder: Path, run: Path, headers: dict[str, str], meanwhile: Path) -> tuple[int, bytes]:
+    """Return status and content of an answer, during whose first part the file is replaced by another."""
+    replaced: list[bool] = []
+    found: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.sleep(3600)
+        return {}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body" and not replaced:
+            os.replace(meanwhile, run)
+            replaced.append(True)
+        found.append(message)
+
+    async def ask() -> None:
+        descriptor = await asyncio.to_thread(opened_to_send, folder, run)
+        assert descriptor is not None
+        listed = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await Download(descriptor, run)({"type": "http", "method": "GET", "headers": listed}, receive, send)
+        with pytest.raises(OSError, match=r"[Bb]ad file descriptor|handle"):
+            os.fstat(descriptor)
+
+    asyncio.run(ask())
+    return found[0]["status"], b"".join(each.get("body", b"") for each in found[1:])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer"),
+    [
+        ({}, (200, CONTENT)),
+        ({"range": "bytes=1000-299999"}, (206, CONTENT[1000:300_000])),
+        ({"range": f"bytes={len(CONTENT)}-"}, (416, b"")),
+    ],
+)
+def test_a_file_is_replaced_while_it_is_sent(
+    tmp_path: Path, wanted: dict[str, str], answer: tuple[int, bytes]
+) -> None:
+    run, newer = tmp_path / "1-Run.h5", tmp_path / "newer"
+    run.write_bytes(CONTENT)
+    newer.write_bytes(b"newer")
+    status, content = download(tmp_path, run, wanted, newer)
+    assert (status, content if status != 416 else b"") == answer
+    assert (run.read_bytes(), newer.exists()) == (b"newer", False)
+    run.unlink()
+    assert list(tmp_path.iterdir()) == []
