@@ -104,8 +104,11 @@ class Workers:
             join_all(self._threads.values())
 
     def _drain(self, error: Exception | None) -> None:
-        while not self._queue.empty():
-            work = self._queue.get()
+        while True:
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:  # by now: the controllers' threads take from it, too
+                return
             if work is None:
                 continue
             if error is None:
@@ -115,6 +118,8 @@ class Workers:
 
     def _work(self, name: str, remote: Remote) -> None:
         while (work := self._queue.get()) is not None:
+            if self._cancels:
+                work.future.cancel()
             if not work.future.set_running_or_notify_cancel():
                 continue
             try:

@@ -105,6 +105,25 @@ def test_a_cancelled_end_cancels_what_runs_and_what_waits() -> None:
     assert len(device.threads) == 1
 
 
+def test_a_cancelled_end_lets_no_device_begin_what_waits(caplog: pytest.LogCaptureFixture) -> None:
+    device = Device(False)
+    spread = workers(lamp=device)
+    running = spread.submit(int)
+    assert device.begun.wait(150)
+    first, second, *_ = waiting = [spread.submit(int) for _ in range(3)]
+
+    def go_on(_: object) -> None:
+        device.cancel()  # its thread takes the next one while the others are still being cancelled
+        assert within(150, second.done)
+
+    first.add_done_callback(go_on)
+    spread.shutdown(wait=True, cancel=True)
+    assert all(each.cancelled() for each in waiting)
+    assert told(running).startswith("CancelledError")
+    assert len(device.threads) == 1
+    assert caplog.messages == []
+
+
 def test_a_call_that_was_cancelled_is_left_out_and_one_that_fails_ends_nothing() -> None:
     device = Device(False)
     spread = workers(lamp=device)
