@@ -57,6 +57,8 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
             OSError: It cannot be made.
 
         """
+        if "\0" in str(path):  # Windows would end the name there
+            raise ValueError("embedded null character in path")
         advapi, kernel = ctypes.WinDLL("advapi32", use_last_error=True), ctypes.WinDLL("kernel32")
         security = _Security(ctypes.sizeof(_Security), None, False)
         at = ctypes.byref(security, _Security.descriptor.offset)

@@ -61,7 +61,7 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder
         data: The content.
         mode: Permissions, for example 0o600, from the file's first moment on. Default: those of the file that is
             replaced; a new file gets what the umask of the process allows. Windows knows only whether it is for the
-            owner alone, and administrators.
+            owner alone, and administrators; the default there is what its folder allows.
         sync_folder: Whether the name must survive a loss of power, too. False saves one sync, and leaves the old
             file after a power cut.
 

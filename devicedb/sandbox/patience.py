@@ -10,7 +10,10 @@ IDLE: Final = 0.02
 """A child that used less than this share of a processor during one time limit waits for something: it hangs."""
 
 _POLL: Final = 0.2
-"""Seconds between two looks at the CPU time, which begin after the first time limit."""
+"""Seconds between two looks at the CPU time, which begin after the first time limit.
+
+No wait is longer: on Windows, Ctrl-C is noticed between two.
+"""
 
 
 def communicate(child: "subprocess.Popen[bytes]", data: bytes, seconds: float) -> tuple[bytes, bytes]:
@@ -27,21 +30,22 @@ def communicate(child: "subprocess.Popen[bytes]", data: bytes, seconds: float) -
     """
     began = since = time.monotonic()
     used = 0.0
-    try:
-        return child.communicate(data, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        pass
+    left: bytes | None = data
     while True:
-        now, cpu = time.monotonic(), cpu_seconds(child.pid)
+        first = seconds - (time.monotonic() - began)
+        try:
+            return child.communicate(left, timeout=min(_POLL, first) if first > 0 else _POLL)
+        except subprocess.TimeoutExpired:
+            left = None  # it is on its way
+        now = time.monotonic()
+        if now - began < seconds:
+            continue
+        cpu = cpu_seconds(child.pid)
         is_idle = now - since >= seconds and cpu - used < IDLE * (now - since)
         if is_idle or cpu >= seconds or now - began >= WALL * seconds:
             raise subprocess.TimeoutExpired(child.args, seconds)
         if now - since >= seconds:
             since, used = now, cpu
-        try:
-            return child.communicate(timeout=_POLL)
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def cpu_seconds(pid: int) -> float:

@@ -210,11 +210,12 @@ def _put_folder_in_place(new: Path, target: Path, aside: Path) -> None:
     if not target.is_dir() or target.is_symlink():
         put_in_place(new, target)
         return
-    put_in_place(target, aside, sync_folder=False)
     try:
+        put_in_place(target, aside, sync_folder=False)
         put_in_place(new, target)
-    except BaseException:
-        put_in_place(aside, target)
+    except BaseException:  # Ctrl-C, too, wherever it hits
+        if aside.exists() and not target.exists():
+            put_in_place(aside, target)
         raise
 
 

@@ -183,7 +183,7 @@ def _opened(path: Path, flags: int) -> int:
 def _is_locked(path: Path) -> bool:
     file = _opened(path, os.O_RDONLY)
     try:
-        return not try_lock(file)
+        return not try_lock(file, shared=True)  # two that look do not take each other for the holder
     finally:
         os.close(file)
 

@@ -17,6 +17,7 @@ from typing import Final, cast
 
 from devicedb.process_tree import ProcessTree
 from rexec.ground import forks
+from rexec.ground.waits import next_of
 
 __all__ = ["BUSY", "Child", "ChildLost", "ChildSilent"]
 
@@ -145,7 +146,7 @@ class Child:
         self._check_owner()
         while True:
             try:
-                line = self._lines.get(timeout=timeout)
+                line = next_of(self._lines, timeout)
             except queue.Empty:
                 self._kill()
                 raise ChildSilent(f"{self._purpose} has said nothing for {timeout:g} s") from None

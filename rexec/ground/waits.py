@@ -1,5 +1,7 @@
 """Waits that Ctrl-C ends on Windows, too: no signal handler runs there while the main thread waits for a lock."""
 
+import contextlib
+import queue
 import sys
 import threading
 import time
@@ -8,6 +10,7 @@ from concurrent import futures
 from typing import Any, Final, TypeVar
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 _LOOK_UP: Final = 0.2 if sys.platform == "win32" else None
 """Longest time for which the main thread waits without running a signal handler, in seconds."""
@@ -33,6 +36,25 @@ def wait_in_slices(wait: Callable[[float | None], bool], timeout: float | None =
             return True
         if until is not None and time.monotonic() >= until:
             return False
+
+
+def next_of(items: "queue.Queue[T] | queue.SimpleQueue[T]", timeout: float) -> T:
+    """Wait for the next item of a queue, and take it.
+
+    Raises:
+        queue.Empty: None has come within so many seconds.
+
+    """
+    found: list[T] = []
+
+    def wait(seconds: float | None) -> bool:
+        with contextlib.suppress(queue.Empty):
+            found.append(items.get(timeout=seconds))
+        return bool(found)
+
+    if not wait_in_slices(wait, timeout):
+        raise queue.Empty
+    return found[0]
 
 
 def join_all(threads: Collection[threading.Thread]) -> None:

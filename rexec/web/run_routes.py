@@ -101,8 +101,11 @@ class RunRoutes:
         path = self.path(request.query_params.get("file", ""))
         if path is None:
             return _no_file()
-        descriptor = await asyncio.to_thread(opened_to_send, self._folder, path)
-        return _no_file() if descriptor is None else Download(descriptor, path)
+        try:
+            opened = await asyncio.to_thread(opened_to_send, self._folder, path)
+        except OSError as error:  # the disk has no room for a copy
+            return PlainTextResponse(f"{printable(path.name)} cannot be sent: {error.strerror}\n", 500)
+        return _no_file() if opened is None else Download(*opened, path)
 
 
 class _Opened:
@@ -123,12 +126,10 @@ class _Opened:
 class Download(FileResponse):
     """A file that is open already, because its name may lead elsewhere by now. Closes it."""
 
-    def __init__(self, descriptor: int, path: Path) -> None:
+    def __init__(self, descriptor: int, found: os.stat_result, path: Path) -> None:
         self._descriptor: Final = descriptor
         opened: Any = _Opened(descriptor)
-        super().__init__(
-            opened, media_type="application/x-hdf5", filename=path.name, stat_result=os.fstat(descriptor)
-        )
+        super().__init__(opened, media_type="application/x-hdf5", filename=path.name, stat_result=found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it (ASGI)."""
@@ -138,15 +139,25 @@ class Download(FileResponse):
             os.close(self._descriptor)
 
 
-def opened_to_send(folder: Path, path: Path) -> int | None:
-    """Return a descriptor as `opened_inside`; on Windows, which replaces no open file, that of a copy."""
+def opened_to_send(folder: Path, path: Path) -> tuple[int, os.stat_result] | None:
+    """Return a descriptor as `opened_inside`, and what the system says of the file.
+
+    On Windows, which replaces no open file, the descriptor is that of a copy.
+
+    Raises:
+        OSError: It cannot be copied.
+
+    """
     descriptor = opened_inside(folder, path)
-    if descriptor is None or os.name == "posix":
-        return descriptor
+    if descriptor is None:
+        return None
+    found = os.fstat(descriptor)
+    if os.name == "posix":
+        return descriptor, found
     with open(descriptor, "rb") as file, tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(file, copy, _PIECE)
         copy.seek(0)
-        return os.dup(copy.fileno())
+        return os.dup(copy.fileno()), found
 
 
 def opened_inside(folder: Path, path: Path) -> int | None:

@@ -148,6 +148,26 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     assert os.listdir(tmp_path) == ["a.zarr"]
 
 
+@pytest.mark.parametrize("moment", ["aside", "a.zarr"])
+def test_an_interrupt_just_after_a_rename_loses_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    target = a_folder(tmp_path / "a.zarr", "old")
+    put_in_place = exporting.put_in_place
+
+    def interrupted(old: Path, new: Path, **options: Any) -> None:
+        put_in_place(old, new, **options)
+        monkeypatch.setattr(exporting, "put_in_place", put_in_place if new.name == moment else interrupted)
+        if new.name == moment:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "put_in_place", interrupted)
+    with pytest.raises(KeyboardInterrupt), exporting._folder_beside(target) as beside:
+        exporting._put_folder_in_place(a_folder(beside / "new", "new"), target, beside / "aside")
+    assert (target / "inner" / "0").read_text() == ("old" if moment == "aside" else "new")
+    assert os.listdir(tmp_path) == ["a.zarr"]
+
+
 @pytest.mark.skipif(sys.platform != "win32", reason="a file that somebody reads can be replaced elsewhere")
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 def test_an_export_that_another_program_reads_stays_whole(

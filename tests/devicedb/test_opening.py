@@ -93,3 +93,9 @@ def test_a_private_file_that_is_there_is_opened_as_it_is(tmp_path: Path) -> None
     assert caught.value.filename is not None
     with pytest.raises(FileNotFoundError):
         open_bytes(tmp_path / "none" / "key", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def test_a_name_with_a_null_character_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="null"):
+        open_bytes(tmp_path / "a\0b", os.O_WRONLY | os.O_CREAT, 0o600)
+    assert list(tmp_path.iterdir()) == []

@@ -245,6 +245,30 @@ def test_a_lease_that_another_program_keeps_open_is_a_plain_error(
     mine.close()
 
 
+def test_somebody_who_looks_is_not_taken_for_the_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease of a process that has ended, while two look at once."""
+    ended = lease(tmp_path, "a")
+    assert ended.take(True, None) == []
+    assert ended._file is not None
+    (path,) = tmp_path.rglob("*.lease")
+    left = path.read_bytes()
+    ended.close()
+    path.write_bytes(left)
+    seen: list[list[str]] = []
+
+    def looks_twice(file: int, **options: Any) -> bool:
+        is_locked = try_lock(file, **options)
+        monkeypatch.setattr(_lease_files, "try_lock", try_lock)
+        seen.append(names(tmp_path))
+        return is_locked
+
+    monkeypatch.setattr(_lease_files, "try_lock", looks_twice)
+    assert names(tmp_path) == []
+    assert seen == [[]]
+
+
 @POSIX
 def test_a_stopped_holder_is_told(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:

@@ -1,12 +1,13 @@
 """A wait in slices takes as long as one wait, and sees the same: here with slices as on Windows."""
 
+import queue
 import threading
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future
 
 import pytest
 
 from rexec.ground import waits
-from rexec.ground.waits import InterruptibleFuture, done_within, join_all, wait_in_slices
+from rexec.ground.waits import InterruptibleFuture, done_within, join_all, next_of, wait_in_slices
 from tests.clock import set_clock
 
 SLICES = (None, 0.01)
@@ -91,6 +92,16 @@ def test_futures_are_waited_for_as_by_the_library(slices: float | None) -> None:
     later(threading.Timer(0.05, lambda: second.set_result(1)))
     assert done_within(futures) == {first, second}
     assert done_within([]) == set()
+
+
+def test_the_next_item_is_taken_once(slices: float | None) -> None:
+    items: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with pytest.raises(queue.Empty):
+        next_of(items, 0.03)
+    later(threading.Timer(0.05, items.put, (1,)))
+    assert next_of(items, 150) == 1
+    with pytest.raises(queue.Empty):
+        next_of(items, 0.0)
 
 
 def test_threads_are_waited_for(slices: float | None) -> None:

@@ -28,11 +28,17 @@ def download(folder: Path, run: Path, headers: dict[str, str], meanwhile: Path) 
             replaced.append(True)
         found.append(message)
 
+    changed = run.stat().st_mtime_ns
+
     async def ask() -> None:
-        descriptor = await asyncio.to_thread(opened_to_send, folder, run)
-        assert descriptor is not None
+        opened = await asyncio.to_thread(opened_to_send, folder, run)
+        assert opened is not None
+        descriptor, stat = opened
+        assert (stat.st_size, stat.st_mtime_ns) == (len(CONTENT), changed)
         listed = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await Download(descriptor, run)({"type": "http", "method": "GET", "headers": listed}, receive, send)
+        await Download(descriptor, stat, run)(
+            {"type": "http", "method": "GET", "headers": listed}, receive, send
+        )
         with pytest.raises(OSError, match=r"[Bb]ad file descriptor|handle"):
             os.fstat(descriptor)
 
