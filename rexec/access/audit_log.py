@@ -34,6 +34,8 @@ from rexec.ground.locks import try_lock
 _log = logging.getLogger(__name__)
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 _MODE: Final = 0o600
+_CLOSED: Final = -1
+"""In place of a descriptor, whose number would soon be another file's."""
 _PATIENCE: Final = 5.0
 """Seconds to wait for the previous server process, which may be ending."""
 
@@ -99,7 +101,8 @@ class AuditLog:
     def close(self) -> None:
         """Close the files; the lock ends with that."""
         with self._lock:
-            os.close(self._file)
+            if self._file != _CLOSED:
+                os.close(self._file)
             os.close(self._head)
 
     def _locked(self, kind: str, facts: Mapping[str, Any], source: bytes | None) -> None:
@@ -155,6 +158,10 @@ class AuditLog:
 
     def _settle(self) -> None:
         """Complete or remove the line of a call that was interrupted (Ctrl-C)."""
+        if self._file == _CLOSED:  # a rotation could not open it again
+            self._file = self._open()
+            self._size = os.fstat(self._file).st_size
+            self._sources.clear()
         if not _is_at(self._file, self.path) and self._size < self._limit:  # else a rotation was interrupted
             self._begin_again()
         size = os.fstat(self._file).st_size
@@ -189,6 +196,7 @@ class AuditLog:
     def _rotate(self) -> None:
         old, is_closed = self._file, sys.platform == "win32"
         if is_closed:  # Windows cannot rename an open file
+            self._file = _CLOSED
             os.close(old)
         try:
             if self.path.exists():  # it is missing if Ctrl-C interrupted the rotation

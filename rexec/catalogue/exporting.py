@@ -7,7 +7,7 @@ the arrays, joined along `run`.
 import contextlib
 import json
 import os
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -189,10 +189,13 @@ def _folder_beside(target: Path) -> Iterator[Path]:
 
     On Windows, what a program has open stays: the export is in its place by then.
     """
-    with tempfile.TemporaryDirectory(
-        prefix=f".{target.name}.", dir=target.absolute().parent, ignore_cleanup_errors=os.name == "nt"
-    ) as folder:
-        yield Path(folder)
+    # Not by tempfile: on Windows, its folders and what is made in them are for their owner alone.
+    folder = target.absolute().parent / f".{target.name}.{os.urandom(4).hex()}.tmp"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=os.name == "nt")
 
 
 def _put_folder_in_place(new: Path, target: Path, aside: Path) -> None:

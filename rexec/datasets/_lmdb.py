@@ -7,7 +7,7 @@ and each look first asks whether another process has written since.
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,7 +166,25 @@ class PersistentStore:
         self._claim.close()
 
     def _opened(self) -> Any:
-        options: dict[str, Any] = {"subdir": False, "map_size": FIRST_MAP}
+        """Open the file with a map of at least its size.
+
+        On Windows LMDB would cut a larger file to its map, which is refused while another process has it mapped.
+        """
+        while True:
+            size = self._size_on_disk()
+            try:
+                return self._opened_with(max(FIRST_MAP, size))
+            except lmdb.Error:
+                if self._size_on_disk() <= size:  # else another process has just let it grow
+                    raise
+
+    def _size_on_disk(self) -> int:
+        with suppress(FileNotFoundError):
+            return self.path.stat().st_size
+        return 0
+
+    def _opened_with(self, map_size: int) -> Any:
+        options: dict[str, Any] = {"subdir": False, "map_size": map_size}
         if not self.is_read_only:
             reserve_lock_file(self.path, _LOCK_SIZE)
             return lmdb.open(str(self.path), **options)

@@ -113,6 +113,7 @@ class Workers:
                 continue
             if error is None:
                 work.future.cancel()
+                work.future.set_running_or_notify_cancel()  # who waits for it goes on
             elif work.future.set_running_or_notify_cancel():
                 work.future.set_exception(error)
 

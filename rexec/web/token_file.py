@@ -1,11 +1,16 @@
 """The token of the page in a file that only its owner can read."""
 
 import os
+import time
 from pathlib import Path
+from typing import Final
 
 from devicedb.opening import open_bytes, why_not_opened
 from rexec.web.errors import WebError
 from rexec.web.guard import new_token
+
+_PATIENCE: Final = 1.0
+"""Seconds for another server that has just made the file and writes the token."""
 
 
 def kept_token(path: Path) -> str:
@@ -22,7 +27,7 @@ def kept_token(path: Path) -> str:
         except FileExistsError:
             pass
         mode = path.stat().st_mode
-        token = path.read_text("utf-8").strip()
+        token = _read(path)
     except OSError as error:
         raise WebError(f"token file {path}: {why_not_opened(error)}") from error
     except UnicodeDecodeError as error:
@@ -31,4 +36,11 @@ def kept_token(path: Path) -> str:
         raise WebError(f"others can read the token file {path}: chmod 600 {path}")
     if len(token) < 20 or not token.isascii() or not token.isprintable() or " " in token:
         raise WebError(f"token file {path} holds no token: delete it, and one is made")
+    return token
+
+
+def _read(path: Path) -> str:
+    until = time.monotonic() + _PATIENCE
+    while not (token := path.read_text("utf-8").strip()) and time.monotonic() < until:
+        time.sleep(0.01)
     return token

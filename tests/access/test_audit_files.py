@@ -49,6 +49,34 @@ def test_an_audit_is_for_its_owner(original: Path) -> None:
         assert is_for_its_owner(file), file
 
 
+def test_a_rotation_that_cannot_go_on_touches_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows the audit is closed while it is renamed, and its descriptor's number becomes free."""
+    path = tmp_path / "camera.jsonl"
+    log = AuditLog(path, 200)
+    log.append("call", {"text": "x" * 300})
+    true_open = log._open
+
+    def is_in_use() -> int:
+        monkeypatch.setattr(log, "_open", true_open)
+        raise AuditInUse("another process has it")
+
+    monkeypatch.setattr(log, "_open", is_in_use)
+    with pytest.raises(AuditInUse):
+        log.append("call", {"text": "lost"})
+    with open(tmp_path / "measured", "wb") as other:
+        other.write(b"data" * 1000)
+        other.flush()
+        for number in range(5):
+            log.append("call", {"number": number, "text": "x" * 300})
+        other.write(b"end")
+    log.close()
+    assert (tmp_path / "measured").read_bytes() == b"data" * 1000 + b"end"
+    report = verify(path)
+    assert (report.lines, report.problems) == (6, [])
+
+
 def test_a_source_is_once_in_each_file(original: Path) -> None:
     for file in files_of(original):
         lines = [json.loads(line) for line in file.read_text().splitlines()]

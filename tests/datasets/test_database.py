@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -939,3 +940,27 @@ def test_on_a_full_disk_it_is_refused_before_its_lock_file_is_mapped(
 def test_a_modification_that_is_no_dict_is_refused(mod: Any) -> None:
     with pytest.raises(TypeError, match="a modification is a dict"):
         DatasetDB().update(mod)
+
+
+def test_a_database_that_another_process_has_let_grow_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    text = """
+        import sys
+        from rexec.datasets.database import DatasetDB
+        with DatasetDB(sys.argv[1]) as database:
+            print(database.count()[0])
+            database.set("more", bytes(1 << 20), persist=True)
+    """
+    with DatasetDB(path) as database:
+        for number, mebibytes in enumerate((1, 6, 20), 1):
+            database.set(f"image {number}", bytes(mebibytes << 20), persist=True)
+            done = subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(text), str(path)],
+                capture_output=True,
+                text=True,
+                timeout=150,
+                check=False,
+                cwd=Path(__file__).parents[2],
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            assert int(done.stdout) == number + (number > 1)

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any
 
 import pytest
@@ -101,6 +101,7 @@ def test_a_cancelled_end_cancels_what_runs_and_what_waits() -> None:
     waiting = [spread.submit(int) for _ in range(2)]
     spread.shutdown(wait=True, cancel=True)
     assert all(each.cancelled() for each in waiting)
+    assert wait([running, *waiting], 150).not_done == set()
     assert told(running).startswith("CancelledError")
     assert len(device.threads) == 1
 
