@@ -61,8 +61,9 @@ def _is_def(text: str, name: str) -> bool:
 def _class_source(thing: type) -> tuple[str, int, str] | None:
     """Return source text, first line and file of a class of a module, or of a notebook, which has cells and no file."""
     file = getattr(sys.modules.get(thing.__module__), "__file__", None)
-    # IPython keeps its cells in linecache, as what has no time of modification.
-    cells = [name for name, entry in linecache.cache.items() if len(entry) == 4 and entry[1] is None]
+    # IPython keeps its cells in linecache, as what has no time of modification. Other threads add to it meanwhile.
+    kept = list(linecache.cache.items())
+    cells = [name for name, entry in kept if len(entry) == 4 and entry[1] is None]
     for each in [file] if file else reversed(cells):
         lines = _lines({"__file__": each})
         for statement in reversed(_parsed("".join(lines)).body):

@@ -80,5 +80,5 @@ def answered_imports() -> Iterator[None]:
         yield
     finally:
         sys.meta_path[:] = before
-        for name in [name for name in sys.modules if name.partition(".")[0] == REFERENCE]:
+        for name in [name for name in list(sys.modules) if name.partition(".")[0] == REFERENCE]:
             del sys.modules[name]

@@ -120,6 +120,24 @@ def test_the_source_of_a_class_in_a_notebook_is_that_of_its_last_cell(
         _source.source_of(type("Lost", (), {"__module__": "lab_notebook"}))
 
 
+def test_the_source_of_a_class_is_found_while_another_thread_reads_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Entry(tuple[Any, ...]):
+        """Adds to the kept files when it is looked at, as a traceback in another thread may."""
+
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            monkeypatch.setitem(linecache.cache, "another file", (5, 1.0, ["pass\n"], "another file"))
+            return 4
+
+    text = "class Cell:\n    a = 1\n"
+    monkeypatch.setitem(linecache.cache, "<cell>", Entry((len(text), None, text.splitlines(True), "<cell>")))
+    thing = type("Cell", (), {"__module__": "no module that there is"})
+    assert _source.source_of(thing) == (text, 1, "<cell>")
+
+
 def test_a_function_that_is_no_def_of_its_file_is_refused_by_name_and_place(module: Any) -> None:
     with pytest.raises(CannotTravel, match=r"lab_source\.py:\d+: a lambda cannot travel: write a def"):
         _source.source_of(module.function(1)[1])
