@@ -1,10 +1,17 @@
-"""Opens files: those that are only read may be written, renamed and removed meanwhile, and no pipe is waited for."""
+"""Opens files: those that are only read may be written, renamed and removed meanwhile, and no pipe is waited for.
+
+And waits where Windows refuses a file that another program has open.
+"""
 
 import errno
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+R = TypeVar("R")
 
 if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     import ctypes
@@ -17,7 +24,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     _CREATE_NEW: Final = 1
     _OPEN_EXISTING: Final = 3
     _FOR_ITS_OWNER: Final = "D:P(A;;FA;;;OW)(A;;FA;;;BA)(A;;FA;;;SY)"
-    """Full access for the owner, administrators and the system, and for nobody else whatever the folder allows."""
+    """Full access for the owner, administrators and the system. The folder's permissions add none."""
     _INVALID: Final = ctypes.c_void_p(-1).value
 
     _create_file = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
@@ -50,7 +57,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
         return msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
 
     def _make_for_its_owner(path: str | Path) -> None:
-        """Make an empty file that nobody but its owner and administrators may open.
+        """Make an empty file that only its owner and administrators can open.
 
         Raises:
             FileExistsError: There is something of that name.
@@ -76,6 +83,34 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
 
 
 _BINARY: Final = getattr(os, "O_BINARY", 0)
+_REFUSES_HELD_FILES: Final = os.name == "nt"
+"""Whether the system refuses to replace or remove a file that another program has open, and to open one meanwhile."""
+
+
+def once_free(
+    do: Callable[[], R], seconds: float, refusals: type[OSError] | tuple[type[OSError], ...] = PermissionError
+) -> R:
+    """Do something with a file, and on Windows try again while another program keeps the file from it.
+
+    Args:
+        do: Does it.
+        seconds: Longest wait.
+        refusals: What it raises then.
+
+    Raises:
+        OSError: It is still refused; on other systems at once.
+
+    """
+    until = time.monotonic() + seconds
+    pause = 0.001
+    while True:
+        try:
+            return do()
+        except refusals:
+            if not _REFUSES_HELD_FILES or time.monotonic() > until:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)  # a reader that comes back at once leaves short gaps
 
 
 def open_bytes(path: str | Path, flags: int, mode: int = 0o777) -> int:

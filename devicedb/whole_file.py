@@ -9,12 +9,11 @@ import functools
 import os
 import stat
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_bytes, open_to_read
+from devicedb.opening import once_free, open_bytes, open_to_read
 
 __all__ = [
     "make_folder",
@@ -160,17 +159,7 @@ def put_in_place(temporary: Path, path: Path, *, sync_folder: bool = True) -> No
         OSError: `path` cannot be replaced, for example because a program on Windows holds it open.
 
     """
-    deadline = time.monotonic() + _RETRY_SECONDS
-    pause = 0.001
-    while True:
-        try:
-            os.replace(temporary, path)
-            break
-        except PermissionError:
-            if not _IS_WINDOWS or time.monotonic() > deadline:
-                raise
-        time.sleep(pause)
-        pause = min(2 * pause, 0.01)  # a reader that comes back at once leaves short gaps
+    once_free(lambda: os.replace(temporary, path), _RETRY_SECONDS)
     if sync_folder:
         sync_folder_of(path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def is_for_its_owner(path: Path) -> bool:
-    """Return whether nobody but its owner (and administrators) may open a file."""
+    """Return whether only the owner of a file, and administrators, can open it."""
     if os.name == "posix":
         return not stat.S_IMODE(path.stat().st_mode) & 0o077
     library: Any = ctypes

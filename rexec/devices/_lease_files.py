@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from devicedb.opening import open_bytes, open_to_read
+from devicedb.opening import once_free, open_bytes, open_to_read
 from rexec.devices.uses import DeviceUser
 from rexec.ground.file_names import file_name
 from rexec.ground.lease_table import is_stopped
@@ -193,15 +193,12 @@ def _made(path: Path) -> int:
 
     On Windows, one that is left is not removed, or its name not free, while another process looks at it.
     """
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            path.unlink(missing_ok=True)
-            return open_bytes(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        except (PermissionError, FileExistsError):
-            if os.name != "nt" or time.monotonic() > until:
-                raise
-        time.sleep(0.02)
+
+    def make() -> int:
+        path.unlink(missing_ok=True)
+        return open_bytes(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+
+    return once_free(make, _PATIENCE, (PermissionError, FileExistsError))
 
 
 def _add(path: Path, said: dict[str, Any]) -> None:

@@ -3,13 +3,12 @@
 import contextlib
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_bytes, open_to_read
+from devicedb.opening import once_free, open_bytes, open_to_read
 from devicedb.whole_file import put_in_place, sync_file
 from rexec.ground.locks import lock_within, try_lock
 
@@ -56,16 +55,7 @@ def publish(temporary: Path, path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, or do nothing where there is none; Windows refuses it as long as another program has it open."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            path.unlink(missing_ok=True)
-        except PermissionError:
-            if os.name != "nt" or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+    once_free(lambda: path.unlink(missing_ok=True), _PATIENCE)
 
 
 def temporary_beside(path: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devicedb import load_file, whole_file
+from devicedb import load_file, opening, whole_file
 from devicedb.whole_file import read_whole, write_whole
 from rexec.experiment.loading import import_file
 from rexec.simulate.behaviours import load_behaviours
@@ -143,7 +143,7 @@ def test_a_reader_on_windows_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
         replace(*paths)
 
     monkeypatch.setattr(os, "replace", held)
-    monkeypatch.setattr(whole_file, "_IS_WINDOWS", True)
+    monkeypatch.setattr(opening, "_REFUSES_HELD_FILES", True)
     write_whole(tmp_path / "a", b"a")
     assert (tmp_path / "a").read_bytes() == b"a"
 
@@ -155,7 +155,7 @@ def test_a_reader_that_stays_is_an_error_after_a_bound(
         raise PermissionError(errno.EACCES, "held by a reader")
 
     monkeypatch.setattr(os, "replace", held)
-    monkeypatch.setattr(whole_file, "_IS_WINDOWS", True)
+    monkeypatch.setattr(opening, "_REFUSES_HELD_FILES", True)
     monkeypatch.setattr(whole_file, "_RETRY_SECONDS", 0.02)
     with pytest.raises(PermissionError, match="held by a reader"):
         write_whole(tmp_path / "a", b"a")
@@ -179,9 +179,8 @@ def test_readers_see_whole_files_while_threads_write(tmp_path: Path) -> None:
             assert path.read_bytes() in contents
         except PermissionError:
             assert os.name == "nt"  # which refuses a reader while the file is replaced
-        time.sleep(
-            0.001
-        )  # a writer goes on when this thread waits, which would be while it has the file open
+        # A writer goes on when this thread waits, which would be only while it has the file open.
+        time.sleep(0.001)
     for thread in threads:
         thread.join()
     assert [each.name for each in tmp_path.iterdir()] == ["a"]

@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_removed_is_an_error_and_none_at_all_is_fine(
 
     waited: list[float] = []
     monkeypatch.setattr(Path, "unlink", unlink)
-    set_clock(monkeypatch, "rexec.results._files", sleep=waited.append)
+    set_clock(monkeypatch, "devicedb.opening", sleep=waited.append)
     with pytest.raises(PermissionError, match="in use"):
         remove(tmp_path / "x")
     assert bool(waited) == (os.name == "nt")  # elsewhere nobody's open file hinders

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from h5py import h5d, h5s, h5t
 
+from devicedb import opening
 from rexec import results
 from rexec.catalogue.reading import facts_of
 from rexec.cli.results import main
@@ -352,9 +353,9 @@ def test_a_file_that_is_just_replaced_is_opened_at_the_next_attempt(
         return opened(path, mode)
 
     monkeypatch.setattr(h5py, "File", once_more)
-    monkeypatch.setattr(foreign, "_REFUSES_FOR_A_MOMENT", refuses)
+    monkeypatch.setattr(opening, "_REFUSES_HELD_FILES", refuses)
     pauses: list[float] = []
-    monkeypatch.setattr(foreign, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=pauses.append))
+    monkeypatch.setattr(opening, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=pauses.append))
     if refuses:
         foreign.open_foreign(tmp_path / "run.h5").close()
         refusals = [PermissionError(errno.EACCES, "Permission denied")] * 3

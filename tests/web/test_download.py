@@ -1,4 +1,4 @@
-"""A result file that is being downloaded hinders nobody from replacing it, and comes whole."""
+"""A result file can be replaced while it is downloaded, and the download is whole."""
 
 import asyncio
 import os

@@ -4,9 +4,7 @@ A file may have other kinds of objects at our names, links that lead out of it, 
 of any type, and datasets that declare terabytes. Whatever h5py raises of such a thing is a fault of the file.
 """
 
-import os
 import stat
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +13,13 @@ from typing import Any, Final
 import h5py
 from h5py import h5o
 
+from devicedb.opening import once_free
 from devicedb.printable import printable
 from rexec.results.errors import ResultsError, reason
 from rexec.results.hdf5.inside import DEEPEST, FOREIGN_ERRORS
 
-_REFUSES_FOR_A_MOMENT: Final = os.name == "nt"
-"""Windows refuses a file while another one takes its place."""
 _PATIENCE: Final = 2.0
-"""Seconds."""
+"""Seconds to wait for a file whose place another one takes: Windows refuses it meanwhile."""
 
 
 def open_foreign(path: Path) -> h5py.File:
@@ -37,7 +34,7 @@ def open_foreign(path: Path) -> h5py.File:
         if not stat.S_ISREG(path.stat().st_mode):
             what = "it is a folder" if path.is_dir() else "it is no regular file"
             raise ResultsError(f"cannot open {path}: {what}; name a result file")
-        return _opened(path)
+        return once_free(lambda: h5py.File(path, "r"), _PATIENCE)
     except FileNotFoundError as error:
         raise ResultsError(f"there is no result file {path}") from error
     except PermissionError as error:
@@ -48,17 +45,6 @@ def open_foreign(path: Path) -> h5py.File:
             f"cannot open {path}: {why}; it is no HDF5 file, or damaged. Where its journal is still beside it, "
             f"`rexec results recover {path.parent}` makes it anew"
         ) from error
-
-
-def _opened(path: Path) -> h5py.File:
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return h5py.File(path, "r")
-        except PermissionError:
-            if not _REFUSES_FOR_A_MOMENT or time.monotonic() > until:
-                raise
-        time.sleep(0.01)
 
 
 class reading:  # noqa: N801 - read as `with reading(...)`
