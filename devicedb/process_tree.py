@@ -28,57 +28,11 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     import ctypes
     from ctypes import wintypes
 
+    from devicedb.job_object import KILL_ON_JOB_CLOSE, Job
+
     _CREATE_SUSPENDED: Final = 0x4
-    _EXTENDED_LIMITS: Final = 9
-    _KILL_ON_JOB_CLOSE: Final = 0x2000
-
-    class _ExtendedLimits(ctypes.Structure):
-        """The structure JOBOBJECT_EXTENDED_LIMIT_INFORMATION; only the flags are set."""
-
-        _fields_ = (
-            ("process_time", ctypes.c_int64),
-            ("job_time", ctypes.c_int64),
-            ("flags", wintypes.DWORD),
-            ("least_working_set", ctypes.c_size_t),
-            ("most_working_set", ctypes.c_size_t),
-            ("processes", wintypes.DWORD),
-            ("affinity", ctypes.c_size_t),
-            ("priority", wintypes.DWORD),
-            ("scheduling", wintypes.DWORD),
-            ("counters", ctypes.c_uint64 * 6),
-            ("memory", ctypes.c_size_t * 4),
-        )
-
-    _kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-    _kernel.CreateJobObjectW.restype = wintypes.HANDLE
-    for _name, _types in {
-        "SetInformationJobObject": (wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD),
-        "AssignProcessToJobObject": (wintypes.HANDLE, wintypes.HANDLE),
-        "TerminateJobObject": (wintypes.HANDLE, wintypes.UINT),
-        "CloseHandle": (wintypes.HANDLE,),
-    }.items():
-        getattr(_kernel, _name).argtypes = _types
     _resume = ctypes.WinDLL("ntdll").NtResumeProcess
     _resume.argtypes = (wintypes.HANDLE,)
-
-    class _Job:
-        """A job object; what belongs to it outlives this object, except with `ends_with_us`."""
-
-        def __init__(self, *, ends_with_us: bool) -> None:
-            self._handle = _kernel.CreateJobObjectW(None, None)
-            limits = _ExtendedLimits(flags=_KILL_ON_JOB_CLOSE if ends_with_us else 0)
-            size = ctypes.sizeof(limits)
-            _kernel.SetInformationJobObject(self._handle, _EXTENDED_LIMITS, ctypes.byref(limits), size)
-
-        def take(self, process: int) -> None:
-            """Take a process in, by its handle."""
-            _kernel.AssignProcessToJobObject(self._handle, process)
-
-        def kill(self) -> None:
-            _kernel.TerminateJobObject(self._handle, 1)
-
-        def __del__(self) -> None:
-            _kernel.CloseHandle(self._handle)
 
 
 @contextlib.contextmanager
@@ -113,7 +67,7 @@ class ProcessTree(subprocess.Popen[bytes]):
     def __init__(self, words: Sequence[str], *, ends_with_us: bool = False, **keywords: Any) -> None:
         try:
             if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
-                self._job = _Job(ends_with_us=ends_with_us)
+                self._job = Job(KILL_ON_JOB_CLOSE if ends_with_us else 0)
                 flags = subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED
                 with _signals_held():
                     super().__init__(words, creationflags=flags, **keywords)

@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import Any, Final
 
+from devicedb.memory_limit import limit_memory
+
 MAX_PROCESSES: Final = 20
 """Processes that a device database may start (some call git or hostname)."""
 
@@ -45,15 +47,15 @@ class ProcessCount:
 def set_limits(seconds: float) -> ProcessCount:
     """Limit memory, the size of files, and processor time of this process and of what it starts.
 
-    Windows has no resource limits: only the process count and the parent's limits of time hold there.
+    Windows has no limits of files and of processor time: the parent's limits of time hold there.
     """
     whole = math.ceil(seconds)
+    limit_memory(MAX_MEMORY)
     if sys.platform != "win32":
         import resource
 
         for name, value in (
             (resource.RLIMIT_CPU, whole + 2),
-            (resource.RLIMIT_AS, MAX_MEMORY),
             (resource.RLIMIT_FSIZE, MAX_FILE),
             (resource.RLIMIT_CORE, 0),
         ):

@@ -47,15 +47,28 @@ def export(
         raise ResultsError(f"cannot export to {target}: its name must end in {', '.join(FORMATS)}")
     if not runs:
         raise ResultsError("there are no runs to export")
-    if os.path.lexists(target) and not overwrite:
-        raise ResultsError(f"{target} exists already; name another file, or give --overwrite")
+    if os.path.lexists(target):
+        _check_replaceable(target, overwrite=overwrite)
     try:
-        return write(runs, target, names)
+        place = Path(os.path.realpath(target)) if target.is_symlink() else target  # a link stays
+        return write(runs, place, names)
     except ImportError as error:
         package = error.name or "a package"
         raise ResultsError(f"{target.suffix} needs {package}, which is not installed: {MISSING}") from error
     except OSError as error:
         raise ResultsError(f"cannot write {target}: {reason(error)}{hint(error)}") from error
+
+
+def _check_replaceable(target: Path, *, overwrite: bool) -> None:
+    """Raise ResultsError unless what is in the place of `target` may be replaced, and is of its kind."""
+    if not overwrite:
+        raise ResultsError(f"{target} exists already; name another file, or give --overwrite")
+    wanted, is_wanted = ("folder", os.path.isdir) if target.suffix == ".zarr" else ("file", os.path.isfile)
+    if target.exists() and not is_wanted(target):
+        raise ResultsError(
+            f"{target} exists already, and is no {wanted}, as {target.suffix} is: --overwrite does not replace it; "
+            "remove it, or name another"
+        )
 
 
 def points_table(runs: Sequence[FoundRun], names: Sequence[str]) -> pandas.DataFrame:
@@ -210,7 +223,7 @@ def _put_folder_in_place(new: Path, target: Path, aside: Path) -> None:
         OSError: `target` cannot be replaced, and is as it was: on Windows, a program has a file of it open.
 
     """
-    if not target.is_dir() or target.is_symlink():
+    if not target.is_dir():
         put_in_place(new, target)
         return
     try:

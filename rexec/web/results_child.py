@@ -13,6 +13,7 @@ import orjson
 import pybase64
 
 from devicedb.errors import ExpectedError
+from devicedb.memory_limit import limit_memory
 from devicedb.printable import printable
 from rexec.web.frames import frame
 
@@ -22,7 +23,7 @@ MEMORY: Final = 4 << 30
 
 def main(lines: "queue.SimpleQueue[bytes]", say: Callable[[bytes], None]) -> None:
     """Answer requests until the parent ends."""
-    _limit_memory()
+    _set_limits()
     while True:
         say(pybase64.b64encode(answer(orjson.loads(lines.get()))))
 
@@ -50,11 +51,9 @@ def answer(request: Mapping[str, Any]) -> bytes:
         return frame({"problem": printable(f"{type(error).__name__}: {error}"[:2000])})
 
 
-def _limit_memory() -> None:
+def _set_limits() -> None:
+    limit_memory(MEMORY)
     if sys.platform != "win32":
         import resource
 
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -42,4 +42,32 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
             "tests/cli/test_up.py::test_a_port_in_use_names_the_process",
         ),
     ),
+    WineFault(
+        "the memory of a job has a limit",
+        """
+import ctypes, sys
+
+class Limits(ctypes.Structure):
+    _fields_ = (
+        ("times", ctypes.c_int64 * 2), ("flags", ctypes.c_uint32), ("sets", ctypes.c_size_t * 2),
+        ("processes", ctypes.c_uint32), ("affinity", ctypes.c_size_t), ("classes", ctypes.c_uint32 * 2),
+        ("counters", ctypes.c_uint64 * 6), ("process", ctypes.c_size_t), ("job", ctypes.c_size_t),
+        ("peaks", ctypes.c_size_t * 2),
+    )
+
+kernel = ctypes.windll.kernel32
+kernel.CreateJobObjectW.restype = ctypes.c_void_p
+kernel.AssignProcessToJobObject.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+kernel.SetInformationJobObject.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)
+job = kernel.CreateJobObjectW(None, None)
+limits = Limits(flags=0x200, job=256 << 20)
+assert kernel.SetInformationJobObject(job, 9, ctypes.byref(limits), ctypes.sizeof(limits))
+assert kernel.AssignProcessToJobObject(job, -1)
+try:
+    bytearray(1 << 30)
+except MemoryError:
+    sys.exit(1)
+""",
+        ("tests/devicedb/test_memory_limit.py::test_memory_beyond_the_limit_is_refused_also_to_children",),
+    ),
 )

@@ -168,22 +168,54 @@ def test_an_interrupt_just_after_a_rename_loses_no_folder(
     assert os.listdir(tmp_path) == ["a.zarr"]
 
 
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have "new" written as NetCDF and as Zarr, for which the extra is not needed."""
+
+    def to_netcdf(dataset: Any, path: Path, **options: Any) -> None:
+        path.write_text("new")
+
+    def to_zarr(dataset: Any, path: Path, **options: Any) -> None:
+        a_folder(path, "new")
+
+    monkeypatch.setattr("xarray.Dataset.to_netcdf", to_netcdf)
+    monkeypatch.setattr("xarray.Dataset.to_zarr", to_zarr)
+    monkeypatch.setitem(sys.modules, "netCDF4", types.ModuleType("netCDF4"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.nc", "a.zarr"])
+def test_what_is_of_another_kind_is_not_replaced(results: Path, written: None, name: str) -> None:
+    made(results, 0, values={"signal": np.arange(3.0)})
+    target = Path(name)
+    if target.suffix == ".zarr":
+        target.write_text("mine")
+    else:
+        target.mkdir()
+    with pytest.raises(
+        ResultsError, match=rf"{re.escape(name)} exists already, and is no f(ile|older), as .*; remove it"
+    ):
+        find("rid=0").export(target, overwrite=True)
+    assert target.is_file() == (target.suffix == ".zarr")
+    assert not list(Path().glob(".a.*"))
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_a_link_stays_and_leads_to_the_new_export(results: Path, written: None, suffix: str) -> None:
+    made(results, 0, values={"signal": np.arange(3.0)})
+    target, real = Path(f"a.{suffix}"), Path("elsewhere", f"real.{suffix}")
+    real.parent.mkdir()
+    inside = real if suffix == "nc" else a_folder(real, "old") / "inner" / "0"
+    inside.write_text("old")
+    target.symlink_to(real, target_is_directory=suffix == "zarr")
+    find("rid=0").export(target, overwrite=True)
+    assert inside.read_text() == "new"
+    assert target.is_symlink()
+
+
 @pytest.mark.skipif(sys.platform != "win32", reason="a file that somebody reads can be replaced elsewhere")
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
-def test_an_export_that_another_program_reads_stays_whole(
-    results: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_an_export_that_another_program_reads_stays_whole(results: Path, written: None, suffix: str) -> None:
     made(results, 0, values={"signal": np.arange(3.0)})
-
-    def written(dataset: Any, path: Path, **options: Any) -> None:
-        if suffix == "nc":
-            path.write_text("new")
-        else:
-            a_folder(path, "new")
-
-    monkeypatch.setattr("xarray.Dataset.to_netcdf", written)
-    monkeypatch.setattr("xarray.Dataset.to_zarr", written)
-    monkeypatch.setitem(sys.modules, "netCDF4", types.ModuleType("netCDF4"))
     target = Path(f"a.{suffix}")
     inside = target if suffix == "nc" else a_folder(target, "old") / "inner" / "0"
     inside.write_text("old")
