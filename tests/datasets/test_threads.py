@@ -37,11 +37,10 @@ class Database:
 
 
 def subscribe(database: Database) -> Any:
-    """Return all values, those of the snapshot and those told later, which must be no fewer and no more."""
+    """Return the values of the snapshot and those told later: together all of them, none twice."""
     later: list[Any] = []
     present = database.db.subscribe(lambda mod, _: later.append(mod.get("x", mod.get("value"))))
-    database.told.append(later)
-    return [*present["x"][1]]
+    return [*present["x"][1]], later
 
 
 DATABASES: dict[str, tuple[Any, Any]] = {
