@@ -67,30 +67,59 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
             with contextlib.suppress(OSError):  # no console, or a closed one
                 os.write(2, text)
 
-    _attention = _Attention()
+    class _Blocks:
+        """The blocks in which the console's events are taken.
 
-    def _take(event: int) -> bool:
-        """Turn an event into SIGINT, which alone wakes a main thread that sleeps. In a thread of the system."""
-        if event in _PRESSED:
-            _attention.press()
-        elif event in _LAST:
-            signal.raise_signal(signal.SIGINT)
-            threading.Event().wait()  # the system ends the process when this returns, or after some 5 s
-        else:
-            return False
-        return True
+        The system calls a handler with a lock that it takes to add and to remove one, too. So the main thread removes
+        none while one runs: it would wait for a handler that waits for the main thread.
+        """
 
-    _taken = _kind(_take)
+        def __init__(self) -> None:
+            self._attention = _Attention()
+            self._guard = threading.Lock()
+            self._depth = 0
+            self._is_added = False
+            self._is_running = False
+
+        def enter(self) -> None:
+            with self._guard:
+                self._depth += 1
+                is_new, self._is_added = not self._is_added, True
+            if is_new:
+                _kernel.SetConsoleCtrlHandler(_taken, True)
+
+        def leave(self) -> None:
+            with self._guard:
+                self._depth -= 1
+                self._is_added = self._depth > 0 or self._is_running
+                is_last = not self._is_added
+            if is_last:
+                _kernel.SetConsoleCtrlHandler(_taken, False)
+
+        def take(self, event: int) -> bool:
+            """Turn an event into SIGINT, which alone wakes a main thread that sleeps. In a thread of the system."""
+            with self._guard:
+                if self._depth == 0 or event not in _PRESSED | _LAST:
+                    return False
+                self._is_running = True
+            if event in _LAST:
+                signal.raise_signal(signal.SIGINT)
+                threading.Event().wait()  # the system ends the process when this returns, or after some 5 s
+            self._attention.press()
+            self._is_running = False
+            return True
+
+    _blocks = _Blocks()
+    _taken = _kind(_blocks.take)
 
     @contextlib.contextmanager
     def console_ends_in_order() -> Iterator[None]:
         """Have each way of the console to end the program raise SIGINT while the block lasts."""
-        is_ours = bool(_kernel.SetConsoleCtrlHandler(_taken, True))
+        _blocks.enter()
         try:
             yield
         finally:
-            if is_ours:
-                _kernel.SetConsoleCtrlHandler(_taken, False)
+            _blocks.leave()
 
 else:
 

@@ -16,8 +16,9 @@ start = ctypes.WinDLL("kernel32").CreateThread
 start.argtypes = (*[ctypes.c_void_p] * 4, ctypes.c_uint32, ctypes.c_void_p)
 
 def event():
-    # As the system does: in a thread of its own.
-    start(None, None, ctypes.cast(_console._taken, ctypes.c_void_p), int(sys.argv[1]), 0, None)
+    # What the system runs, in a thread of its own: it calls the handlers while it has SetConsoleCtrlHandler's lock.
+    routine = ctypes.cast(ctypes.WinDLL("kernelbase").CtrlRoutine, ctypes.c_void_p)
+    start(None, None, routine, int(sys.argv[1]), 0, None)
 
 def handle(number, frame):
     raise KeyboardInterrupt
@@ -37,7 +38,7 @@ SLEEPER = """
 WAITER = """
     said = []
     _console.PATIENCE = 0.1
-    _console._attention._say = said.append
+    _console._blocks._attention._say = said.append
 
     def presses():
         event()
@@ -50,10 +51,21 @@ WAITER = """
     threading.Event().wait()
 """
 
+LEAVER = """
+    _console.PATIENCE = 1000
+    threading.Timer(0.2, event).start()
+    try:
+        with handlers_set(dict.fromkeys(ending_signals(), handle)):
+            time.sleep(150)
+    except KeyboardInterrupt:
+        print("the inner block was left")
+print("the outer block was left")
+"""
+
 FREED = """
     said, gate = [], threading.Event()
     _console.PATIENCE = 0.1
-    _console._attention._say = said.append
+    _console._blocks._attention._say = said.append
 
     def press():
         event()
@@ -91,6 +103,13 @@ def run(program: str, event: str) -> tuple[int, str]:
 )
 def test_the_console_ends_a_program_in_order(event: str) -> None:
     assert run(SLEEPER, event) == (0, "ended in order\n")
+
+
+@pytest.mark.parametrize(
+    "event", ["0", "1", "2", "6"], ids=["Ctrl-C", "Ctrl-Break", "window closed", "shutdown"]
+)
+def test_the_end_of_a_block_does_not_wait_for_the_event_that_ended_it(event: str) -> None:
+    assert run(LEAVER, event) == (0, "the inner block was left\nthe outer block was left\n")
 
 
 @pytest.mark.parametrize("event", ["0", "1"], ids=["Ctrl-C", "Ctrl-Break"])
