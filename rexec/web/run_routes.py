@@ -62,6 +62,8 @@ class RunRoutes:
         """Return the result file of a name below the folder; None: there is no such file."""
         if "\0" in name or not name.endswith(SUFFIXES):
             return None
+        if os.path.splitdrive(name)[0]:  # Windows would log in at the server of a name \\SERVER\SHARE\RUN.h5
+            return None
         root = os.path.realpath(self._folder)
         try:
             found = os.path.realpath(os.path.join(root, name))

@@ -2,13 +2,17 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rexec.web.run_routes import Download, opened_to_send
+from rexec.web.run_routes import Download, RunRoutes, opened_to_send
+
+if sys.platform == "win32":
+    import _winapi
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -65,3 +69,18 @@ def test_a_file_is_replaced_while_it_is_sent(
     assert (run.read_bytes(), newer.exists()) == (b"newer", False)
     run.unlink()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    sys.platform != "win32", reason="only Windows has servers and pipes in the names of files"
+)
+def test_no_other_server_is_asked_for_a_file(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        name = rf"\\.\pipe\rexec-{os.urandom(4).hex()}.h5"
+        access = _winapi.PIPE_ACCESS_DUPLEX | _winapi.FILE_FLAG_OVERLAPPED
+        pipe = _winapi.CreateNamedPipe(name, access, 0, 1, 1024, 1024, 0, 0)
+        asked = _winapi.ConnectNamedPipe(pipe, overlapped=True)
+        assert RunRoutes(tmp_path).path(name.replace("\\", "/")) is None
+        assert _winapi.WaitForSingleObject(asked.event, 0) == _winapi.WAIT_TIMEOUT
+        asked.cancel()
+        _winapi.CloseHandle(pipe)
