@@ -7,9 +7,9 @@ patience, so that patience costs nothing.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import pytest
 
@@ -23,11 +23,16 @@ WAITS: Final = frozenset({
     "create_connection", "settimeout", "Client", "HTTPConnection", "run", "get", "LoopThread",
 })  # fmt: skip
 CLOCKS: Final = frozenset({"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"})
+Nodes: TypeAlias = Sequence[ast.AST]
 
 
-def hurried(tree: ast.AST) -> Iterator[int]:
+def nodes_of(text: str) -> Nodes:
+    return list(ast.walk(ast.parse(text)))
+
+
+def hurried(nodes: Nodes) -> Iterator[int]:
     """Yield the lines of waits between 1 s (a wait that is to be in vain) and what is enough."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and name_of(node.func) in WAITS:
             timeouts = [each.value for each in node.keywords if each.arg == "timeout"]
             if name_of(node.func) in ("join", "wait", "result", "exception", "within", "wait_for", "receive"):
@@ -47,9 +52,9 @@ def hurried(tree: ast.AST) -> Iterator[int]:
                     yield each.lineno
 
 
-def timed(tree: ast.AST) -> Iterator[int]:
+def timed(nodes: Nodes) -> Iterator[int]:
     """Yield the lines of assertions that a clock has not gone on too far."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Assert):
             continue
         for compare in ast.walk(node.test):
@@ -60,9 +65,9 @@ def timed(tree: ast.AST) -> Iterator[int]:
                     yield node.lineno
 
 
-def shared_clocks(tree: ast.AST) -> Iterator[int]:
+def shared_clocks(nodes: Nodes) -> Iterator[int]:
     """Yield the lines that replace a function of the module `time` for all who use it."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and node.args and name_of(node.func) in ("setattr", "patch", "object"):
             what = node.args[0]
             path = str(what.value).split(".")[:-1] if isinstance(what, ast.Constant) else [name_of(what)]
@@ -87,11 +92,11 @@ def name_of(node: ast.expr) -> str:
 def test_whatever_must_come_is_waited_for_long_enough_and_no_duration_is_asserted() -> None:
     found = []
     for path in FILES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = nodes_of(path.read_text(encoding="utf-8"))
         place = path.relative_to(TESTS)
-        found += [f"{place}:{line}: waits less than {ENOUGH} s for what must come" for line in hurried(tree)]
-        found += [f"{place}:{line}: asserts how long something took" for line in timed(tree)]
-        found += [f"{place}:{line}: sets the clock of all: see clock.py" for line in shared_clocks(tree)]
+        found += [f"{place}:{line}: waits less than {ENOUGH} s for what must come" for line in hurried(nodes)]
+        found += [f"{place}:{line}: asserts how long something took" for line in timed(nodes)]
+        found += [f"{place}:{line}: sets the clock of all: see clock.py" for line in shared_clocks(nodes)]
     assert found == []
 
 
@@ -106,12 +111,12 @@ def test_whatever_must_come_is_waited_for_long_enough_and_no_duration_is_asserte
     ],
 )
 def test_a_hurried_wait_is_found(line: str) -> None:
-    assert list(hurried(ast.parse(line))) == [1]
+    assert list(hurried(nodes_of(line))) == [1]
 
 
 @pytest.mark.parametrize("line", ["assert time.monotonic() - began < 2", "assert took <= 0.5"])
 def test_a_timed_assertion_is_found(line: str) -> None:
-    assert list(timed(ast.parse(line))) == [1]
+    assert list(timed(nodes_of(line))) == [1]
 
 
 @pytest.mark.parametrize(
@@ -124,5 +129,5 @@ def test_a_timed_assertion_is_found(line: str) -> None:
     ],
 )
 def test_a_clock_that_is_set_for_all_is_found(line: str) -> None:
-    assert list(shared_clocks(ast.parse(line))) == [1]
-    assert list(shared_clocks(ast.parse('monkeypatch.setattr("rexec.wire.tap.time", clock)'))) == []
+    assert list(shared_clocks(nodes_of(line))) == [1]
+    assert list(shared_clocks(nodes_of('monkeypatch.setattr("rexec.wire.tap.time", clock)'))) == []
