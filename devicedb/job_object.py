@@ -47,7 +47,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     }.items():
         getattr(_kernel, _name).argtypes = _types
 
-    class Job:
+    class JobObject:
         """A job object; it lasts as long as a process of it, also after this object.
 
         Args:

@@ -11,9 +11,9 @@ def limit_memory(size: int) -> None:
 
     """
     if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
-        from devicedb.job_object import JOB_MEMORY, THIS_PROCESS, Job
+        from devicedb.job_object import JOB_MEMORY, THIS_PROCESS, JobObject
 
-        Job(JOB_MEMORY, memory=size).take(THIS_PROCESS)  # a job lasts as long as a process of it
+        JobObject(JOB_MEMORY, memory=size).take(THIS_PROCESS)  # a job lasts as long as a process of it
     else:
         import resource
 

@@ -28,7 +28,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     import ctypes
     from ctypes import wintypes
 
-    from devicedb.job_object import KILL_ON_JOB_CLOSE, Job
+    from devicedb.job_object import KILL_ON_JOB_CLOSE, JobObject
 
     _CREATE_SUSPENDED: Final = 0x4
     _resume = ctypes.WinDLL("ntdll").NtResumeProcess
@@ -67,7 +67,7 @@ class ProcessTree(subprocess.Popen[bytes]):
     def __init__(self, words: Sequence[str], *, ends_with_us: bool = False, **keywords: Any) -> None:
         try:
             if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
-                self._job = Job(KILL_ON_JOB_CLOSE if ends_with_us else 0)
+                self._job = JobObject(KILL_ON_JOB_CLOSE if ends_with_us else 0)
                 flags = subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED
                 with _signals_held():
                     super().__init__(words, creationflags=flags, **keywords)
