@@ -113,10 +113,10 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     make_folder(folder)
     token = os.urandom(4).hex()
-    new = {folder / name: folder / f".{name}.{token}.tmp" for name in files}
+    new = [(folder / name, folder / f".{name}.{token}.tmp") for name in files]
     old: dict[Path, bytes | None] = {}
     try:
-        for (path, temporary), data in zip(new.items(), files.values(), strict=True):
+        for (path, temporary), data in zip(new, files.values(), strict=True):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             try:
@@ -128,7 +128,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
                 file.write(data)
                 file.flush()
                 sync_descriptor(file.fileno())
-        for path, temporary in new.items():
+        for path, temporary in new:
             before = path.read_bytes() if path.exists() else None
             put_in_place(temporary, path, sync_folder=False)
             old[path] = before
@@ -141,7 +141,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
                 write_whole(path, before)
         raise
     finally:
-        for temporary in new.values():
+        for _, temporary in new:
             temporary.unlink(missing_ok=True)
 
 

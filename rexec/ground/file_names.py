@@ -19,9 +19,11 @@ _LONG: Final = 260
 """Characters of a path, with the final zero, that Windows takes by default."""
 
 _DEVICES: Final = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9]) *(\.|$)", re.IGNORECASE
+    r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
 )
 """Names that are devices on Windows, whatever their suffix."""
+
+_REFUSED: Final = frozenset(':*?"<>|')
 
 
 def file_name(text: str, *, prefix: str = "", suffix: str = "", taken: Container[str] = ()) -> str:
@@ -61,6 +63,11 @@ def file_name(text: str, *, prefix: str = "", suffix: str = "", taken: Container
             break
         kept += piece
     return prefix + kept + mark + suffix
+
+
+def is_refused_by_windows(name: str) -> bool:
+    """Return whether Windows takes a name for a device, a drive or a stream of another file, or refuses it."""
+    return _DEVICES.match(name) is not None or not _REFUSED.isdisjoint(name)
 
 
 def _piece(char: str) -> str:

@@ -4,6 +4,7 @@ Needs the extra `tls` (the package cryptography).
 """
 
 import datetime
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from devicedb.whole_file import make_folder, write_whole
+from rexec.ground.file_names import is_refused_by_windows
 
 _YEARS: Final = 10
 _KEY_MODE: Final = 0o600
@@ -113,7 +115,7 @@ def make_set(folder: Path, clients: Iterable[str], server: str = "server") -> Ce
     """
     names = list(clients)
     reserved = [server, *names, "clients"]
-    if len(set(reserved)) != len(reserved):
+    if len({os.path.normcase(name) for name in reserved}) != len(reserved):
         raise ValueError(f"names must be different, and not 'clients': {', '.join([server, *names])}")
     _check_names([server, *names])
     make_folder(folder)
@@ -133,6 +135,8 @@ def _check_names(names: Iterable[str]) -> None:
             raise ValueError(f"{name!r} cannot be the name of a file")
         if name == _EVERYONE:
             raise ValueError(f"{name!r} cannot be the name of a person: in `allow` it stands for everyone")
+        if os.name == "nt" and is_refused_by_windows(name):
+            raise ValueError(f"{name!r} cannot be the name of a file on Windows")
         if len(name.encode()) > _LONGEST:
             raise ValueError(f"{name!r} is longer than the {_LONGEST} bytes that a certificate takes")
 

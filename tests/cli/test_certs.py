@@ -122,6 +122,19 @@ def test_a_name_that_no_certificate_may_have_is_refused(tmp_path: Path, name: st
     assert not (tmp_path / "set" / "clients.pem").exists()
 
 
+@pytest.mark.skipif(os.name != "nt", reason="other systems take these names for files of the folder")
+@pytest.mark.parametrize(
+    "names", [["con"], ["LPT1"], ["com\u00b9"], ["a:b"], ["what?"], ["Server"], ["Anna", "anna"]]
+)
+def test_names_that_are_no_files_of_their_own_on_windows_leave_no_part_of_a_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]
+) -> None:
+    clients = [word for name in names for word in ("--client", name)]
+    assert main(["certs", str(tmp_path / "set"), *clients]) == 2
+    assert "name" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX has these modes")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
 def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(
