@@ -57,10 +57,19 @@ def next_of(items: "queue.Queue[T] | queue.SimpleQueue[T]", timeout: float) -> T
     return found[0]
 
 
-def join_all(threads: Collection[threading.Thread]) -> None:
-    """Wait for the end of threads."""
+def join_all(threads: Collection[threading.Thread], timeout: float | None = None) -> None:
+    """Wait for the end of threads.
+
+    Args:
+        threads: The threads, started.
+        timeout: Seconds to wait for each; None: any time.
+
+    """
     for thread in threads:
-        wait_in_slices(lambda seconds, thread=thread: thread.join(seconds) or not thread.is_alive())  # type: ignore[misc]
+        wait_in_slices(
+            lambda seconds, thread=thread: thread.join(seconds) or not thread.is_alive(),  # type: ignore[misc]
+            timeout,
+        )
 
 
 def done_within(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexec.ground.child import Child, ChildLost
+from rexec.ground.waits import join_all
 from rexec.results._files import remove_leftovers
 from rexec.results.degraded import DegradedStates
 from rexec.results.errors import JournalDamaged, ResultsError
@@ -134,7 +135,7 @@ class Refresher:
         """Return when no refresh is under way, and none will be."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            join_all([self._thread])
 
     def close(self) -> None:
         """Let go of the journal, and remove what is beside the file. Twice is no error."""

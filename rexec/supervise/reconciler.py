@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from devicedb import DeviceDBError
+from rexec.ground.waits import join_all
 from rexec.supervise.selection import ControllerSelection, Selector
 from rexec.supervise.sources import FileSource, MasterSource
 
@@ -46,7 +47,7 @@ class Reconciler:
     def close(self) -> None:
         """Stop polling, after the change in progress."""
         self._end.set()
-        self._thread.join()
+        join_all([self._thread])
 
     def _run(self) -> None:
         self._take_on(self._selection)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rexec.devices import peers
+from rexec.ground.waits import join_all
 from rexec.supervise.busy import judge
 from rexec.supervise.errors import ControllerStartError
 from rexec.supervise.guardian import Guardian
@@ -97,7 +98,7 @@ class Watchdog:
 
     def join(self) -> None:
         """Wait until the controller has ended; each of the three steps is bounded."""
-        self._thread.join(3 * self.spec.term_timeout + 10.0)
+        join_all([self._thread], 3 * self.spec.term_timeout + 10.0)
 
     def _keep(self) -> None:
         try:

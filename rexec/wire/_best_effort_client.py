@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from rexec.ground.waits import join_all
 from rexec.wire._client import Client
 from rexec.wire._forks import OfOneProcess
 from rexec.wire._handshake import AutoTarget, TargetName
@@ -153,7 +154,7 @@ class BestEffortClient(OfOneProcess):
         if client is not None:
             client.close_rpc()
         if self.__thread is not None and self.__thread is not threading.current_thread():
-            self.__thread.join()
+            join_all([self.__thread])
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__") or "_BestEffortClient__known" not in self.__dict__:
