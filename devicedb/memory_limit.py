@@ -4,7 +4,7 @@ import sys
 
 
 def limit_memory(size: int) -> None:
-    """Have the system refuse memory beyond a size to this process and what it starts: a MemoryError.
+    """Have the system refuse memory beyond a size to this process and what it starts: a MemoryError. None on macOS.
 
     Args:
         size: Bytes: of address space for each process, on Windows of committed memory for all together.
@@ -14,7 +14,7 @@ def limit_memory(size: int) -> None:
         from devicedb.job_object import JOB_MEMORY, THIS_PROCESS, JobObject
 
         JobObject(JOB_MEMORY, memory=size).take(THIS_PROCESS)  # a job lasts as long as a process of it
-    else:
+    elif sys.platform != "darwin":  # EINVAL there: the system itself maps more into each process
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
