@@ -87,6 +87,9 @@ class Acceptor:
                 seldom("accept", "cannot accept connections: %s; trying again in %g s", error, _ACCEPT_PAUSE)
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
+            if address is None:  # macOS says so of a client that has gone already
+                sock.close()
+                continue
             peer = f"{address[0]}:{address[1]}"
             if not has_room(sock, self, peer, len(self._present), self._limits):
                 sock.close()

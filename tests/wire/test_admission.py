@@ -335,6 +335,35 @@ def test_what_the_system_cannot_accept_keeps_no_other_out(
     ]
 
 
+def test_a_client_that_has_gone_without_an_address_keeps_no_other_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peers: list[str] = []
+
+    async def main() -> None:
+        def factory(_: socket.socket, peer: str) -> asyncio.Protocol:
+            peers.append(peer)
+            return asyncio.Protocol()
+
+        acceptor = accepting(None, factory)
+        accept, gone = acceptor._accepted, socket.socket()
+        nameless = [gone]
+
+        async def accepted(one: socket.socket) -> Any:
+            return (nameless.pop(), None) if nameless else await accept(one)
+
+        monkeypatch.setattr(acceptor, "_accepted", accepted)
+        with await connected(acceptor) as client:
+            await until(lambda: peers)
+            assert peers == ["{}:{}".format(*client.getsockname())]
+        assert gone.fileno() == -1
+        for sock in list(acceptor._present):
+            acceptor.left(sock)
+        await acceptor.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("a fault")])
 def test_a_connection_that_cannot_be_welcomed_leaves_nothing(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
