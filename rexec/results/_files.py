@@ -12,6 +12,8 @@ from devicedb.opening import once_free, open_bytes, open_to_read
 from devicedb.whole_file import put_in_place, sync_file
 from rexec.ground.locks import lock_within, try_lock
 
+MOST_AT_ONCE: Final = 1 << 30
+"""Most bytes of one system call: macOS refuses 2 GiB (EINVAL), where other systems take a part."""
 _PATIENCE: Final = 5.0
 """Seconds that a file which another program has open is waited for, where that hinders (on Windows)."""
 
@@ -97,6 +99,6 @@ _LEFTOVER: Final = re.compile(r"\.(?P<name>.+?)\.(working|previous|(journal\.)?\
 def pread(descriptor: int, count: int, start: int) -> bytes:
     """Return at most so many bytes of an open file from an offset on."""
     if hasattr(os, "pread"):
-        return os.pread(descriptor, count, start)  # type: ignore[no-any-return, unused-ignore]
+        return os.pread(descriptor, min(count, MOST_AT_ONCE), start)  # type: ignore[no-any-return, unused-ignore]
     os.lseek(descriptor, start, os.SEEK_SET)  # Windows has no pread; nobody else reads by this descriptor
     return os.read(descriptor, count)

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from rexec.wire._pieces import MOST_AT_ONCE
 from rexec.wire.errors import FormatError, MessageTooLong
 
 _SMALL: Final = 1 << 12
@@ -74,7 +75,7 @@ class FrameReader:
     def space(self) -> memoryview:
         """Return where the next bytes are to be put; never empty."""
         if self._waiting:
-            return self._waiting[-1][:]
+            return self._waiting[-1][:MOST_AT_ONCE]
         if self._end == len(self._data):
             self._make_room()
         return self._whole[self._end :]

@@ -3,6 +3,7 @@
 So the text of a large array is never in memory as a whole, and the other side reads one part while the next is encoded.
 """
 
+import itertools
 import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from rexec.wire._arrays import Buffer
 _PART: Final = 3 << 16
 """Bytes that are encoded at a time: whole groups of three, few enough to stay in the processor's cache."""
 _PIECES_AT_ONCE: Final = 512
+MOST_AT_ONCE: Final = 1 << 30
+"""Most bytes of one system call: macOS refuses 2 GiB (EINVAL), where other systems take a part."""
 
 
 class Base64:
@@ -58,9 +61,15 @@ def send_some(sock: socket.socket, rest: deque[memoryview], *, secured: bool) ->
 
     """
     if len(rest) == 1 or secured or not hasattr(sock, "sendmsg"):
-        sent = sock.send(rest[0])
+        sent = sock.send(rest[0][:MOST_AT_ONCE])
     else:
-        sent = sock.sendmsg([rest[index] for index in range(min(len(rest), _PIECES_AT_ONCE))])
+        taken, left = [], MOST_AT_ONCE
+        for view in itertools.islice(rest, _PIECES_AT_ONCE):
+            taken.append(view[:left])
+            left -= len(taken[-1])
+            if not left:
+                break
+        sent = sock.sendmsg(taken)
     while rest and sent >= len(rest[0]):
         sent -= len(rest.popleft())
     if sent:

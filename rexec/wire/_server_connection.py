@@ -18,7 +18,7 @@ from rexec.access.identity import SAYS_NOTHING, Identity, identity_of
 from rexec.access.rights import DeviceRights, Right
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._handshake import ServerHandshake
-from rexec.wire._pieces import Piece, batches, send_some
+from rexec.wire._pieces import MOST_AT_ONCE, Piece, batches, send_some
 from rexec.wire._protocol import Codec
 from rexec.wire._spin import Spin
 from rexec.wire.tls import PinnedContext
@@ -206,7 +206,8 @@ class ServerConnection:
 
         """
         first = pieces[0]
-        if len(pieces) == 1 and isinstance(first, bytes):  # the usual case: saves 13 % of a small call
+        # The usual case: saves 13 % of a small call.
+        if len(pieces) == 1 and isinstance(first, bytes) and len(first) <= MOST_AT_ONCE:
             try:
                 sent = self.sock.send(first)
             except _NOT_NOW:

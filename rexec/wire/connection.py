@@ -12,7 +12,7 @@ from typing import Any, Final
 from rexec.wire._conversation import Greeting
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._handshake import ClientHandshake, TargetName
-from rexec.wire._pieces import Piece, batches, send_some
+from rexec.wire._pieces import MOST_AT_ONCE, Piece, batches, send_some
 from rexec.wire._protocol import FEATURES, RemoteFailure
 from rexec.wire._spin import Spin
 from rexec.wire.errors import CallTimeout, ConnectionBroken, reason_of, shown_address
@@ -185,7 +185,8 @@ class Connection:
     def _send(self, pieces: Sequence[Piece], silence: float | None, deadline: float | None) -> None:
         """Send pieces one after another, uncopied."""
         first = pieces[0]
-        if len(pieces) == 1 and isinstance(first, bytes):  # the usual case: saves 13 % of a small call
+        # The usual case: saves 13 % of a small call.
+        if len(pieces) == 1 and isinstance(first, bytes) and len(first) <= MOST_AT_ONCE:
             if deadline is not None:
                 self._bound(silence, deadline)
             sent = self.sock.send(first)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from rexec.ground import locks
-from rexec.results._files import temporary_beside
+from rexec.results import _files
+from rexec.results._files import MOST_AT_ONCE, temporary_beside
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.journal import _file, _record_file
 from rexec.results.journal._file import Orphan, copied, created
@@ -179,6 +180,32 @@ def test_a_record_that_the_system_takes_in_parts_is_whole(
         write(file)
     monkeypatch.undo()
     assert count(file) == 2
+
+
+@WRITES
+def test_a_record_of_more_bytes_than_macos_takes_at_once_is_whole(
+    file: Any, monkeypatch: pytest.MonkeyPatch, write: Callable[[Any], None]
+) -> None:
+    assert MOST_AT_ONCE < 2**31
+    monkeypatch.setattr(_record_file, "MOST_AT_ONCE", 5)
+    monkeypatch.setattr(_files, "MOST_AT_ONCE", 5)
+    real, read = os.write, getattr(os, "pread", None)
+
+    def reads(descriptor: int, size: int, start: int) -> bytes:
+        assert read is not None
+        assert size <= 5
+        return bytes(read(descriptor, size, start))
+
+    def writes(descriptor: int, parts: list[bytes]) -> int:
+        assert sum(map(len, parts)) <= 5
+        return real(descriptor, b"".join(parts))
+
+    monkeypatch.setattr(os, "writev", writes, raising=False)
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:5]))
+    if read is not None:
+        monkeypatch.setattr(os, "pread", reads)
+    write(file)
+    assert count(file) == 1
 
 
 def test_a_record_of_more_parts_than_the_system_takes_is_whole(file: Any) -> None:

@@ -204,6 +204,25 @@ def test_a_change_that_cannot_be_placed_is_refused_and_costs_nothing_else(
     assert state(journal).datasets["y"].value == "c" * LARGE
 
 
+@pytest.mark.skipif(not hasattr(os, "pwrite"), reason="Windows has no pwrite")
+def test_a_change_of_more_bytes_than_macos_takes_at_once_is_placed(
+    journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(journal)
+    real, sizes = os.pwrite, list[int]()
+
+    def writes(descriptor: int, data: Any, offset: int) -> int:
+        sizes.append(len(data))
+        return real(descriptor, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_reuse, "MOST_AT_ONCE", 100)
+        patch.setattr(os, "pwrite", writes)
+        assert placed(journal, lambda: put(journal, "y", "b", LARGE - 100)) > 0
+    assert max(sizes) == 100
+    assert state(journal).datasets["y"].value == "b" * (LARGE - 100)
+
+
 @pytest.mark.parametrize("what", ["_write_at", "pread", "_can_place"])
 def test_what_cannot_be_marked_is_not_given_back(
     journal: Any, monkeypatch: pytest.MonkeyPatch, what: str

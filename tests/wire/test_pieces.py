@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rexec.wire import _pieces
-from rexec.wire._pieces import Base64, batches, send_some
+from rexec.wire._pieces import MOST_AT_ONCE, Base64, batches, send_some
 
 MOST = _pieces._PIECES_AT_ONCE
 
@@ -76,6 +76,24 @@ def test_what_a_socket_does_not_take_is_sent_later(
         assert set(sock.buffers) == {1}
     else:
         assert sock.buffers[0] == len(parts)
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_no_more_bytes_are_sent_at_once_than_macos_takes(
+    secured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST_AT_ONCE < 2**31
+    monkeypatch.setattr(_pieces, "MOST_AT_ONCE", 5)
+    sock: Any = Narrow([])
+    parts = [b"abcdefghijk", b"l", b"mn", b"op", b"q"]
+    rest, sizes = deque(map(memoryview, parts)), []
+    while rest:
+        before = len(sock.taken)
+        send_some(sock, rest, secured=secured)
+        sizes.append(len(sock.taken) - before)
+    assert sock.taken == b"".join(parts)
+    assert sizes == ([5, 5, 1, 1, 2, 2, 1] if secured else [5, 5, 5, 2])
+    assert secured or sock.buffers == [1, 1, 4, 2]
 
 
 def test_no_more_buffers_are_sent_at_once_than_systems_take() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from devicedb.whole_file import sync_descriptor, sync_folder_of
-from rexec.results._files import remove
+from rexec.results._files import MOST_AT_ONCE, remove
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.journal._encode import Buffer
 from rexec.results.journal._file import copied, created, is_at
@@ -214,7 +214,12 @@ class RecordFile:
         if total < 65536 or not _WRITEV or len(parts) > _MAX_PARTS:
             parts = [b"".join(parts)]
         try:
-            written = os.writev(self.descriptor, parts) if _WRITEV else os.write(self.descriptor, parts[0])  # type: ignore[attr-defined, unused-ignore]
+            if total > MOST_AT_ONCE:
+                written = 0
+            else:
+                written = (
+                    os.writev(self.descriptor, parts) if _WRITEV else os.write(self.descriptor, parts[0])
+                )  # type: ignore[attr-defined, unused-ignore]
         except OSError as error:
             self._take_back(error)
         if written != total:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from devicedb.opening import open_bytes
-from rexec.results._files import pread
+from rexec.results._files import MOST_AT_ONCE, pread
 from rexec.results.errors import ResultsError
 from rexec.results.journal._encode import Buffer
 from rexec.results.journal._record_file import RecordFile
@@ -151,7 +151,7 @@ class ReusingWriter:
         view = memoryview(data)
         while len(view):
             if hasattr(os, "pwrite"):
-                count = os.pwrite(self._descriptor, view, offset)
+                count = os.pwrite(self._descriptor, view[:MOST_AT_ONCE], offset)
             else:
                 os.lseek(self._descriptor, offset, os.SEEK_SET)
                 count = os.write(self._descriptor, view)
