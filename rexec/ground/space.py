@@ -1,5 +1,6 @@
 """Room on the disk, kept for a file before it is written: a full disk is then met in time."""
 
+import errno
 import os
 import struct
 import sys
@@ -26,13 +27,20 @@ elif sys.platform == "darwin":
 
     _PREALLOCATE: Final = 42
     """F_PREALLOCATE, which Python knows by name from 3.12 on."""
+    _ZEROS: Final = bytes(1 << 20)
 
     def keep_space(descriptor: int, size: int) -> None:
         """Have the system keep so many bytes for an open file, which then is as long, or raise OSError."""
         more = size - os.fstat(descriptor).st_size
         if more > 0:
-            # struct fstore: all of it, from the file's end on.
-            fcntl.fcntl(descriptor, _PREALLOCATE, struct.pack("=IiqqQ", 4, 3, 0, more, 0))
+            try:
+                # struct fstore: all of it, from the file's end on.
+                fcntl.fcntl(descriptor, _PREALLOCATE, struct.pack("=IiqqQ", 4, 3, 0, more, 0))
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                while more > 0:  # a file system without it, such as exFAT
+                    more -= os.pwrite(descriptor, _ZEROS[:more], size - more)
             os.ftruncate(descriptor, size)
 
 else:
