@@ -133,5 +133,7 @@ def _is_broken(pipe: int) -> bool:
         buffer = getattr(sys.stdout, "buffer", None)
         return bool(getattr(getattr(buffer, "raw", buffer), "is_broken", False))
     poll = select.poll()
-    poll.register(pipe, 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))  # type: ignore[attr-defined, unused-ignore]
+    # macOS says POLLHUP of a pipe without a reader, and nothing where no event is asked for.
+    poll.register(pipe, select.POLLOUT)  # type: ignore[attr-defined, unused-ignore]
+    broken = select.POLLERR | select.POLLHUP  # type: ignore[attr-defined, unused-ignore]
+    return any(event & broken for _, event in poll.poll(0))
