@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -60,6 +62,10 @@ def said(process: "subprocess.Popen[str]") -> str:
 
 def lives(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
+    if sys.platform == "darwin":  # which has no /proc
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return str(psutil.Process(pid).status()) != psutil.STATUS_ZOMBIE
+        return False
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
