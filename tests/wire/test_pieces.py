@@ -86,7 +86,7 @@ def test_no_more_bytes_are_sent_at_once_than_macos_takes(
     monkeypatch.setattr(_pieces, "MOST_AT_ONCE", 5)
     sock: Any = Narrow([])
     parts = [b"abcdefghijk", b"l", b"mn", b"op", b"q"]
-    rest, sizes = deque(map(memoryview, parts)), []
+    rest, sizes = deque(memoryview(part) for part in parts), list[int]()
     while rest:
         before = len(sock.taken)
         send_some(sock, rest, secured=secured)
