@@ -40,6 +40,8 @@ def lease_folder() -> Path:
         return Path(given)
     # Not TMPDIR or TEMP, which each user has for himself.
     shared = os.environ.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/tmp"  # noqa: S108
+    if sys.platform == "darwin":  # which removes files of three days from /tmp, locked ones, too
+        shared = "/var/tmp"  # noqa: S108
     return Path(shared) / "rexec-leases"
 
 

@@ -60,7 +60,8 @@ def test_the_folder_is_the_same_for_all_users_of_a_machine(monkeypatch: pytest.M
     monkeypatch.delenv("REXEC_LEASES")
     monkeypatch.setenv("TMPDIR", "/of/mine")
     monkeypatch.setenv("PROGRAMDATA", r"D:\Data")
-    assert lease_folder() == Path(r"D:\Data" if sys.platform == "win32" else "/tmp") / "rexec-leases"
+    shared = {"win32": r"D:\Data", "darwin": "/var/tmp"}.get(sys.platform, "/tmp")
+    assert lease_folder() == Path(shared) / "rexec-leases"
 
 
 @POSIX
