@@ -216,10 +216,10 @@ class RecordFile:
         try:
             if total > MOST_AT_ONCE:
                 written = 0
+            elif _WRITEV:
+                written = os.writev(self.descriptor, parts)  # type: ignore[attr-defined, unused-ignore]
             else:
-                written = (
-                    os.writev(self.descriptor, parts) if _WRITEV else os.write(self.descriptor, parts[0])
-                )  # type: ignore[attr-defined, unused-ignore]
+                written = os.write(self.descriptor, parts[0])
         except OSError as error:
             self._take_back(error)
         if written != total:
