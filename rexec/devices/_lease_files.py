@@ -39,9 +39,12 @@ def lease_folder() -> Path:
     if given:
         return Path(given)
     # Not TMPDIR or TEMP, which each user has for himself.
-    shared = os.environ.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/tmp"  # noqa: S108
-    if sys.platform == "darwin":  # which removes files of three days from /tmp, locked ones, too
+    if sys.platform == "win32":
+        shared = os.environ.get("PROGRAMDATA", r"C:\ProgramData")
+    elif sys.platform == "darwin":  # which removes files of three days from /tmp, locked ones, too
         shared = "/var/tmp"  # noqa: S108
+    else:
+        shared = "/tmp"  # noqa: S108
     return Path(shared) / "rexec-leases"
 
 

@@ -11,9 +11,8 @@ from typing import Final
 from devicedb.opening import once_free, open_bytes, open_to_read
 from devicedb.whole_file import put_in_place, sync_file
 from rexec.ground.locks import lock_within, try_lock
+from rexec.ground.system_calls import MOST_AT_ONCE
 
-MOST_AT_ONCE: Final = 1 << 30
-"""Most bytes of one system call: macOS refuses 2 GiB (EINVAL), where other systems take a part."""
 _PATIENCE: Final = 5.0
 """Seconds that a file which another program has open is waited for, where that hinders (on Windows)."""
 

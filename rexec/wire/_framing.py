@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from rexec.wire._pieces import MOST_AT_ONCE
+from rexec.ground.system_calls import MOST_AT_ONCE
 from rexec.wire.errors import FormatError, MessageTooLong
 
 _SMALL: Final = 1 << 12

@@ -11,13 +11,12 @@ from typing import Final
 
 import pybase64
 
+from rexec.ground.system_calls import MOST_AT_ONCE
 from rexec.wire._arrays import Buffer
 
 _PART: Final = 3 << 16
 """Bytes that are encoded at a time: whole groups of three, few enough to stay in the processor's cache."""
 _PIECES_AT_ONCE: Final = 512
-MOST_AT_ONCE: Final = 1 << 30
-"""Most bytes of one system call: macOS refuses 2 GiB (EINVAL), where other systems take a part."""
 
 
 class Base64:

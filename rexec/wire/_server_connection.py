@@ -16,9 +16,10 @@ from typing import Any, Final
 from rexec.access.guard import AccessGuard
 from rexec.access.identity import SAYS_NOTHING, Identity, identity_of
 from rexec.access.rights import DeviceRights, Right
+from rexec.ground.system_calls import MOST_AT_ONCE
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._handshake import ServerHandshake
-from rexec.wire._pieces import MOST_AT_ONCE, Piece, batches, send_some
+from rexec.wire._pieces import Piece, batches, send_some
 from rexec.wire._protocol import Codec
 from rexec.wire._spin import Spin
 from rexec.wire.tls import PinnedContext

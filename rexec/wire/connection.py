@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rexec.ground.system_calls import MOST_AT_ONCE
 from rexec.wire._conversation import Greeting
 from rexec.wire._framing import Frame, FrameReader
 from rexec.wire._handshake import ClientHandshake, TargetName
-from rexec.wire._pieces import MOST_AT_ONCE, Piece, batches, send_some
+from rexec.wire._pieces import Piece, batches, send_some
 from rexec.wire._protocol import FEATURES, RemoteFailure
 from rexec.wire._spin import Spin
 from rexec.wire.errors import CallTimeout, ConnectionBroken, reason_of, shown_address

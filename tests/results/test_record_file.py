@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from rexec.ground import locks
+from rexec.ground.system_calls import MOST_AT_ONCE
 from rexec.results import _files
-from rexec.results._files import MOST_AT_ONCE, temporary_beside
+from rexec.results._files import temporary_beside
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.journal import _file, _record_file
 from rexec.results.journal._file import Orphan, copied, created

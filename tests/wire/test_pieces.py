@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rexec.ground.system_calls import MOST_AT_ONCE
 from rexec.wire import _pieces
-from rexec.wire._pieces import MOST_AT_ONCE, Base64, batches, send_some
+from rexec.wire._pieces import Base64, batches, send_some
 
 MOST = _pieces._PIECES_AT_ONCE
 

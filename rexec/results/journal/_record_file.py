@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from devicedb.whole_file import sync_descriptor, sync_folder_of
-from rexec.results._files import MOST_AT_ONCE, remove
+from rexec.ground.system_calls import MOST_AT_ONCE
+from rexec.results._files import remove
 from rexec.results.errors import ResultsError, ResultsNotWritable
 from rexec.results.journal._encode import Buffer
 from rexec.results.journal._file import copied, created, is_at
@@ -214,9 +215,7 @@ class RecordFile:
         if total < 65536 or not _WRITEV or len(parts) > _MAX_PARTS:
             parts = [b"".join(parts)]
         try:
-            if total > MOST_AT_ONCE:
-                written = 0
-            elif _WRITEV:
+            if _WRITEV and total <= MOST_AT_ONCE:
                 written = os.writev(self.descriptor, parts)  # type: ignore[attr-defined, unused-ignore]
             else:
                 written = os.write(self.descriptor, parts[0])

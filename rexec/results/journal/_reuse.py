@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from devicedb.opening import open_bytes
-from rexec.results._files import MOST_AT_ONCE, pread
+from rexec.ground.system_calls import MOST_AT_ONCE
+from rexec.results._files import pread
 from rexec.results.errors import ResultsError
 from rexec.results.journal._encode import Buffer
 from rexec.results.journal._record_file import RecordFile
