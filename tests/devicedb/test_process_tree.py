@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from devicedb.process_tree import HAS_GUARD, ProcessTree
-from tests.waiting import within
+from tests.ground.forking import ends
 
 SLEEPER = "import time; time.sleep(150)\n"
 PARENT = f"""import subprocess, sys
@@ -30,16 +30,6 @@ def program(text: str) -> list[str]:
 def said(process: "subprocess.Popen[bytes]") -> int:
     assert process.stdout is not None
     return int(process.stdout.readline())
-
-
-def ends(pid: int) -> bool:
-    def ended() -> bool:
-        try:
-            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
-
-    return within(150, ended)
 
 
 def test_what_a_child_has_started_is_killed_with_it() -> None:

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
+from tests.supervise.controllers import alive
+from tests.waiting import within
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,24 +60,6 @@ def said(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-def lives(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    if sys.platform == "darwin":  # which has no /proc
-        with contextlib.suppress(psutil.NoSuchProcess):
-            return str(psutil.Process(pid).status()) != psutil.STATUS_ZOMBIE
-        return False
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
 def ends(pid: int, seconds: float = 150.0) -> bool:
     """Whether a process has ended in time."""
-    deadline = time.monotonic() + seconds
-    while lives(pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    return within(seconds, lambda: not alive(pid))

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from rexec.ground import waits
 from rexec.ground.child import BUSY, Child, ChildLost, ChildSilent
-from tests.ground.forking import ends, in_a_fork, lives, program, said
+from tests.ground.forking import ends, in_a_fork, program, said
+from tests.supervise.controllers import alive
 
 CHILDREN = "tests.ground.children"
 KILLED = "with status 1" if sys.platform == "win32" else "by signal 9"
@@ -214,7 +215,7 @@ def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_close() -> None:
         begun._input.close()
         assert ends(begun.pid)  # so that none of the patience is for it
         begun.close(patience=1.0)
-        assert lives(grandchild)
+        assert alive(grandchild)
     finally:
         os.kill(grandchild, signal.SIGKILL)
 
@@ -248,7 +249,7 @@ def test_the_child_ends_when_its_parent_is_killed(forks: bool) -> None:
         process.kill()
         process.wait(150)
         assert ends(pid)
-        assert not fork or lives(fork)
+        assert not fork or alive(fork)
 
 
 @posix

@@ -24,6 +24,7 @@ from rexec.results import ResultsError, ResultsWriter, copies, fold, journal_pat
 from rexec.results.journal import reader
 from rexec.results.refresher import PROCESSES
 from schemas import RunIdentity
+from tests.supervise.controllers import alive
 from tests.waiting import within
 
 if TYPE_CHECKING:
@@ -43,14 +44,6 @@ def begun(path: Path, **options: Any) -> tuple[ResultsWriter, DatasetManager]:
 
 def wait_for(condition: Callable[[], object]) -> None:
     assert within(150.0, condition)
-
-
-def is_running(process: int) -> bool:
-    """Return whether a process exists, and is not one that only waits for its parent to take note of its end."""
-    try:
-        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def files_of(process: int) -> list[str]:
@@ -250,7 +243,7 @@ def test_the_process_ends_with_a_killed_run_before_anything_is_recovered(tmp_pat
         journal = journal_path(tmp_path / "r.h5")
         wait_for(lambda: recover(journal).outcome == "recovered")
         assert executes_nothing(process)
-        wait_for(lambda: not is_running(process))
+        wait_for(lambda: not alive(process))
     assert rows(tmp_path / "r.h5") == 1001
     assert os.listdir(tmp_path) == ["r.h5"]
 
