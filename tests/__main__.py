@@ -1,8 +1,8 @@
 """Every check of the project, in order: lint, format, types, import contracts, tests, documentation.
 
 Run as `python -m tests` from the root of the repository, in an environment made with
-`pip install -e '.[dev]'`. All steps run even when one fails, two at a time, the tests last and alone; the exit
-status is 1 if any did.
+`pip install -e '.[dev]'`. All steps run even when one fails, two at a time, the tests last and alone; the output of
+those that fail is printed, and the exit status is 1 if any did.
 """
 
 import subprocess
@@ -35,6 +35,8 @@ STEPS: dict[str, list[str]] = {
     ],
     "import contracts": [str(TOOLS / "lint-imports"), "--no-cache"],
     "documentation": [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", "docs", "docs/_build"],
+    # It compiles the tests, which takes longer than to load them, once for all workers.
+    "collection": [sys.executable, "-m", "pytest", "--collect-only", "-qq"],
     # Last, so that the test runner's closing line closes the log too.
     "tests": [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS)],
 }
@@ -59,12 +61,13 @@ def main() -> int:
 
 
 def _run_quietly(name: str) -> tuple[int, str]:
-    """Return the status of a step, and everything to print of it."""
+    """Return the status of a step, and what to print of it: its output if it failed."""
     start = time.monotonic()
     done = subprocess.run(
         STEPS[name], cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    lines = [_heading(name), done.stdout.rstrip("\n"), _ending(name, done.returncode, start)]
+    output = done.stdout.rstrip("\n") if done.returncode else ""
+    lines = [_heading(name), output, _ending(name, done.returncode, start)]
     return done.returncode, "".join(f"{line}\n" for line in lines if line)
 
 
