@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rexec.catalogue.facts import NamedValue, RunFacts
 from rexec.catalogue.notes import RunNotes
+from rexec.ground.clock import local_time
 
 if TYPE_CHECKING:
     from rexec.results.reading.runs import Run
@@ -58,7 +59,7 @@ class FoundRun:
     @property
     def time(self) -> datetime:
         """Local time at which the run was built; of a file that does not say it, at which it was written."""
-        return datetime.fromtimestamp(self.facts.time)
+        return local_time(self.facts.time)
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from rexec.ground.clock import seconds_of
 from rexec.results.errors import ResultsError
 
 DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -50,8 +51,8 @@ def stretch(text: str, now: datetime) -> Stretch:
     """
     try:
         begin, end = _bounds(text.strip().casefold(), now)
-        return Stretch(begin.timestamp(), end.timestamp())
-    except (ValueError, OverflowError, OSError) as error:
+        return Stretch(seconds_of(begin), seconds_of(end))
+    except (ValueError, OverflowError) as error:
         raise ResultsError(f"no time: {text!r:.60}; {KNOWN}") from error
 
 

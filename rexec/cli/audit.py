@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +15,12 @@ from rexec.access.audit_check import AuditReport, records, verify
 from rexec.access.chain import files_of, is_rotated
 from rexec.access.identity import Identity, KnownBy
 from rexec.cli.errors import CommandError
+from rexec.ground.clock import local_time, seconds_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final = ("start", "connect", "code", "refused", "call", "act", "failed")
 _LEAST: Final = 8
 """Digits of a hash that a person must give."""
@@ -90,8 +92,8 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def moment(text: str) -> datetime:
     """Return a time that a person gave, in local time where no zone is said."""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+        return _in_utc(text)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time: write 2026-11-30, or 2026-11-30T14:30"
         ) from None
@@ -210,15 +212,20 @@ def _chosen(paths: Sequence[Path], options: argparse.Namespace) -> Iterator[dict
                 yield fields
 
 
+def _in_utc(text: str) -> datetime:
+    said = datetime.fromisoformat(text)
+    return said.astimezone(UTC) if said.tzinfo else _EPOCH + timedelta(seconds=seconds_of(said))
+
+
 def _when(fields: dict[str, Any]) -> datetime:
     try:
-        return datetime.fromisoformat(str(fields.get("time"))).astimezone(UTC)
+        return _in_utc(str(fields.get("time")))
     except (ValueError, OverflowError):  # a line that somebody else has written
-        return datetime(1970, 1, 1, tzinfo=UTC)
+        return _EPOCH
 
 
 def _row(fields: dict[str, Any]) -> tuple[str, ...]:
-    when = _when(fields).astimezone()
+    when = local_time(_when(fields).timestamp())
     person = ""
     if "known_by" in fields:
         known_by = fields["known_by"]

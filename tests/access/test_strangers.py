@@ -256,6 +256,19 @@ def test_a_line_of_a_stranger_with_a_valid_hash_is_shown_and_not_obeyed(
     AuditLog(path).close()
 
 
+def test_lines_of_another_century_are_shown_and_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, _ = make_line(1, FIRST, "start", {"device": "camera"}, 0.0)
+    body = line[: line.index(b',"hash"')].replace(b"1970-01-01T00:00:00.000000Z", b"1960-01-02T03:04:05")
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'%b,"hash":"%b"}\n' % (body, sha256(body + b"}").hexdigest().encode()))
+    assert main(["show", str(path)]) == 0
+    assert "1960-01-02 03:04:05" in capsys.readouterr().out
+    assert main(["show", str(path), "--since", "1960-01-01", "--until", "1960-01-02"]) == 0
+    assert "1960-01-02" not in capsys.readouterr().out
+
+
 def test_an_audit_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("this system has no named pipes")

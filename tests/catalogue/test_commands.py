@@ -1,6 +1,7 @@
 """`rexec results list`, `find`, `comment` and `tag`, as people type them."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,22 @@ def test_since(runs: list[Path], said: pytest.CaptureFixture[str]) -> None:
     assert len(said.readouterr().out.splitlines()) == 2
     with pytest.raises(QueryError, match="no time"):
         main(["list", "--since", "one day"])
+
+
+def test_files_of_other_centuries_are_listed_and_found(
+    results: Path, said: pytest.CaptureFixture[str]
+) -> None:
+    made_by_artiq(results / "a.h5", 1, start=4e10)
+    written = made_by_artiq(results / "b.h5", None)
+    os.utime(written, (-1e9, -1e9))  # such files come from archives and shares
+    assert main(["list"]) == 0
+    lines = said.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["1", "-"]
+    assert "3237-" in lines[1]
+    assert "1938-" in lines[2]
+    for query, expected in (("since=3200", "a.h5"), ("until=1960-05-01", "b.h5")):
+        assert main(["find", query, "--paths"]) == 0
+        assert [Path(line).name for line in said.readouterr().out.splitlines()] == [expected]
 
 
 def test_find_says_when_there_is_none(runs: list[Path], said: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,12 @@
 import math
 import reprlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 
 from devicedb.printable import printable
+from rexec.ground.clock import local_time
 from rexec.ground.plain import MASKED, MASKED_SCALAR, Converted, Unreadable
 from rexec.ground.quantities import Display, display_of, integer
 from rexec.results.journal._decode import DEEPEST, decode
@@ -167,8 +167,8 @@ class _Repr(reprlib.Repr):
 def moment(seconds: float, timespec: str = "seconds") -> str:
     """Return a time as date and time of day, here; one that no calendar has as a number."""
     try:
-        return datetime.fromtimestamp(seconds).isoformat(" ", timespec)
-    except (OverflowError, OSError, ValueError):
+        return local_time(seconds).isoformat(" ", timespec)
+    except (OverflowError, ValueError):
         return f"{seconds!r} s"
 
 
