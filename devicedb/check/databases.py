@@ -24,7 +24,7 @@ def is_database(path: Path) -> bool:
             return path.name.startswith("device_db")
         return defines_database(path.name, path.read_bytes())
     except OSError:
-        return False
+        return path.name.startswith("device_db")  # the check tells why it cannot be read
 
 
 def defines_database(name: str, source: str | bytes) -> bool:

@@ -1,5 +1,6 @@
 """Files of strangers: nested, long or hostile ones end in findings, never in a traceback or beyond the limits."""
 
+import contextlib
 import json
 import os
 import sys
@@ -20,6 +21,9 @@ from devicedb.rules.hosts import fault_of_host
 from devicedb.sandbox.run import run_file
 from tests.supervise.controllers import alive
 from tests.waiting import within
+
+if sys.platform == "win32":
+    import _winapi
 
 DEEP = {
     "minus": "x = " + "-" * 5000 + "1\ndevice_db = {}\n",
@@ -272,3 +276,19 @@ def test_a_host_with_something_odd_in_its_middle_is_wrong_and_no_more(host: str)
     found = fault_of_host(host)
     assert found is not None
     assert host not in found[1]
+
+
+def test_a_database_that_cannot_be_read_is_not_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "device_db.py").write_text("device_db = {}\n")
+    unread = tmp_path / "device_db_lab.py"
+    with contextlib.ExitStack() as stack:
+        if sys.platform == "win32":
+            unread.write_text("device_db = {}\n")
+            handle = _winapi.CreateFile(str(unread), _winapi.GENERIC_READ, 0, 0, _winapi.OPEN_EXISTING, 0, 0)
+            stack.callback(_winapi.CloseHandle, handle)
+        else:
+            unread.symlink_to("nowhere")
+        assert main(["check", str(tmp_path)]) == 2
+    assert "device_db_lab.py: " in capsys.readouterr().err
