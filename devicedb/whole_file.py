@@ -93,6 +93,8 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder
     except BaseException:
         # Windows removes no open file: one that Ctrl-C has left open stays, and the interrupt is what is raised.
         with contextlib.suppress(PermissionError) if _IS_WINDOWS else contextlib.nullcontext():
+            if _IS_WINDOWS and temporary.exists():
+                temporary.chmod(stat.S_IWRITE)  # nor a read-only one
             temporary.unlink(missing_ok=True)
         raise
 

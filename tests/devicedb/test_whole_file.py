@@ -162,6 +162,23 @@ def test_a_reader_that_stays_is_an_error_after_a_bound(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(
+    os.name != "nt", reason="only Windows keeps read-only files and held ones from being replaced"
+)
+def test_a_file_that_cannot_be_replaced_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_file, "_RETRY_SECONDS", 0.02)
+    path = tmp_path / "device_db.py"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with path.open("rb"), pytest.raises(PermissionError):
+        write_whole(path, b"new")
+    assert [each.name for each in tmp_path.iterdir()] == ["device_db.py"]
+    path.chmod(0o666)
+    assert path.read_bytes() == b"old"
+
+
 def test_readers_see_whole_files_while_threads_write(tmp_path: Path) -> None:
     path = tmp_path / "a"
     contents = [bytes([65 + index]) * 50_000 for index in range(4)]
