@@ -128,7 +128,11 @@ def _filled(
         }
         if missing and variable.dtype.kind == "b":
             variable = variable.astype(float)
-        filled[name] = variable.pad(missing) if missing else variable
+        if missing and not variable.size:  # dask pads no empty array
+            shape = [sizes[dimension] for dimension in variable.dims]
+            filled[name] = xarray.Variable(variable.dims, np.full(shape, np.nan), variable.attrs)
+        else:
+            filled[name] = variable.pad(missing) if missing else variable
     coordinates = [name for name in dataset.coords if name in filled]
     return xarray.Dataset(filled, attrs=dataset.attrs).set_coords(coordinates)
 

@@ -46,7 +46,7 @@ def results_path(root: Path, rid: int, class_name: str, when: datetime) -> Path:
 
 def journal_path(path: Path) -> Path:
     """Return the path of the journal of the result file `path`."""
-    return path.with_name(path.name + JOURNAL_SUFFIX)
+    return path.parent / (path.name + JOURNAL_SUFFIX)  # the root has no name
 
 
 def next_rid(root: Path) -> int:

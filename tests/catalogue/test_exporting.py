@@ -236,6 +236,24 @@ def test_an_export_that_another_program_reads_stays_whole(results: Path, written
     assert inside.read_text() == "new"
 
 
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_an_empty_array_is_filled_as_a_missing_one(results: Path, suffix: str) -> None:
+    pytest.importorskip("netCDF4" if suffix == "nc" else "zarr", reason="needs the extra export")
+    for rid, points in enumerate((0, 3)):
+        made(results, rid, values={"a": Dataset(np.arange(float(points)), {"unit": "V"})})
+    find("kind=run").export(f"x.{suffix}")
+    with xarray.open_dataset(f"x.{suffix}", engine="netcdf4" if suffix == "nc" else "zarr") as after:
+        assert sorted(np.isnan(after["a"].values).sum(axis=1)) == [0, 3]
+
+
+@pytest.mark.skipif(os.name != "nt", reason="names that Windows refuses")
+@pytest.mark.parametrize("name", ["scan_12:30.csv", "con.csv", "a?.zarr"])
+def test_a_name_that_windows_refuses_is_no_export(results: Path, name: str) -> None:
+    made(results, 0)
+    with pytest.raises(ResultsError, match="Windows refuses this name"):
+        find("rid=0").export(name)
+
+
 def test_what_cannot_be_exported_says_why(results: Path) -> None:
     made(results, 1, values={"a": Dataset(np.arange(3.0), {"unit": "V"}), "b": np.arange(2), "c": 1.0})
     made(results, 2, values={"a": Dataset(np.arange(3.0), {"unit": "s"})})

@@ -23,7 +23,7 @@ from rexec.results.hdf5.values import pyon_of, value_of
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import Kind
 from rexec.results.keeper import state_of
-from rexec.results.recovery import recover
+from rexec.results.recovery import recover, recover_some
 from rexec.results.verified import verify_against
 from schemas import RunIdentity
 
@@ -187,6 +187,21 @@ def test_a_result_is_never_written_over_unless_that_is_asked_for(tmp_path: Path)
     with pytest.raises(ResultsNotWritable, match="exists already"):
         begun(tmp_path / "r.h5")
     begun(tmp_path / "r.h5", overwrite=True).close()
+
+
+@pytest.mark.skipif(os.name != "nt", reason="names that Windows refuses, or takes for something else")
+@pytest.mark.parametrize("name", ["scan_12:30.h5", "CON.h5", "nul", "a?.h5"])
+def test_a_name_that_windows_refuses_is_said_at_the_start(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ResultsNotWritable, match=r"Windows has devices, .* name another"):
+        begun(tmp_path / name)
+    assert not os.listdir(tmp_path)  # no stream of a file scan_12 either
+
+
+def test_the_root_is_no_result_file(tmp_path: Path) -> None:
+    root = Path(tmp_path.anchor)
+    assert list(recover_some(tmp_path, root)) == []
+    with pytest.raises(ResultsNotWritable, match="it is a folder; name a file"):
+        begun(root)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
