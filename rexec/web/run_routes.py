@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from devicedb.opening import open_to_read
 from devicedb.printable import printable
+from rexec.ground.file_names import is_refused_by_windows
 from rexec.web.frames import frame
 from rexec.web.live_view import MOST_POINTS
 from rexec.web.results_reader import ResultsReader
@@ -63,6 +65,10 @@ class RunRoutes:
         if "\0" in name or not name.endswith(SUFFIXES):
             return None
         if os.path.splitdrive(name)[0]:  # Windows would log in at the server of a name \\SERVER\SHARE\RUN.h5
+            return None
+        if os.name == "nt" and any(
+            map(is_refused_by_windows, re.split(r"[\\/]", name))
+        ):  # to look opens COM1.h5
             return None
         root = os.path.realpath(self._folder)
         try:

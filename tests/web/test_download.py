@@ -84,3 +84,15 @@ def test_no_other_server_is_asked_for_a_file(tmp_path: Path) -> None:
         assert _winapi.WaitForSingleObject(asked.event, 0) == _winapi.WAIT_TIMEOUT
         asked.cancel()
         _winapi.CloseHandle(pipe)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="names that mean something else on Windows")
+def test_a_device_or_a_stream_of_a_file_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes(b"")
+    (tmp_path / "notes.txt:run.h5").write_bytes(b"a stream")
+    (tmp_path / "day").mkdir()
+    (tmp_path / "day" / "run.h5").write_bytes(b"a run")
+    routes = RunRoutes(tmp_path)
+    assert routes.path("day/run.h5") == routes.path("day\\run.h5") != None  # noqa: E711
+    for name in ("notes.txt:run.h5", "COM1.h5", "day/nul.h5", r"day\con.h5", "con/run.h5"):
+        assert routes.path(name) is None
