@@ -47,6 +47,13 @@ def test_a_name_without_a_folder_is_in_the_current_one(
     assert (tmp_path / "settings").read_bytes() == b"a"
 
 
+@pytest.mark.skipif(os.name != "nt", reason="only Windows has streams of files")
+def test_no_stream_of_another_file_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="takes a colon for a stream"):
+        write_whole(tmp_path / "scan_12:30.csv", b"a")
+    assert not list(tmp_path.iterdir())
+
+
 @posix
 def test_a_new_file_has_the_permissions_of_the_umask(tmp_path: Path, umask: None) -> None:
     write_whole(tmp_path / "new", b"a")

@@ -4,6 +4,7 @@ A file may have other kinds of objects at our names, links that lead out of it, 
 of any type, and datasets that declare terabytes. Whatever h5py raises of such a thing is a fault of the file.
 """
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,8 @@ def open_foreign(path: Path) -> h5py.File:
     except FileNotFoundError as error:
         raise ResultsError(f"there is no result file {path}") from error
     except PermissionError as error:
-        raise ResultsError(f"cannot open {path}: {reason(error)}; you need the right to read it") from error
+        held = ", or another program has it open: close that" if os.name == "nt" else ""
+        raise ResultsError(f"cannot open {path}: {reason(error)}; you need the right to read it{held}") from error
     except FOREIGN_ERRORS as error:
         why = reason(error) if isinstance(error, OSError) else error
         raise ResultsError(
