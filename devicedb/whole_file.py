@@ -76,7 +76,9 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder
         return
     path = Path(os.path.realpath(path))
     if _IS_WINDOWS and ":" in path.name:
-        raise OSError(errno.EINVAL, "Windows takes a colon for a stream of another file: name a file", str(path))
+        raise OSError(
+            errno.EINVAL, "Windows takes a colon for a stream of another file: name a file", str(path)
+        )
     if mode is None and found is not None:
         mode = found & 0o777
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")

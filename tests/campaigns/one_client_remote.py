@@ -25,7 +25,7 @@ from typing import Any, Final
 import rexec.remote
 from rexec.remote import Remote, RemoteFunctionError, job
 from rexec.wire.pc_rpc import Client
-from tests.remote_exec.peers import controller
+from tests.remote_exec.peers import controller, controller_apart
 from tests.threads.opcodes import trace_opcodes
 
 PATIENCE: Final = 20.0
@@ -278,10 +278,13 @@ def _in_child(remote: Remote, running: Any, stream: Any, write: int) -> int:
     return 0
 
 
-def finalizers(port: int, calls: int) -> Tally:
-    """Objects whose finalizers call, and streams that the garbage collector drops, in the middle of calls."""
+def finalizers(calls: int) -> Tally:
+    """Objects whose finalizers call, and streams that the garbage collector drops, in the middle of calls.
+
+    The controller has a process of its own: in this one, its own thread would run finalizers, and wait for itself.
+    """
     tally = Tally()
-    with connected(port) as remote:
+    with controller_apart("ours") as port, connected(port) as remote:
 
         class Caller:
             def __init__(self) -> None:
@@ -392,7 +395,7 @@ CASES: Final[dict[str, Callable[[int, argparse.Namespace], Tally]]] = {
     "Ctrl-C anywhere": lambda port, a: interrupted_client(port, a.step, a.most),
     "cancels anywhere": lambda port, a: interrupted_jobs(port, a.step, a.most),
     "forks": lambda port, a: forks(port, a.calls // 20 + 1),
-    "finalizers": lambda port, a: finalizers(port, a.calls),
+    "finalizers": lambda _, a: finalizers(a.calls),
     "signal handlers": lambda port, a: handlers(port, a.calls),
     "Ctrl-C in the shell": lambda port, a: shell(port, a.calls),
 }

@@ -40,7 +40,9 @@ def open_foreign(path: Path) -> h5py.File:
         raise ResultsError(f"there is no result file {path}") from error
     except PermissionError as error:
         held = ", or another program has it open: close that" if os.name == "nt" else ""
-        raise ResultsError(f"cannot open {path}: {reason(error)}; you need the right to read it{held}") from error
+        raise ResultsError(
+            f"cannot open {path}: {reason(error)}; you need the right to read it{held}"
+        ) from error
     except FOREIGN_ERRORS as error:
         why = reason(error) if isinstance(error, OSError) else error
         raise ResultsError(
