@@ -47,6 +47,11 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
     }.items():
         getattr(_kernel, _name).argtypes = _types
 
+    def _done(result: int | None) -> None:
+        """Raise an OSError where a function of Windows says that it has failed."""
+        if not result:
+            raise ctypes.WinError(ctypes.get_last_error())
+
     class JobObject:
         """A job object; it lasts as long as a process of it, also after this object.
 
@@ -54,17 +59,21 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
             flags: KILL_ON_JOB_CLOSE, JOB_MEMORY, or 0.
             memory: The limit for JOB_MEMORY, in bytes.
 
+        Raises:
+            OSError: Windows refuses the job, or (`take`) a process in it.
+
         """
 
         def __init__(self, flags: int, *, memory: int = 0) -> None:
             self._handle = _kernel.CreateJobObjectW(None, None)
+            _done(self._handle)
             limits = _ExtendedLimits(flags=flags, job_memory=memory)
             size = ctypes.sizeof(limits)
-            _kernel.SetInformationJobObject(self._handle, _EXTENDED_LIMITS, ctypes.byref(limits), size)
+            _done(_kernel.SetInformationJobObject(self._handle, _EXTENDED_LIMITS, ctypes.byref(limits), size))
 
         def take(self, process: int) -> None:
             """Take a process in, by its handle."""
-            _kernel.AssignProcessToJobObject(self._handle, process)
+            _done(_kernel.AssignProcessToJobObject(self._handle, process))
 
         def kill(self) -> None:
             """End all of its processes."""

@@ -6,6 +6,7 @@
 """
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -71,9 +72,12 @@ class ProcessTree(subprocess.Popen[bytes]):
                 flags = subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED
                 with _signals_held():
                     super().__init__(words, creationflags=flags, **keywords)
-                    process = int(self._handle)  # type: ignore[attr-defined, unused-ignore]
-                    self._job.take(process)
-                    _resume(process)
+                    try:
+                        self._begin()
+                    except OSError:
+                        self.kill()
+                        self.__exit__(None, None, None)
+                        raise
             else:
                 with _signals_held():
                     super().__init__(words, start_new_session=True, **keywords)
@@ -85,6 +89,14 @@ class ProcessTree(subprocess.Popen[bytes]):
                 self.kill_all()
                 self.__exit__(None, None, None)
             raise
+
+    if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+
+        def _begin(self) -> None:
+            process = int(self._handle)  # type: ignore[attr-defined, unused-ignore]
+            self._job.take(process)
+            if (status := _resume(process)) < 0:
+                raise OSError(errno.EIO, f"it cannot be resumed (NTSTATUS {status & 0xFFFFFFFF:#x})")
 
     def kill_all(self) -> None:
         """Kill the process and what it has started; those that left its session or job live on."""

@@ -199,6 +199,7 @@ def test_what_is_of_another_kind_is_not_replaced(results: Path, written: None, n
     assert not list(Path().glob(".a.*"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 def test_a_link_stays_and_leads_to_the_new_export(results: Path, written: None, suffix: str) -> None:
     made(results, 0, values={"signal": np.arange(3.0)})

@@ -104,3 +104,17 @@ def test_a_tree_ends_with_a_killed_parent() -> None:
         grandchild = said(parent)
         parent.kill()
         assert ends(grandchild)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has jobs")
+def test_no_process_is_left_suspended_that_its_job_refuses() -> None:
+    pids = []
+
+    class Refused(ProcessTree):
+        def _begin(self) -> None:
+            pids.append(self.pid)
+            self._job.take(0)  # type: ignore[attr-defined, unused-ignore]  # the handle of no process
+
+    with pytest.raises(OSError, match="WinError 6"):
+        Refused(program(SLEEPER), stdin=subprocess.PIPE)
+    assert ends(pids[0])
