@@ -28,7 +28,7 @@ def of_file(path: Path) -> dict[str, Any]:
 
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows PowerShell and editors begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(
             f"cannot read arguments from {path}: {getattr(error, 'strerror', None) or error}"

@@ -25,6 +25,13 @@ def test_values_that_people_write_are_as_typed(tmp_path: Path, name: str, text: 
     assert [key for key, value in found.items() if isinstance(value, Typed)] == ["f", "n", "x"]
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.yaml", "a.pyon"])
+def test_a_byte_order_mark_of_an_editor_is_no_argument(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('{"mode": "fast"}', encoding="utf-8-sig")
+    assert of_file(path) == {"mode": "fast"}
+
+
 def test_values_that_programs_write_are_in_base_units(tmp_path: Path) -> None:
     path = tmp_path / "a.pyon"
     path.write_text('{"f": 5e6, "s": "text", "t": {"ty": "NoScan", "value": 1, "repetitions": 1}}')
