@@ -225,7 +225,10 @@ def revoke_client(folder: Path, name: str) -> list[Path]:
 
 def _certificates(folder: Path) -> list[x509.Certificate]:
     text = (folder / _TRUSTED).read_bytes()
-    return x509.load_pem_x509_certificates(text) if text.strip() else []
+    try:
+        return x509.load_pem_x509_certificates(text) if text.strip() else []
+    except ValueError as error:
+        raise ValueError(f"{folder / _TRUSTED} is damaged: {error}") from error
 
 
 def _facts(certificate: x509.Certificate) -> TrustedClient:

@@ -116,6 +116,21 @@ def test_a_folder_without_a_set_is_one_line(
     assert "make a set first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--list"], ["--add", "bob"], ["--revoke", "client"]])
+@pytest.mark.parametrize(
+    "held", [b"\xff\xfe-", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_damaged_file_of_certificates_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], held: bytes
+) -> None:
+    assert main(["certs", str(tmp_path)]) == 0
+    trusted = tmp_path / "clients.pem"
+    trusted.write_bytes(held)
+    assert main(["certs", str(tmp_path), *words]) == 2
+    assert f"{trusted} is damaged" in capsys.readouterr().err
+    assert trusted.read_bytes() == held
+
+
 @pytest.mark.parametrize("name", ["*", "", "a b", "x" * 65])
 def test_a_name_that_no_certificate_may_have_is_refused(tmp_path: Path, name: str) -> None:
     assert main(["certs", str(tmp_path / "set"), "--client", name]) == 2
