@@ -138,7 +138,10 @@ def _called(database: DeviceDatabase, experiments: Iterable[Path]) -> dict[str, 
     for path in experiments:
         if not path.exists():
             raise SimulationError(f"there are no experiments at {path}")
-        for call in scan(path).calls:
+        usage = scan(path)
+        for file in usage.unreadable:
+            logger.warning("%s cannot be parsed: the methods that it calls are unknown", file)
+        for call in usage.calls:
             try:
                 entry = database.resolve(call.device).entry_name
             except DeviceDBError:

@@ -174,6 +174,15 @@ def test_a_controller_of_which_nothing_is_known_has_what_experiments_call(tmp_pa
                 client.explode()
 
 
+def test_an_experiment_that_cannot_be_parsed_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    experiment = tmp_path / "experiment.py"
+    experiment.write_text("self.laser.fire(3)\n", encoding="utf-16")
+    with laboratory({"laser": entry()}, experiments=[experiment]):
+        assert f"{experiment} cannot be parsed" in caplog.text
+
+
 def test_errors_and_delays_come_as_they_were_asked_for() -> None:
     with laboratory(CAMERA, {"camera": camera}, faults=["camera.get_frame:error=1"]) as lab:
         client = lab.get_device("camera")
