@@ -30,6 +30,9 @@ TERMINATE_WAIT: Final = 5.0
 _REAPED: Final = 30.0
 """Seconds for the system to end a killed process: a busy machine needs more than a term_timeout."""
 
+_ENCODING: Final = {"PYTHONIOENCODING": "utf-8"} if sys.platform == "win32" else {}
+"""How Python writes into a pipe: on Windows in the code page, where printing any other letter is an error."""
+
 
 def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a controller's command.
@@ -102,7 +105,7 @@ class ControllerProcess:
         try:
             self._process = ProcessTree(
                 _on_path(words, env),
-                env=dict(env),
+                env={**_ENCODING, **env},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

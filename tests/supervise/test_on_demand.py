@@ -51,6 +51,19 @@ def test_output_is_logged_under_the_name_of_the_controller(
     assert ("controller.lamp", logging.ERROR, "lamp:the lamp is cold") in caplog.record_tuples
 
 
+def test_what_a_controller_prints_is_read_as_it_was_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTHONUTF8", "PYTHONIOENCODING"):
+        monkeypatch.delenv(name, raising=False)
+    (folder / "prints.py").write_text("print('\\u4e2d')\nraise SystemExit('\\u00b5\\u2126\\u4e2d')\n")
+    raw = {"lamp": {**entry(free_port()), "command": "python prints.py"}}
+    starter, devices = on_demand(raw, folder)
+    with starter, devices, pytest.raises(ControllerStartError) as caught:
+        devices.get("lamp")
+    assert str(caught.value).splitlines()[-2:] == ["    \u4e2d", "    \u00b5\u2126\u4e2d"]
+
+
 def test_a_controller_that_answers_already_is_used_and_left(folder: Path) -> None:
     class Driver:
         def ping(self) -> bool:
