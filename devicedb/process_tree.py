@@ -72,20 +72,15 @@ class ProcessTree(subprocess.Popen[bytes]):
                 flags = subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED
                 with _signals_held():
                     super().__init__(words, creationflags=flags, **keywords)
-                    try:
-                        self._begin()
-                    except OSError:
-                        self.kill()
-                        self.__exit__(None, None, None)
-                        raise
+                    self._begin()
             else:
                 with _signals_held():
                     super().__init__(words, start_new_session=True, **keywords)
-        except OSError:
-            raise
-        except BaseException:
-            if getattr(self, "pid", None) is not None:  # it runs, and the caller gets no object
-                self.kill()
+        except BaseException as error:
+            # POSIX has a pid, too, for a program that cannot be executed, which `Popen` has reaped.
+            is_reaped = sys.platform != "win32" and isinstance(error, OSError)
+            if not is_reaped and getattr(self, "pid", None) is not None:
+                self.kill()  # it runs, and the caller gets no object
                 self.kill_all()
                 self.__exit__(None, None, None)
             raise
