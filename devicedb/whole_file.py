@@ -1,8 +1,9 @@
 """Writes a file whole or not at all: a temporary file beside it, synced, then renamed into its place.
 
-And reads one whole, or says that it has no end.
+And reads a text whole, or says why it is none.
 """
 
+import codecs
 import contextlib
 import errno
 import functools
@@ -17,6 +18,7 @@ from devicedb.opening import once_free, open_bytes, open_to_read
 
 __all__ = [
     "make_folder",
+    "no_utf16",
     "put_in_place",
     "read_whole",
     "sync_descriptor",
@@ -34,16 +36,24 @@ _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUP
 
 
 def read_whole(path: Path) -> bytes:
-    """Return the bytes of a file.
+    """Return the bytes of a text: a program, or a file of settings.
 
     Raises:
-        OSError: It cannot be read, or is a pipe or a device: those may never begin, or never end.
+        OSError: It cannot be read; or is a pipe or a device, which may never begin, or never end; or is UTF-16, as
+            Windows PowerShell writes what is redirected with `>`.
 
     """
     with open(path, "rb", opener=open_to_read) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        return file.read()
+        return no_utf16(file.read(), path)
+
+
+def no_utf16(data: bytes, path: Path) -> bytes:
+    """Return the bytes of a text; OSError if it begins with the mark of UTF-16."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise OSError(errno.EILSEQ, "it is UTF-16 text; save it as UTF-8", str(path))
+    return data
 
 
 def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder: bool = True) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from devicedb.whole_file import no_utf16
 from rexec.cli.errors import CommandError
 from rexec.experiment.typed import Typed, parse_arguments
 from rexec.wire import pyon, pyon_v1
@@ -28,7 +29,7 @@ def of_file(path: Path) -> dict[str, Any]:
 
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows PowerShell and editors begin with a mark
+        text = no_utf16(path.read_bytes(), path).decode("utf-8-sig")  # editors of Windows begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(
             f"cannot read arguments from {path}: {getattr(error, 'strerror', None) or error}"

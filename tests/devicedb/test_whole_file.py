@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devicedb import load_file, opening, whole_file
+from devicedb.check.config import Settings
+from devicedb.check.engine import Subject, check_file
 from devicedb.whole_file import read_whole, write_whole
+from rexec.cli._given import of_file
 from rexec.experiment.loading import import_file
 from rexec.simulate.behaviours import load_behaviours
 
@@ -266,6 +269,21 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
                 Exception, match=f"{path}.*it is no regular file|it is no regular file.*{path}"
             ):
                 read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_file_that_is_utf16_is_called_so(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "device_db.py"
+    path.write_text("\ufeff" * (encoding != "utf-16") + "device_db = {}\n", encoding)
+
+    def checked(file: Path) -> object:
+        return check_file(Subject(file, str(file)), Settings())
+
+    readers: list[Callable[[Path], object]] = [read_whole, load_file, import_file, load_behaviours, of_file]
+    for read in (*readers, checked):
+        with pytest.raises(Exception, match="it is UTF-16 text; save it as UTF-8") as caught:
+            read(path)
+        assert repr(str(path))[1:-1] in str(caught.value) or str(path) in str(caught.value)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
