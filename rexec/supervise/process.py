@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 TERMINATE_WAIT: Final = 5.0
 """Maximum seconds for each of the three steps of ending a controller."""
+_ATTEMPT: Final = 2.0
+"""Maximum seconds for a step of one handshake."""
 _REAPED: Final = 30.0
 """Seconds for the system to end a killed process: a busy machine needs more than a term_timeout."""
 
@@ -153,10 +155,12 @@ class ControllerProcess:
                     self.name,
                     f"runs, but did not answer at {where} within {timeout:g} s: {why}{self.last_lines(0.0)}",
                 )
-            found = answer(self._endpoint, min(left, 2.0))
-            if found.is_there:
+            attempt = answer(self._endpoint, min(left, _ATTEMPT))
+            if attempt.is_there:
                 self.serving.find()
                 return
+            if left >= _ATTEMPT or found.is_refused:  # cut short, it failed for lack of time
+                found = attempt
             time.sleep(0.05)
 
     def kill(self) -> None:

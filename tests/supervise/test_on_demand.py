@@ -1,7 +1,9 @@
 """Controllers are started when a device needs them, and ended with the run, however that ends."""
 
+import contextlib
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from devicedb import CommandTemplateError, from_dict
 from rexec.devices import DeviceManager, DeviceUnreachable
 from rexec.supervise import ControllerStartError, OnDemand
+from rexec.supervise.guardian import Guardian
+from rexec.supervise.process import ControllerProcess
 from tests.serving import free_port, serving
 from tests.supervise.controllers import alive, entry, write_controller
 from tests.waiting import within
@@ -95,6 +99,21 @@ def test_a_controller_that_never_answers_is_given_up(folder: Path) -> None:
     starter, devices = on_demand({"lamp": entry(free_port(), "hangs", term_timeout=1.0)}, folder, 1.0)
     with starter, devices, pytest.raises(ControllerStartError, match=r"did not answer .* within 1 s"):
         devices.get("lamp")
+
+
+def test_a_last_attempt_that_was_cut_short_is_not_the_reason(folder: Path) -> None:
+    guardian = Guardian()
+    with contextlib.closing(guardian), socket.create_server(("127.0.0.1", 0)) as silent:
+        database = from_dict({"lamp": entry(silent.getsockname()[1], "hangs")}, "device_db.py")
+        endpoint = database.endpoint("lamp")
+        words = [sys.executable, "controller.py", str(endpoint.port), "hangs"]
+        process = ControllerProcess(endpoint, words, os.environ, folder, guardian)
+        try:
+            with pytest.raises(ControllerStartError, match=r"within 2\.5 s: .* in 2 s"):
+                process.wait_ready(2.5)
+        finally:
+            process.kill()
+            process.end(1.0)
 
 
 # On a busy machine the end of a killed process takes longer than the shorter time.
