@@ -79,6 +79,9 @@ def _numbered(rid: int, root: Path, progress: ReadingProgress | None) -> Path:
         listed = ", ".join(_described(run) for run in whole[:_MOST_NAMED])
         more = f" and {len(whole) - _MOST_NAMED} more" if len(whole) > _MOST_NAMED else ""
         raise ResultsError(f"{len(whole)} files in {root} are of run {rid}: {listed}{more}; name one of them")
+    for run in find("kind=unreadable", folder=root):
+        if run.path.name.startswith(f"{rid:09}-"):  # its name has the number: see results_path
+            raise ResultsError(f"run {rid}: {run.path} cannot be read: {run.facts.problem}")
     newest = find(_RUNS, folder=root, limit=1)
     last = f"; its last run is {newest[0].name}" if newest else ""
     raise ResultsError(f"there is no run {rid} in {root}{last}. `rexec results list` lists what there is")

@@ -1,6 +1,7 @@
 """A run is named by its number, or as the last one, wherever a file can be given."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,13 @@ def test_a_file_of_that_name_comes_first(paths: list[Path]) -> None:
 def test_a_run_that_is_not_there(paths: list[Path], which: str | int, said: str) -> None:
     with pytest.raises(ResultsError, match=said):
         run_path(which)
+
+
+def test_a_run_whose_file_cannot_be_read_is_not_called_absent(paths: list[Path]) -> None:
+    paths[1].write_bytes(b"garbage")
+    name = re.escape(str(paths[1].relative_to(Path.cwd())))
+    with pytest.raises(ResultsError, match=f"run 1: {name} cannot be read: "):
+        run_path(1)
 
 
 def test_one_number_twice_says_which(paths: list[Path], results: Path) -> None:
