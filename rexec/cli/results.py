@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
+from devicedb.cli.wildcards import Files
 from rexec.cli._results_finding import RUN, add_finding, add_in
 
 _FILE: Final = "rexec.cli._results_file"
@@ -57,7 +58,7 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last ramsey/signal",
         "results/*/*/000000042-Scan.h5",
     )
-    show.add_argument("file", metavar="RUN", help=RUN)
+    show.add_argument("file", metavar="RUN", action=Files, help=RUN)
     show.add_argument(
         "dataset",
         metavar="DATASET",
@@ -78,7 +79,7 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last",
         "results/*/*/000000042-Scan.h5 -n 100 --no-follow",
     )
-    tail.add_argument("file", metavar="RUN", help=f"{RUN}; or the journal of a running run")
+    tail.add_argument("file", metavar="RUN", action=Files, help=f"{RUN}; or the journal of a running run")
     tail.add_argument(
         "-n",
         metavar="COUNT",
@@ -96,8 +97,8 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "-2 last",
         "results/*/*/000000041-Scan.h5 results/*/*/000000042-Scan.h5",
     )
-    diff.add_argument("old", metavar="OLD", help=f"the earlier run: {RUN}")
-    diff.add_argument("new", metavar="NEW", help="the later run, in the same way")
+    diff.add_argument("old", metavar="OLD", action=Files, help=f"the earlier run: {RUN}")
+    diff.add_argument("new", metavar="NEW", action=Files, help="the later run, in the same way")
     add_in(diff)
     draw = add(
         "plot",
@@ -109,11 +110,12 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last signal image -o two.svg",
         "results/*/*/000000042-Scan.h5 gain -x frequency",
     )
-    draw.add_argument("file", metavar="RUN", help=RUN)
+    draw.add_argument("file", metavar="RUN", action=Files, help=RUN)
     draw.add_argument(
         "datasets",
         metavar="RUN|DATASET",
         nargs="*",
+        action=Files,
         help="further runs, which share its axes; what to draw (default: the plot that the experiment declared, else "
         "all numbers). A name that the first run has is that of a dataset",
     )
@@ -164,7 +166,7 @@ def _add_keeping(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last",
         "results/*/*/*.h5",
     )
-    check.add_argument("files", metavar="RUN", nargs="+", help=RUN)
+    check.add_argument("files", metavar="RUN", nargs="+", action=Files, help=RUN)
     add_in(check)
 
 
