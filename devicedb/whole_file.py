@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from devicedb.opening import once_free, open_bytes, open_to_read
+from devicedb.windows_names import REFUSED, is_refused_here
 
 __all__ = [
     "make_folder",
@@ -79,16 +80,14 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder
             failed.
 
     """
+    if is_refused_here(path.name) and path.name.upper() != "NUL":
+        raise OSError(errno.EINVAL, f"{REFUSED}; name another", str(path))
     found = _mode_of(path)
     if found is not None and not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
         with path.open("wb") as special:
             special.write(data)
         return
     path = Path(os.path.realpath(path))
-    if _IS_WINDOWS and ":" in path.name:
-        raise OSError(
-            errno.EINVAL, "Windows takes a colon for a stream of another file: name a file", str(path)
-        )
     if mode is None and found is not None:
         mode = found & 0o777
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")

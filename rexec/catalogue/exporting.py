@@ -17,11 +17,11 @@ import pandas
 import xarray
 
 from devicedb.whole_file import put_in_place, sync_file, write_whole
+from devicedb.windows_names import REFUSED, is_refused_here
 from rexec.catalogue.facts import storable
 from rexec.catalogue.found_run import FoundRun
 from rexec.catalogue.joining import RUN, joined, opened
 from rexec.catalogue.tables import run_table
-from rexec.ground.file_names import is_refused_by_windows
 from rexec.results.errors import ResultsError, hint, reason
 
 MISSING: Final = "pip install 'artiq-rexec[export]'"
@@ -48,10 +48,8 @@ def export(
         raise ResultsError(f"cannot export to {target}: its name must end in {', '.join(FORMATS)}")
     if not runs:
         raise ResultsError("there are no runs to export")
-    if os.name == "nt" and is_refused_by_windows(target.name):
-        raise ResultsError(
-            f"cannot export to {target}: Windows refuses this name, or has a device or stream of it"
-        )
+    if is_refused_here(target.name):
+        raise ResultsError(f"cannot export to {target}: {REFUSED}; name another")
     if os.path.lexists(target):
         _check_replaceable(target, overwrite=overwrite)
     try:

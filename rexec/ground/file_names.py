@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-import re
 import unicodedata
 from collections.abc import Container
 from typing import Final
+
+from devicedb.windows_names import DEVICES
 
 LIMIT: Final = 255 - 40
 """Most bytes of a name: file systems take 255; 40 are left for the names of temporary files (`.NAME.123.tmp`)."""
@@ -17,13 +18,6 @@ _IS_WINDOWS: Final = os.name == "nt"
 
 _LONG: Final = 260
 """Characters of a path, with the final zero, that Windows takes by default."""
-
-_DEVICES: Final = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
-)
-"""Names that are devices on Windows, whatever their suffix."""
-
-_REFUSED: Final = frozenset(':*?"<>|')
 
 
 def file_name(text: str, *, prefix: str = "", suffix: str = "", taken: Container[str] = ()) -> str:
@@ -47,7 +41,7 @@ def file_name(text: str, *, prefix: str = "", suffix: str = "", taken: Container
         if pieces[end] in {".", " "}:
             pieces[end] = _escaped(pieces[end])
     name = "".join(pieces)
-    if name in taken or _DEVICES.match(prefix + name + suffix):
+    if name in taken or DEVICES.match(prefix + name + suffix):
         pieces[0] = _escaped(text[0])
         name = "".join(pieces)
     mark = "" if prefix else _capitals(text)
@@ -63,11 +57,6 @@ def file_name(text: str, *, prefix: str = "", suffix: str = "", taken: Container
             break
         kept += piece
     return prefix + kept + mark + suffix
-
-
-def is_refused_by_windows(name: str) -> bool:
-    """Return whether Windows takes a name for a device, a drive or a stream of another file, or refuses it."""
-    return _DEVICES.match(name) is not None or not _REFUSED.isdisjoint(name)
 
 
 def _piece(char: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import h5py
 
-from rexec.ground.file_names import is_refused_by_windows
+from devicedb.windows_names import REFUSED, is_refused_here
 from rexec.results._kept_values import KeptValues
 from rexec.results.degraded import DegradedStates
 from rexec.results.errors import ResultsError, ResultsNotWritable
@@ -88,11 +88,8 @@ class ResultsWriter:
         path = Path(path)
         if path.is_dir():
             raise ResultsNotWritable(f"cannot write the result file {path}: it is a folder; name a file")
-        if os.name == "nt" and is_refused_by_windows(path.name):
-            raise ResultsNotWritable(
-                f"cannot write the result file {path}: Windows has devices, drives and streams of files of such names, "
-                'or refuses them (CON, NUL, : * ? " < > |); name another'
-            )
+        if is_refused_here(path.name):
+            raise ResultsNotWritable(f"cannot write the result file {path}: {REFUSED}; name another")
         if path.exists() and not overwrite:
             raise ResultsNotWritable(f"the result file {path} exists already; name another, or move it away")
         journal = Journal(journal_path(path), sync_interval=sync_interval)

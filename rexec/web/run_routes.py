@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from devicedb.opening import open_to_read
 from devicedb.printable import printable
-from rexec.ground.file_names import is_refused_by_windows
+from devicedb.windows_names import is_refused_here
 from rexec.web.frames import frame
 from rexec.web.live_view import MOST_POINTS
 from rexec.web.results_reader import ResultsReader
@@ -66,9 +66,7 @@ class RunRoutes:
             return None
         if os.path.splitdrive(name)[0]:  # Windows would log in at the server of a name \\SERVER\SHARE\RUN.h5
             return None
-        if os.name == "nt" and any(
-            map(is_refused_by_windows, re.split(r"[\\/]", name))
-        ):  # to look opens COM1.h5
+        if any(map(is_refused_here, re.split(r"[\\/]", name))):  # to look opens COM1.h5
             return None
         root = os.path.realpath(self._folder)
         try:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from devicedb.whole_file import make_folder, write_whole
-from rexec.ground.file_names import is_refused_by_windows
+from devicedb.windows_names import is_refused_here
 
 _YEARS: Final = 10
 _KEY_MODE: Final = 0o600
@@ -135,7 +135,7 @@ def _check_names(names: Iterable[str]) -> None:
             raise ValueError(f"{name!r} cannot be the name of a file")
         if name == _EVERYONE:
             raise ValueError(f"{name!r} cannot be the name of a person: in `allow` it stands for everyone")
-        if os.name == "nt" and is_refused_by_windows(name):
+        if is_refused_here(name):
             raise ValueError(f"{name!r} cannot be the name of a file on Windows")
         if len(name.encode()) > _LONGEST:
             raise ValueError(f"{name!r} is longer than the {_LONGEST} bytes that a certificate takes")

@@ -50,10 +50,11 @@ def test_a_name_without_a_folder_is_in_the_current_one(
     assert (tmp_path / "settings").read_bytes() == b"a"
 
 
-@pytest.mark.skipif(os.name != "nt", reason="only Windows has streams of files")
-def test_no_stream_of_another_file_is_written(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="takes a colon for a stream"):
-        write_whole(tmp_path / "scan_12:30.csv", b"a")
+@pytest.mark.skipif(os.name != "nt", reason="names that Windows refuses")
+@pytest.mark.parametrize("name", ["scan_12:30.csv", "con.png", "a?.json"])
+def test_a_name_that_windows_refuses_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OSError, match=r"streams of such names, .* name another"):
+        write_whole(tmp_path / name, b"a")
     assert not list(tmp_path.iterdir())
 
 

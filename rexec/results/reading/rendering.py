@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb.whole_file import write_whole
-from rexec.results.errors import ResultsError, reason
+from rexec.results.errors import ResultsError
 
 SUFFIXES: Final = frozenset({".png", ".svg", ".pdf"})
 """Suffixes of picture files."""
@@ -43,4 +43,4 @@ def render(target: Path, figure: Callable[[], Any]) -> None:
     try:
         write_whole(target, picture.getvalue())
     except OSError as error:
-        raise ResultsError(f"cannot write the picture {target}: {reason(error)}") from error
+        raise ResultsError(f"cannot write the picture {target}: {error.strerror or error}") from error
