@@ -15,6 +15,7 @@ from rexec.catalogue.references import names_a_run
 from rexec.cli._results_list import named_run
 from rexec.cli._results_show import facts, print_table, value_lines
 from rexec.results import ResultsError, journal_path, recover_damaged, recover_folder, status_of, verify
+from rexec.results.errors import reason
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import Kind, Record
 from rexec.results.layout import JOURNAL_SUFFIX
@@ -50,7 +51,7 @@ def tail(options: argparse.Namespace) -> int:
         reader = JournalReader(journal)
     except OSError as error:
         raise ResultsError(
-            f"{journal}: {error.strerror}; only a run that goes on has a journal. `rexec results show "
+            f"{journal}: {reason(error)}; only a run that goes on has a journal. `rexec results show "
             f"{path}` shows what a finished one left"
         ) from error
     with reader:
