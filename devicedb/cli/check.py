@@ -19,7 +19,7 @@ from devicedb.cli.subjects import subjects
 from devicedb.cli.wildcards import Files
 from devicedb.errors import DeviceDBError
 from devicedb.model.rule import Severity
-from devicedb.output import print_with_its_line_ends, write_text
+from devicedb.output import print_document, write_text
 from devicedb.report import FORMATS, render
 from devicedb.report import text as text_report
 
@@ -180,8 +180,10 @@ def write_report(report: Report, arguments: argparse.Namespace) -> None:
         text = render(in_repository(report) if is_service else report, arguments.format)
     if arguments.output is not None:
         write_text(arguments.output, text)
-    else:
+    elif arguments.format == "text" or arguments.statistics:
         sys.stdout.write(text)  # each report escapes what it shows; colours are ours
+    else:
+        print_document(text)
 
 
 def in_repository(report: Report) -> Report:
@@ -279,7 +281,7 @@ def fix(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.output is not None:
         write_text(arguments.output, text)
     else:
-        print_with_its_line_ends(text)
+        print_document(text)
     sys.stderr.write(fixing.remaining(fixed, is_written=False))
     return 1 if merge(each.before for each in fixed).fails(settings.fail_on) else 0
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from devicedb.cli.terminal import say_lines
+from devicedb.cli.terminal import say_document
 
 SHELLS: Final = ("bash", "zsh", "tcsh")
 FOLDERS: Final = {"DIR", "FOLDER"}
@@ -34,7 +34,7 @@ def add_argument(parser: argparse.ArgumentParser, package: str, subcommands: Map
         """Prints the script and ends the program, as `--version` does."""
 
         def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, option: Any = None) -> None:
-            say_lines(script(shell, parser.prog, package, subcommands), flush=True)
+            say_document(script(shell, parser.prog, package, subcommands))
             parser.exit()
 
     parser.add_argument(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say, say_lines
+from devicedb.cli.terminal import say, say_document
 from devicedb.database import load_file
 from devicedb.diff import changes
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = get_argparser().parse_args(argv)
     found = list(changes(load_file(arguments.old).raw, load_file(arguments.new).raw))
     if arguments.format == "json":
-        say_lines(json.dumps({"changes": [asdict(each) for each in found]}, indent=2))
+        say_document(json.dumps({"changes": [asdict(each) for each in found]}, indent=2))
     else:
         for each in found:
             say(each)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say_lines
+from devicedb.cli.terminal import say_document, say_lines
 from devicedb.errors import DeviceDBError
 from devicedb.rules import RULES
 from devicedb.rules.reference import as_markdown, as_text
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = get_argparser().parse_args(argv)
     rules = [RULES[code] for code in sorted(RULES)]
     if arguments.markdown:
-        say_lines(as_markdown(rules), end="")
+        say_document(as_markdown(rules), end="")
         return 0
     codes = [code.upper() for code in arguments.codes]
     for code in codes:

@@ -1,8 +1,6 @@
 """The output of `devicedb check --fix` and `devicedb migrate`: a unified diff, or the files written."""
 
-import difflib
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from devicedb.check.config import Settings
 from devicedb.check.engine import Subject
@@ -10,7 +8,7 @@ from devicedb.check.finding import Finding, Report, merge
 from devicedb.check.fixing import FixedFile, fix_file
 from devicedb.check.source import SourceText
 from devicedb.errors import DatabaseLoadError, DeviceDBError
-from devicedb.output import OutputError
+from devicedb.output import OutputError, unified_diff
 from devicedb.printable import printable
 
 
@@ -64,17 +62,11 @@ def write_fixed(fixed: Sequence[FixedFile]) -> None:
 
 def diff(fixed: Iterable[FixedFile]) -> str:
     """Return the fixes as one unified diff, which `patch -p0` takes; empty if there are none."""
-    text = "".join(line for each in fixed for line in _diff(each))
-    return printable(text, "\t\r\n") if sys.stdout.isatty() else text
-
-
-def _diff(fixed: FixedFile) -> Iterator[str]:
-    if fixed.old == fixed.new:
-        return
-    old, new = SourceText.of(fixed.old).lines, SourceText.of(fixed.new).lines
-    name = fixed.subject.shown
-    for line in difflib.unified_diff(old, new, name, name):
-        yield line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n"
+    return "".join(
+        unified_diff(SourceText.of(each.old).text, SourceText.of(each.new).text, each.subject.shown)
+        for each in fixed
+        if each.old != each.new
+    )
 
 
 def after(fixed: Iterable[FixedFile]) -> Report:

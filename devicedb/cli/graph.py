@@ -8,7 +8,7 @@ from typing import Final
 
 from devicedb.cli.options import add_device_db, add_output
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say_lines
+from devicedb.cli.terminal import say_document
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
 from devicedb.graph import as_dot, as_mermaid, graph_of
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         if arguments.format == "svg":
             text = drawn(text)
     if arguments.output is None:
-        say_lines(text, end="")
+        say_document(text, end="")
     else:
         write_text(arguments.output, text)
     return 0

@@ -13,7 +13,7 @@ from devicedb.cli.subjects import subjects
 from devicedb.cli.wildcards import Files
 from devicedb.drivers.catalogue import RELEASES
 from devicedb.errors import DeviceDBError
-from devicedb.output import print_with_its_line_ends
+from devicedb.output import print_document
 
 RULES: Final = ("DDB501", "DDB502", "DDB504", "DDB505", "DDB506", "DDB508", "DDB509", "DDB511")
 """The rules about what a release of ARTIQ takes."""
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.write:
         write_fixed(fixed)
     else:
-        print_with_its_line_ends(diff(fixed))
+        print_document(diff(fixed))
     sys.stderr.write(remaining(fixed, is_written=arguments.write))
     is_done = arguments.write or not any(each.new != each.old for each in fixed)
     return 0 if is_done and not any(each.after.findings for each in fixed) else 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say, say_lines
+from devicedb.cli.terminal import say, say_document
 from devicedb.output import write_text
 
 NAMES: Final = {"device_db": "device_db.schema.json", "report": "report.schema.json"}
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     """Print the schema, or write all schema files."""
     arguments = get_argparser().parse_args(argv)
     if arguments.write is None:
-        say_lines(files("schemas").joinpath(NAMES[arguments.name]).read_text(encoding="utf-8"), end="")
+        say_document(files("schemas").joinpath(NAMES[arguments.name]).read_text(encoding="utf-8"), end="")
         return 0
     from schemas.json_schema import FILES, render
 

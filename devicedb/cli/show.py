@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from devicedb.cli.options import add_device_db
 from devicedb.cli.output import console, lines_that_fit
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say, say_lines
+from devicedb.cli.terminal import say, say_document
 from devicedb.database import DeviceDatabase, load_file
 from devicedb.describe import describe
 from devicedb.errors import DeviceDBError
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = get_argparser().parse_args(argv)
     database = load_file(arguments.device_db)
     if arguments.rights:
-        say_lines(file_of_rights(database))
+        say_document(file_of_rights(database))
         return 0
     if arguments.name is None:
         say(f"{len(database)} names in {database.origin}")

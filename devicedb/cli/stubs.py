@@ -8,7 +8,7 @@ from devicedb.check.config import find
 from devicedb.check.engine import drivers_of
 from devicedb.cli.options import add_device_db, add_output
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say_lines
+from devicedb.cli.terminal import say_document
 from devicedb.database import load_file
 from devicedb.errors import DeviceDBError
 from devicedb.output import write_text
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     finder = drivers_of(find(folder), str(folder)).finder
     text = stub(database.raw, str(folder), finder, arguments.base, arguments.class_name)
     if arguments.output is None:
-        say_lines(text, end="")
+        say_document(text, end="")
     else:
         write_text(arguments.output, text)
     return 0

@@ -7,9 +7,10 @@ import threading
 import traceback
 from types import TracebackType
 
+from devicedb.output import print_document
 from devicedb.printable import LINES, inset, printable
 
-__all__ = ["say", "say_error", "say_lines", "say_unbuffered", "show_failures"]
+__all__ = ["say", "say_document", "say_error", "say_lines", "say_unbuffered", "show_failures"]
 
 
 def say(text: object = "", *, flush: bool = False) -> None:
@@ -26,6 +27,11 @@ def say(text: object = "", *, flush: bool = False) -> None:
 def say_lines(text: str, *, end: str = "\n", flush: bool = False) -> None:
     """Print text of several lines. Its line breaks are obeyed: a stranger's part of it must have none."""
     print(printable(text, keep=LINES), end=end, flush=flush)
+
+
+def say_document(text: str, *, end: str = "\n") -> None:
+    """Print what programs read (see `print_document`), without what a terminal would obey."""
+    print_document(printable(text, keep=LINES) + end)
 
 
 def say_unbuffered(text: str) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devicedb.cli.output import console, lines_that_fit
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say, say_error, say_lines
+from devicedb.cli.terminal import say, say_document, say_error, say_lines
 from devicedb.cli.wildcards import Files
-from devicedb.printable import LINES, printable
+from devicedb.printable import printable
 from rexec.access.audit_check import AuditReport, records, verify
 from rexec.access.chain import files_of, is_rotated
 from rexec.access.identity import Identity, KnownBy
@@ -273,5 +273,5 @@ def _print_source(found: Sequence[dict[str, Any]], digest: str) -> int:
     matching = [each for each in sources if each.startswith(digest)]
     if len(matching) != 1:
         raise CommandError(f"{len(matching)} pieces of remote code have a hash that begins with {digest!r}")
-    say_lines(printable(str(sources[matching[0]]), keep=LINES))
+    say_document(str(sources[matching[0]]))
     return 0

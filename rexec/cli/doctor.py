@@ -14,7 +14,7 @@ from rich.text import Text
 
 from devicedb.cli import output
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say, say_lines
+from devicedb.cli.terminal import say, say_document
 from devicedb.printable import LINES, printable
 from rexec.cli._chosen import chosen_database
 from rexec.cli._options import add_device_db, add_master, positive
@@ -91,9 +91,9 @@ def main(argv: Sequence[str]) -> int:
     facts = laboratory.snapshot()["controllers"].values()
     findings = [each.diagnosis for each in facts if each.diagnosis is not None]
     if options.format == "json":
-        say_lines(json.dumps([each.as_dict() for each in findings], indent=2, default=str))
+        say_document(json.dumps([each.as_dict() for each in findings], indent=2, default=str))
     elif options.format == "junit":
-        say_lines(junit(findings))
+        say_document(junit(findings))
     else:
         print_table(findings)
     bad = {"error", "warning"} if options.strict else {"error"}

@@ -1,18 +1,18 @@
 """`rexec port`: changes a program's imports of the reference library to ours."""
 
 import argparse
-import difflib
 import io
 import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say, say_error, say_lines
+from devicedb.cli.terminal import say, say_error
 from devicedb.cli.wildcards import Files
+from devicedb.output import print_document, unified_diff
 from devicedb.whole_file import write_whole
 from rexec.cli.errors import CommandError
-from rexec.sipyco.rewriting import Rewritten, rewrite
+from rexec.sipyco.rewriting import rewrite
 
 
 def get_argparser() -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
             write_whole(path, result.text.encode(encoding))
             say(f"{path}: {result.changes} changed")
         elif not arguments.write:
-            _show(path, source, result)
+            print_document(unified_diff(source, result.text, str(path)))
     return int(lacking)
 
 
@@ -64,9 +64,3 @@ def _read(path: Path) -> tuple[str, str]:
         raise CommandError(f"{path}: {error.strerror}") from None
     except (SyntaxError, UnicodeDecodeError) as error:
         raise CommandError(f"{path}: cannot be read as Python source: {error}") from None
-
-
-def _show(path: Path, source: str, result: Rewritten) -> None:
-    before, after = source.splitlines(keepends=True), result.text.splitlines(keepends=True)
-    for line in difflib.unified_diff(before, after, str(path), str(path), n=1):
-        say_lines(line.rstrip("\r\n"))

@@ -13,7 +13,7 @@ from devicedb import DeviceDatabase
 from devicedb.cli import output
 from devicedb.cli.console import TerminalConsole
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.terminal import say, say_error, say_lines
+from devicedb.cli.terminal import say, say_document, say_error
 from devicedb.whole_file import write_all
 from rexec.cli._logging import log_to
 from rexec.cli._options import add_device_db, add_master, add_master_port, positive
@@ -246,7 +246,7 @@ def write_export(files: Mapping[str, str], folder: Path | None) -> None:
     """Write or print the files of a configuration, all or none; CommandError if one cannot be written."""
     if folder is None:
         for name, text in files.items():
-            say_lines(f"# {name}\n{text}")
+            say_document(f"# {name}\n{text}")
         return
     try:
         write_all(folder, {name: text.encode() for name, text in files.items()})
