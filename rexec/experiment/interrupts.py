@@ -1,8 +1,10 @@
 """Turns Ctrl-C, SIGTERM and SIGHUP into the end of a run: the first in order, the second at once."""
 
 import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,6 +18,11 @@ logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
 """Seconds for an experiment that calls `check_pause` or `pause` to end by itself."""
+
+_MOST: Final = 2
+"""KeyboardInterrupts that a program may survive."""
+_HELD: Final = 1.0
+"""Seconds without a signal after which the next one is not that of a key held down."""
 
 
 def _interrupt_main() -> None:
@@ -33,7 +40,8 @@ class Interrupts:
     The first signal asks the experiment to end. One that has looked at `pause`, `check_pause` or
     `check_termination` before gets `PATIENCE` seconds to look again; any other gets a KeyboardInterrupt where
     it is. The next signal is a KeyboardInterrupt in any case, except SIGHUP: a lost terminal often sends it twice.
-    While results are written (`shielded`) the first signal is only noted.
+    While results are written (`shielded`) the first signal is only noted. A program that goes on after two
+    KeyboardInterrupts (`except:` in a loop) is ended by a third one.
 
     Args:
         termination: Told of the first signal.
@@ -45,6 +53,8 @@ class Interrupts:
         self._shielded = False
         self._noted = 0
         self._alarm: threading.Timer | None = None
+        self._raised = 0
+        self._raised_last = 0.0
         self.received = False
 
     @contextmanager
@@ -88,6 +98,15 @@ class Interrupts:
             self._alarm.start()
             return
         self._cancel_alarm()
+        now = time.monotonic()
+        if self._raised >= _MOST and now - self._raised_last >= _HELD:
+            logger.error("ended without its clean-up: `rexec results recover` writes the file of its results")
+            os._exit(130)
+        self._raised_last = now
+        if self._raised < _MOST:
+            self._raised += 1
+            if self._raised == _MOST:
+                logger.warning("interrupted again; once more ends the program without its clean-up")
         raise KeyboardInterrupt
 
     def _cancel_alarm(self) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -59,6 +60,29 @@ def left(lab: Lab) -> tuple[Path, dict[str, object]]:
     with results.open(path) as run:
         assert run.identity["expid"]["class_name"] == "Measure"
         return path, dict(run)
+
+
+def test_an_experiment_that_survives_interrupts_is_ended_by_the_third(lab: Lab) -> None:
+    lines = ["while True:", "    try:", '        print("ready", flush=True)', "        time.sleep(100)"]
+    experiment(lab, f"\n{8 * ' '}".join([*lines, "    except BaseException:", "        pass"]))
+    with lab.start("run", "experiment.py", 'phase="run"') as process:
+        try:
+            assert process.stdout is not None
+            for _ in range(2):
+                assert process.stdout.readline() == "ready\n"
+                interrupt(process)
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(1.2)  # what comes sooner is from a key that is held down
+            interrupt(process)
+            _, err = process.communicate(timeout=150)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    first, last = [line for line in err.splitlines() if "without its clean-up" in line]
+    assert first.endswith("interrupted again; once more ends the program without its clean-up")
+    assert last.endswith("ended without its clean-up: `rexec results recover` writes the file of its results")
+    _, datasets = left(lab)
+    assert datasets["list"] == list(range(1000))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

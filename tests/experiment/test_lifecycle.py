@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from rexec.experiment import EnvExperiment, NumberValue, TerminationRequested
+from rexec.experiment import EnvExperiment, NumberValue, TerminationRequested, interrupts
 from rexec.experiment.argument_manager import ArgumentManager
 from rexec.experiment.errors import ArgumentError
 from rexec.experiment.interrupts import Interrupts
@@ -304,3 +304,18 @@ def test_a_child_that_was_forked_in_any_phase_leaves_at_its_end(
     with steps(phase, fork) as life:
         outcome = life.live(Steps)
     assert (statuses, outcome.error) == ([0 if error is None else 3], None)
+
+
+def test_a_key_that_is_held_down_is_not_a_third_interrupt(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupts, "_HELD", 1000.0)
+    survived = 0
+    with Interrupts(Termination()).installed():
+        for _ in range(50):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                survived += 1
+    assert survived == 50
+    assert caplog.text.count("once more ends the program") == 1
