@@ -65,6 +65,8 @@ def run_path(
     if back < 1:
         raise ResultsError("-1 is the last run, -2 the one before it; there is no run -0")
     found = find(_RUNS, folder=root, limit=back, progress=progress)
+    if not found:
+        raise ResultsError(f"there are no runs in {root}")
     if len(found) < back:
         raise ResultsError(f"there is no run {text} in {root}: it has {_count(len(found))}")
     return found[back - 1].path
