@@ -21,6 +21,8 @@ _REFUSALS: Final = frozenset(
     if hasattr(errno, name)
 )  # fmt: skip
 """Errors of file systems that a user can do something about."""
+_IN_CODE_PAGE: Final = not os.environ.get("PYTHONIOENCODING")
+"""Whether Windows decodes standard input by the code page, which files and other programs have long left."""
 _MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
@@ -67,6 +69,8 @@ def prepare_standard_streams() -> None:
         if stream is not None:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace" if mode == "w" else "surrogateescape")
+                if os.name == "nt" and mode == "r" and not stream.isatty() and _IN_CODE_PAGE:
+                    stream.reconfigure(encoding="utf-8", errors="surrogateescape")
             if os.name == "nt" and mode == "w" and stream is getattr(sys, f"__{name}__"):
                 _tell_of_readers(name, stream)
             continue
