@@ -75,7 +75,8 @@ def _join(threads: list[threading.Thread], deadline: float) -> None:
 def _late(name: str, step: str | None) -> Diagnosis:
     """Return the diagnosis of a device whose examination did not finish in time."""
     if step is None:
-        return Diagnosis(name, "silent", "not examined in time: too many other devices hang")
+        why = "this machine is too busy, or too many other devices hang"
+        return Diagnosis(name, "silent", f"not examined in time: {why}")
     cause: Cause = "check" if step.startswith("check_") else "silent"
     return Diagnosis(name, cause, f"not finished in time: {step} hangs, or this machine is too busy")
 
