@@ -151,7 +151,7 @@ class Analysis:
 
     def _examined(self, buffer: BufferText, settings: Settings, stop: Stop) -> Examined:
         with tempfile.TemporaryDirectory(prefix="devicedb-", ignore_cleanup_errors=True) as folder:
-            source = Path(folder, self.path.name)
+            source = Path(folder, self.path.name or "device_db.py")  # a share has none
             source.write_bytes(encoded(buffer.text))
             return examine(Subject(self.path, str(self.path), source), settings, stop)
 

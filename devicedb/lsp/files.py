@@ -2,10 +2,12 @@
 
 import io
 import os
+import re
 import tokenize
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from devicedb.check.databases import defines_database
@@ -14,6 +16,9 @@ from devicedb.lsp.buffer import BufferText
 
 NAME = "device_db.py"
 """What the database of an experiment is called."""
+
+_DRIVE: Final = re.compile(r"/[A-Za-z]:")
+"""How the path of a URI begins that is on a drive of Windows."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Files:
         self.encoding = "utf-16"
         self.open: dict[str, OpenFile] = {}
         """By URI."""
+        self.spelled: dict[Path, str] = {}
+        """The URI of each file that is or was open, as the editor writes it."""
         self.analyses: dict[Path, Analysis] = {}
         self._stamps: dict[Path, tuple[int, int]] = {}
 
@@ -60,6 +67,7 @@ class Files:
         is_database = known.is_database if known is not None else defines_database(path.name, text)
         file = OpenFile(uri, path, BufferText(text, self.encoding), version, is_database)
         self.open[uri] = file
+        self.spelled[path] = uri
         if is_database:
             self._stamps.pop(path, None)
             self.analysis(path).update(file.buffer)
@@ -150,12 +158,15 @@ def read(path: Path) -> str:
 
 def path_of(uri: str) -> Path | None:
     """Return the path of a `file:` URI, None for any other."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
     if parts.scheme != "file":
         return None
     text = unquote(parts.path)
-    if parts.netloc:
+    if parts.netloc and parts.netloc.lower() != "localhost":
         text = f"//{parts.netloc}{text}"
-    elif os.name == "nt":
-        text = text.removeprefix("/")
+    elif os.name == "nt" and _DRIVE.match(text):
+        text = text[1:]
     return Path(os.path.abspath(text))

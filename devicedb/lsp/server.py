@@ -204,9 +204,8 @@ class EditorServer:
         return types.Location(self.uri(path), types.Range(position_of(start), position_of(end)))
 
     def uri(self, path: Path) -> str:
-        """Return the URI of a file, as the editor writes it where it is open."""
-        file = self.files.at(path)
-        return file.uri if file is not None else path.as_uri()
+        """Return the URI of a file, as the editor has written it."""
+        return self.files.spelled.get(path) or path.as_uri()
 
     # Notifications to the editor.
 
