@@ -37,12 +37,17 @@ def make_empty(path: Path) -> None:
         _link(temporary, path)
         sync_folder_of(path)
     except (OSError, lmdb.Error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        reason = (error.strerror if isinstance(error, OSError) else None) or _said(error, temporary)
         raise DatasetError(
             f"cannot open the dataset database {path}: {reason}; name one in a folder that you may write"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _said(error: Exception, path: Path) -> str:
+    """Return what LMDB says of a file in one line, without the name of the file; on Windows a line end follows."""
+    return " ".join(str(error).removeprefix(f"{path}: ").split())
 
 
 def _link(temporary: Path, path: Path) -> None:
