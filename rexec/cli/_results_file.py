@@ -5,6 +5,7 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from devicedb.cli import output
 from devicedb.cli.terminal import say, say_error, say_lines
@@ -15,6 +16,7 @@ from rexec.catalogue.references import names_a_run
 from rexec.cli._results_list import named_run
 from rexec.cli._results_show import facts, print_table, value_lines
 from rexec.results import ResultsError, journal_path, recover_damaged, recover_folder, status_of, verify
+from rexec.results._files import is_locked
 from rexec.results.errors import reason
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import Kind, Record
@@ -25,6 +27,9 @@ from rexec.results.reading.plotting import plot
 from rexec.results.reading.runs import Run
 from rexec.results.reading.shown import moment, short
 from rexec.results.reading.verifying import has_checksums
+
+_PAUSE: Final = 0.1
+"""Seconds between two looks at a journal."""
 
 
 def show(options: argparse.Namespace) -> int:
@@ -59,11 +64,16 @@ def tail(options: argparse.Namespace) -> int:
         for record in deque(reader.records(now), maxlen=max(options.n, 0)):
             say(_line(record), flush=True)
         while not options.no_follow and journal.exists():
-            time.sleep(0.1)
+            goes_on = is_locked(journal)
+            time.sleep(_PAUSE)
             for record in reader.records():
                 say(_line(record), flush=True)
                 if record.kind is Kind.END:
                     return 0
+            if not goes_on and journal.exists() and not is_locked(journal):
+                raise ResultsError(
+                    f"the run of {path} was killed; `rexec results recover {path.parent}` makes the file"
+                )
     return 0
 
 

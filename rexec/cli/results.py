@@ -75,7 +75,7 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "tail",
         f"{_FILE}:tail",
         "print the changes of a run while it goes on",
-        "0 the run ended, 2 no run goes on there, 130 Ctrl-C",
+        "0 the run ended, 2 no run goes on there or it was killed, 130 Ctrl-C",
         "last",
         "results/*/*/000000042-Scan.h5 -n 100 --no-follow",
     )

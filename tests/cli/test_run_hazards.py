@@ -293,3 +293,32 @@ def run(self):
         interrupt(run, signal.SIGTERM)
         run.communicate(timeout=150)
     assert (tail.returncode, err.strip()) == (130, "rexec results: interrupted")
+
+
+def test_tail_ends_with_a_run_that_is_killed(lab: Lab) -> None:
+    lab.experiment(
+        """
+def run(self):
+    import time
+    self.set_dataset("x", 1)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    )
+    with lab.start("run", "experiment.py") as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        (path,) = lab.results()
+        with lab.start("results", "tail", str(path)) as tail:
+            assert tail.stdout is not None
+            lines = iter(tail.stdout.readline, "")
+            assert any(line.endswith("set      x 1\n") for line in lines)
+            run.kill()
+            run.communicate(timeout=150)
+            _, err = tail.communicate(timeout=150)
+    said = f"the run of {path} was killed; `rexec results recover {path.parent}` makes the file"
+    assert (tail.returncode, err.strip()) == (2, f"rexec results: error: {said}")
+    for more, status in ([], 2), (["--no-follow"], 0):
+        with lab.start("results", "tail", str(path), *more) as later:
+            later.communicate(timeout=150)
+        assert later.returncode == status
