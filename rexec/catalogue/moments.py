@@ -41,6 +41,8 @@ class Stretch(NamedTuple):
 def stretch(text: str, now: datetime) -> Stretch:
     """Return the interval of time that a text means, in local time.
 
+    In autumn's doubled hour it reaches from the first one into the second.
+
     Args:
         text: The text, such as "monday".
         now: Local time now.
@@ -50,8 +52,12 @@ def stretch(text: str, now: datetime) -> Stretch:
 
     """
     try:
-        begin, end = _bounds(text.strip().casefold(), now)
-        return Stretch(seconds_of(begin), seconds_of(end))
+        word = text.strip().casefold()
+        if age := _AGE.fullmatch(word):
+            ago = seconds_of(now) - timedelta(**{_AGES[age["unit"]]: int(age["count"])}).total_seconds()
+            return Stretch(ago, ago)
+        begin, end = _bounds(word, now)
+        return Stretch(seconds_of(begin), max(seconds_of(end), seconds_of(end.replace(fold=1))))
     except (ValueError, OverflowError) as error:
         raise ResultsError(f"no time: {text!r:.60}; {KNOWN}") from error
 
@@ -64,9 +70,6 @@ def _bounds(text: str, now: datetime) -> tuple[datetime, datetime]:
     if len(text) >= 3 and (named := [number for number, day in enumerate(DAYS) if day.startswith(text)]):
         begin = today - timedelta(days=(now.weekday() - named[0]) % 7)
         return begin, begin + timedelta(days=1)
-    if match := _AGE.fullmatch(text):
-        begin = now - timedelta(**{_AGES[match["unit"]]: int(match["count"])})
-        return begin, begin
     if match := _DATE.fullmatch(text):
         begin = datetime(int(match["year"]), int(match["month"] or 1), int(match["day"] or 1))
         return begin, _after(begin, match)

@@ -1,6 +1,7 @@
 """What a query means: compared with a filter over all files, and refused in one line where it means nothing."""
 
 import os
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -213,3 +214,20 @@ def test_the_cost_of_a_pattern_is_bounded(results: Path) -> None:
     with pytest.raises(QueryError, match="at most three"):
         find("text=*a*a*a*a*b")
     assert os.path.exists(results / ".index.sqlite")
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a program cannot be changed")
+def test_the_hours_of_a_clock_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        first = datetime(2026, 10, 25, 2, 30).timestamp()
+        assert stretch("2026-10-25T02:30", NOW) == (first, first + 3660)
+        assert stretch("2026-10-25", NOW) == (first - 9000, first - 9000 + 25 * 3600)
+        morning = datetime(2026, 10, 25, 4, 30)
+        assert stretch("2h", morning) == (first + 3600, first + 3600)
+        skipped = stretch("2026-03-29T02:30", NOW)
+        assert 0 <= skipped.end - skipped.begin <= 60
+    finally:
+        monkeypatch.undo()
+        time.tzset()
