@@ -114,6 +114,10 @@ class Program:
         if options.command not in self.subcommands:
             message = f"there is no command {options.command!r}; one of {known}"
             parser.error(with_hint(message, options.command, self.subcommands))
+        try:
+            os.getcwd()
+        except OSError as error:
+            raise ExpectedError(f"the current folder is gone ({error.strerror}): change to another") from None
         module = importlib.import_module(f"{self.package}.{options.command}")
         run = cast(Callable[[Sequence[str]], int], module.main)
         return run(options.arguments)

@@ -9,6 +9,8 @@ from pathlib import Path
 import h5py
 import pytest
 
+import devicedb
+
 EXPERIMENT = "from rexec.experiment import EnvExperiment\nclass X(EnvExperiment):\n    '''One.'''\n"
 
 
@@ -82,3 +84,26 @@ def test_no_file_of_a_run_takes_the_place_of_a_closed_stream(tmp_path: Path) -> 
         assert file["datasets/kept"][-1] == 999
     assert b"NOISENOISE" not in (tmp_path / "x.h5").read_bytes()
     assert b"NOISENOISE" not in (tmp_path / "dataset_db.mdb").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder that a program is in")
+@pytest.mark.parametrize(
+    "words", ["devicedb show", "devicedb check", "rexec run x.py", "rexec results list", "rexec up"]
+)
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, words: str) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    command = shlex.join([sys.executable, "-P", "-m", *words.split()])
+    done = subprocess.run(
+        ["sh", "-c", f"rmdir ../gone; exec {command}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(devicedb.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 2
+    program = " ".join(words.split()[:2])
+    said = "the current folder is gone (No such file or directory): change to another"
+    assert done.stderr == f"{program}: error: {said}\n"
