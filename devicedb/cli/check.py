@@ -16,7 +16,7 @@ from devicedb.check.finding import Finding, Report, merge
 from devicedb.cli.options import add_output
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.subjects import subjects
-from devicedb.cli.wildcards import Files
+from devicedb.cli.wildcards import NamedFiles
 from devicedb.errors import DeviceDBError
 from devicedb.model.rule import Severity
 from devicedb.output import print_document, write_text
@@ -46,7 +46,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "paths",
         metavar="PATH",
         nargs="*",
-        action=Files,
+        action=NamedFiles,
         default=["device_db.py"],
         help="device databases, or folders: files with device_db in their names that define a global device_db; "
         "or - for standard input (default: device_db.py)",

@@ -10,7 +10,7 @@ from devicedb.check.config import Settings, find, override
 from devicedb.cli.fixing import diff, fix_files, remaining, write_fixed
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.subjects import subjects
-from devicedb.cli.wildcards import Files
+from devicedb.cli.wildcards import NamedFiles
 from devicedb.drivers.catalogue import RELEASES
 from devicedb.errors import DeviceDBError
 from devicedb.output import print_document
@@ -35,7 +35,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "paths",
         metavar="PATH",
         nargs="*",
-        action=Files,
+        action=NamedFiles,
         default=["device_db.py"],
         help="device databases, or folders of them (default: device_db.py)",
     )

@@ -23,7 +23,7 @@ def matching(names: Sequence[Any]) -> list[Any]:
     return found
 
 
-class Files(argparse.Action):
+class NamedFiles(argparse.Action):
     """Stores the files that an argument names: one, or with `nargs` a list."""
 
     def __call__(

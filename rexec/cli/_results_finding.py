@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from devicedb.cli.wildcards import Files
+from devicedb.cli.wildcards import NamedFiles
 
 RUN: Final = "result file, or a run by its number, last, last:CLASS, or -2 (the one before the last)"
 """What is said of an argument that names a run."""
@@ -93,7 +93,7 @@ def add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
         "42 'good contrast'",
         "last",
     )
-    comment.add_argument("file", metavar="RUN", action=Files, help=RUN)
+    comment.add_argument("file", metavar="RUN", action=NamedFiles, help=RUN)
     comment.add_argument(
         "text",
         metavar="TEXT",
@@ -109,7 +109,7 @@ def add_finding(add: Callable[..., argparse.ArgumentParser]) -> None:
         "42 paper reference",
         "42 --remove reference",
     )
-    tag.add_argument("file", metavar="RUN", action=Files, help=RUN)
+    tag.add_argument("file", metavar="RUN", action=NamedFiles, help=RUN)
     tag.add_argument("tags", metavar="TAG", nargs="*", help="one word each (default: show the tags)")
     tag.add_argument(
         "--remove", metavar="TAG", nargs="*", help="take these tags away, and those named before"

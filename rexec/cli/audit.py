@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devicedb.cli.output import console, lines_that_fit
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.terminal import say, say_document, say_error, say_lines
-from devicedb.cli.wildcards import Files
+from devicedb.cli.wildcards import NamedFiles
 from devicedb.printable import printable
 from rexec.access.audit_check import AuditReport, records, verify
 from rexec.access.chain import files_of, is_rotated
@@ -86,7 +86,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="+",
         type=Path,
-        action=Files,
+        action=NamedFiles,
         help="an audit, or a folder of audits; rotated files are read with theirs",
     )
 

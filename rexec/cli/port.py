@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.terminal import say, say_error
-from devicedb.cli.wildcards import Files
+from devicedb.cli.wildcards import NamedFiles
 from devicedb.output import print_document, unified_diff
 from devicedb.whole_file import write_whole
 from rexec.cli.errors import CommandError
@@ -25,7 +25,9 @@ def get_argparser() -> argparse.ArgumentParser:
         epilog="examples:\n  rexec port aqctl_lamp.py\n  rexec port --write lamp/*.py\n\n"
         "Exit status: 0 all imports have counterparts, 1 some have none (they are left as they are), 2 bad input.",
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, action=Files, help="Python source")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, action=NamedFiles, help="Python source"
+    )
     parser.add_argument(
         "--write", action="store_true", help="change the files (default: show the difference)"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.wildcards import Files
+from devicedb.cli.wildcards import NamedFiles
 from rexec.cli._results_finding import RUN, add_finding, add_in
 
 _FILE: Final = "rexec.cli._results_file"
@@ -58,7 +58,7 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last ramsey/signal",
         "results/*/*/000000042-Scan.h5",
     )
-    show.add_argument("file", metavar="RUN", action=Files, help=RUN)
+    show.add_argument("file", metavar="RUN", action=NamedFiles, help=RUN)
     show.add_argument(
         "dataset",
         metavar="DATASET",
@@ -79,7 +79,9 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last",
         "results/*/*/000000042-Scan.h5 -n 100 --no-follow",
     )
-    tail.add_argument("file", metavar="RUN", action=Files, help=f"{RUN}; or the journal of a running run")
+    tail.add_argument(
+        "file", metavar="RUN", action=NamedFiles, help=f"{RUN}; or the journal of a running run"
+    )
     tail.add_argument(
         "-n",
         metavar="COUNT",
@@ -97,8 +99,8 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "-2 last",
         "results/*/*/000000041-Scan.h5 results/*/*/000000042-Scan.h5",
     )
-    diff.add_argument("old", metavar="OLD", action=Files, help=f"the earlier run: {RUN}")
-    diff.add_argument("new", metavar="NEW", action=Files, help="the later run, in the same way")
+    diff.add_argument("old", metavar="OLD", action=NamedFiles, help=f"the earlier run: {RUN}")
+    diff.add_argument("new", metavar="NEW", action=NamedFiles, help="the later run, in the same way")
     add_in(diff)
     draw = add(
         "plot",
@@ -110,12 +112,12 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last signal image -o two.svg",
         "results/*/*/000000042-Scan.h5 gain -x frequency",
     )
-    draw.add_argument("file", metavar="RUN", action=Files, help=RUN)
+    draw.add_argument("file", metavar="RUN", action=NamedFiles, help=RUN)
     draw.add_argument(
         "datasets",
         metavar="RUN|DATASET",
         nargs="*",
-        action=Files,
+        action=NamedFiles,
         help="further runs, which share its axes; what to draw (default: the plot that the experiment declared, else "
         "all numbers). A name that the first run has is that of a dataset",
     )
@@ -166,7 +168,7 @@ def _add_keeping(add: Callable[..., argparse.ArgumentParser]) -> None:
         "last",
         "results/*/*/*.h5",
     )
-    check.add_argument("files", metavar="RUN", nargs="+", action=Files, help=RUN)
+    check.add_argument("files", metavar="RUN", nargs="+", action=NamedFiles, help=RUN)
     add_in(check)
 
 

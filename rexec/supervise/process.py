@@ -241,6 +241,8 @@ def _not_started(error: Exception, words: list[str], env: Mapping[str, str], fol
             f"{where}\n  PATH: {env.get('PATH', '')}"
         )
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if os.name == "nt" and words[0].lower().endswith(".py"):
+        reason = "Windows starts no file of Python by its name: write python before it"
     return f"cannot be started: {words[0]!r}: {reason}. Check the command in its entry{where}"
 
 

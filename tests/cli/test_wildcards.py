@@ -7,7 +7,7 @@ import pytest
 
 from devicedb.cli import wildcards
 from devicedb.cli.main import main
-from devicedb.cli.wildcards import Files, matching
+from devicedb.cli.wildcards import NamedFiles, matching
 from rexec.cli.port import main as port
 from rexec.cli.results import main as results
 from tests.catalogue.laboratories import made
@@ -42,7 +42,7 @@ def test_where_one_file_is_meant_several_are_an_error(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("file", action=Files)
+    parser.add_argument("file", action=NamedFiles)
     assert parser.parse_args(["a*"]).file == "a.py"
     with pytest.raises(SystemExit):
         parser.parse_args(["?.py"])

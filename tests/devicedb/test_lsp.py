@@ -1,5 +1,6 @@
 """`devicedb lsp` as an editor sees it: a client that speaks the protocol, and one server for all tests."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from devicedb.cli import lsp as lsp_command
 from devicedb.cli import main
+from devicedb.lsp.files import path_of
 from tests.devicedb.lsp_client import LanguageClient
 from tests.supervise.controllers import alive
 from tests.waiting import within
@@ -345,3 +347,29 @@ def test_a_person_at_a_terminal_is_told_who_starts_it(
     assert line.startswith(
         "devicedb lsp: error: standard input is a terminal, but an editor is to start this"
     )
+
+
+def test_findings_are_cleared_under_the_uri_that_the_editor_wrote(
+    client: LanguageClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "device_db.py"
+    path.write_text("device_db = {'a b': {'type': 'dummy'}}\n")
+    uri = path.as_uri().replace("device_db", "%64evice_db")
+    document = {"uri": uri, "languageId": "python", "version": 1, "text": path.read_text()}
+    client.notify("textDocument/didOpen", {"textDocument": document})
+    while not client.diagnostics.get(uri, {}).get("diagnostics"):
+        client.next()
+    client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+    while client.diagnostics[uri]["diagnostics"]:
+        client.next()
+
+
+@pytest.mark.parametrize("uri", ["file://[bad/x.py", "untitled:x.py", "x.py"])
+def test_a_uri_of_no_file_has_no_path(uri: str) -> None:
+    assert path_of(uri) is None
+
+
+def test_this_machine_is_no_server_of_files(tmp_path: Path) -> None:
+    path = tmp_path / "ü x.py"
+    assert path_of(path.as_uri()) == path_of(path.as_uri().replace("file:///", "file://localhost/")) == path
+    assert path_of("file:///x.py") == Path(os.path.abspath("/x.py"))
