@@ -45,7 +45,7 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
 
     def _refused(path: str | Path) -> OSError:
         code = ctypes.get_last_error()
-        return OSError(0, ctypes.FormatError(code), str(path), code)
+        return OSError(0, ctypes.FormatError(code).rstrip(". "), str(path), code)  # as Python itself does
 
     def _open_shared(path: str | Path) -> int:
         handle = _create_file(str(path), _GENERIC_READ, _SHARE_ALL, None, _OPEN_EXISTING, 0, None)
