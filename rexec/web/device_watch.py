@@ -15,6 +15,7 @@ from devicedb import DeviceDatabase
 from devicedb.errors import ExpectedError
 from rexec.doctor import Audit
 from rexec.doctor import run as run_audit
+from rexec.ground.left_behind import left_behind
 from rexec.laboratory import LiveSnapshot
 from rexec.laboratory.entries import entry_facts
 from rexec.laboratory.examined import put_diagnoses, put_statuses
@@ -124,7 +125,7 @@ class DeviceWatch:
 
     async def _read_first(self) -> None:
         try:
-            self._source = await asyncio.to_thread(self._open)
+            self._source = await left_behind(self._open)  # a database file may run for ever
         except ExpectedError as error:
             self._rows.tell(problem=bounded(str(error), LONG))
             return

@@ -96,3 +96,19 @@ def test_loading_a_device_database_that_hangs(words: str, tmp_path: Path) -> Non
         interrupt(process, " ".join(words.split()[:2]))
     finally:
         process.kill()
+
+
+def test_the_page_ends_while_a_device_database_hangs(tmp_path: Path) -> None:
+    (tmp_path / "device_db.py").write_text(STUCK.replace("100", "10_000"))
+    process = start(tmp_path, ["rexec", "web", "--no-master", "-p", "0"])
+    try:
+        deadline = time.monotonic() + 150
+        while not (tmp_path / "reached").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=150)
+        assert (process.returncode, err) == (0, "")
+    finally:
+        process.kill()
