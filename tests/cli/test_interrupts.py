@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psutil
 import pytest
 
 from tests import ending
+from tests.waiting import within
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -88,11 +88,7 @@ def test_loading_a_device_database_that_hangs(words: str, tmp_path: Path) -> Non
     (tmp_path / "device_db.py").write_text(STUCK)
     process = start(tmp_path, words.split())
     try:
-        deadline = time.monotonic() + 150
-        while not (tmp_path / "reached").exists():
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
+        assert within(150, lambda: (tmp_path / "reached").exists() or process.poll() is not None)
         interrupt(process, " ".join(words.split()[:2]))
     finally:
         process.kill()
@@ -102,11 +98,7 @@ def test_the_page_ends_while_a_device_database_hangs(tmp_path: Path) -> None:
     (tmp_path / "device_db.py").write_text(STUCK.replace("100", "10_000"))
     process = start(tmp_path, ["rexec", "web", "--no-master", "-p", "0"])
     try:
-        deadline = time.monotonic() + 150
-        while not (tmp_path / "reached").exists():
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
+        assert within(150, lambda: (tmp_path / "reached").exists() or process.poll() is not None)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=150)
         assert (process.returncode, err) == (0, "")

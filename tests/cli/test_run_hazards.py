@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -269,8 +271,9 @@ def run(self):
     assert list(lab.folder.rglob("*.journal")) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_tail_follows_a_run_until_it_is_interrupted(lab: Lab) -> None:
+@contextmanager
+def tailed(lab: Lab) -> "Iterator[tuple[Path, subprocess.Popen[str], subprocess.Popen[str]]]":
+    """Start a run and `rexec results tail`, which has printed its one change; give the path, the run and the tail."""
     lab.experiment(
         """
 def run(self):
@@ -286,36 +289,25 @@ def run(self):
         (path,) = lab.results()
         with lab.start("results", "tail", str(path)) as tail:
             assert tail.stdout is not None
-            lines = iter(tail.stdout.readline, "")
-            assert any(line.endswith("set      x 1\n") for line in lines)
-            interrupt(tail)
-            _, err = tail.communicate(timeout=150)
+            assert any(line.endswith("set      x 1\n") for line in iter(tail.stdout.readline, ""))
+            yield path, run, tail
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_tail_follows_a_run_until_it_is_interrupted(lab: Lab) -> None:
+    with tailed(lab) as (_, run, tail):
+        interrupt(tail)
+        _, err = tail.communicate(timeout=150)
         interrupt(run, signal.SIGTERM)
         run.communicate(timeout=150)
     assert (tail.returncode, err.strip()) == (130, "rexec results: interrupted")
 
 
 def test_tail_ends_with_a_run_that_is_killed(lab: Lab) -> None:
-    lab.experiment(
-        """
-def run(self):
-    import time
-    self.set_dataset("x", 1)
-    print("ready", flush=True)
-    time.sleep(60)
-"""
-    )
-    with lab.start("run", "experiment.py") as run:
-        assert run.stdout is not None
-        assert run.stdout.readline() == "ready\n"
-        (path,) = lab.results()
-        with lab.start("results", "tail", str(path)) as tail:
-            assert tail.stdout is not None
-            lines = iter(tail.stdout.readline, "")
-            assert any(line.endswith("set      x 1\n") for line in lines)
-            run.kill()
-            run.communicate(timeout=150)
-            _, err = tail.communicate(timeout=150)
+    with tailed(lab) as (path, run, tail):
+        run.kill()
+        run.communicate(timeout=150)
+        _, err = tail.communicate(timeout=150)
     said = f"the run of {path} was killed; `rexec results recover {path.parent}` makes the file"
     assert (tail.returncode, err.strip()) == (2, f"rexec results: error: {said}")
     for more, status in ([], 2), (["--no-follow"], 0):
