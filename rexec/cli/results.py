@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb.cli.parser import CommandParser
-from devicedb.cli.wildcards import NamedFiles
+from devicedb.cli.wildcards import NamedFiles, NamedFilesOrWords
 from rexec.cli._results_finding import RUN, add_finding, add_in
 
 _FILE: Final = "rexec.cli._results_file"
@@ -117,7 +117,7 @@ def _add_reading(add: Callable[..., argparse.ArgumentParser]) -> None:
         "datasets",
         metavar="RUN|DATASET",
         nargs="*",
-        action=NamedFiles,
+        action=NamedFilesOrWords,
         help="further runs, which share its axes; what to draw (default: the plot that the experiment declared, else "
         "all numbers). A name that the first run has is that of a dataset",
     )

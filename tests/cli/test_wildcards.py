@@ -10,6 +10,7 @@ from devicedb.cli.main import main
 from devicedb.cli.wildcards import NamedFiles, matching
 from rexec.cli.port import main as port
 from rexec.cli.results import main as results
+from rexec.results import ResultsError
 from tests.catalogue.laboratories import made
 
 
@@ -47,6 +48,20 @@ def test_where_one_file_is_meant_several_are_an_error(
     with pytest.raises(SystemExit):
         parser.parse_args(["?.py"])
     assert "?.py names 2 files: a.py, b.py; name one of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["verify", "a.h5", "*.h5"], ["show", "?.h5"], ["diff", "a.h5", "*.h5"], ["plot", "*.h5"]]
+)
+def test_a_pattern_that_nothing_matches_is_said(
+    files: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        results(words)
+    assert f"no file matches {words[-1]}" in capsys.readouterr().err
+    made(files / "results", 0)
+    with pytest.raises(ResultsError, match=r"has no dataset 'sig\*'"):  # a dataset may be called so
+        results(["plot", "0", "sig*"])
 
 
 def test_each_program_takes_them(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
