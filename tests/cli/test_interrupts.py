@@ -38,6 +38,11 @@ def start(folder: Path, words: list[str]) -> "subprocess.Popen[str]":
     )
 
 
+def wait_until_stuck(process: "subprocess.Popen[str]", folder: Path) -> None:
+    assert within(150, lambda: (folder / "reached").exists() or process.poll() is not None)
+    assert process.poll() is None
+
+
 def interrupt(process: "subprocess.Popen[str]", said: str) -> None:
     """Press Ctrl-C, and look at what comes of it."""
     children = psutil.Process(process.pid).children(recursive=True)
@@ -88,7 +93,7 @@ def test_loading_a_device_database_that_hangs(words: str, tmp_path: Path) -> Non
     (tmp_path / "device_db.py").write_text(STUCK)
     process = start(tmp_path, words.split())
     try:
-        assert within(150, lambda: (tmp_path / "reached").exists() or process.poll() is not None)
+        wait_until_stuck(process, tmp_path)
         interrupt(process, " ".join(words.split()[:2]))
     finally:
         process.kill()
@@ -98,7 +103,7 @@ def test_the_page_ends_while_a_device_database_hangs(tmp_path: Path) -> None:
     (tmp_path / "device_db.py").write_text(STUCK.replace("100", "10_000"))
     process = start(tmp_path, ["rexec", "web", "--no-master", "-p", "0"])
     try:
-        assert within(150, lambda: (tmp_path / "reached").exists() or process.poll() is not None)
+        wait_until_stuck(process, tmp_path)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=150)
         assert (process.returncode, err) == (0, "")
