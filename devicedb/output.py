@@ -28,11 +28,19 @@ def print_document(text: str) -> None:
     sys.stdout.write(text)
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text with their ends, as Python counts them in a program.
+
+    `str.splitlines` also ends one at form feeds and at U+2028.
+    """
+    return _LINE.findall(text)
+
+
 def unified_diff(old: str, new: str, name: str) -> str:
     """Return the changes of a file as a unified diff, which `patch -p0` takes; a terminal obeys nothing in it."""
     import difflib
 
-    old_lines, new_lines = _LINE.findall(old), _LINE.findall(new)
+    old_lines, new_lines = lines_of(old), lines_of(new)
     text = "".join(
         line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n"
         for line in difflib.unified_diff(old_lines, new_lines, name, name)

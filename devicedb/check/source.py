@@ -2,17 +2,14 @@
 
 import ast
 import io
-import re
 import tokenize
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 from devicedb.model.fix import Edit
-
-_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+from devicedb.output import lines_of
 
 Stretch = tuple[int, int, int, int]
 """First line and UTF-8 column, last line and column, as syntax trees count."""
@@ -59,7 +56,7 @@ class SourceText:
     @cached_property
     def lines(self) -> list[str]:
         """The lines with their ends."""
-        return [line for line in _LINE.findall(self.text) if line]
+        return lines_of(self.text)
 
     @cached_property
     def starts(self) -> list[int]:

@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -170,6 +170,7 @@ def main(argv: Sequence[str]) -> int:
 
 def write_report(report: Report, arguments: argparse.Namespace) -> None:
     """Write the report in the chosen format to the chosen place."""
+    show: Callable[[str], object] = sys.stdout.write  # each report escapes what it shows; colours are ours
     if arguments.statistics:
         text = text_report.statistics(report)
     elif arguments.format == "text":
@@ -178,12 +179,11 @@ def write_report(report: Report, arguments: argparse.Namespace) -> None:
     else:
         is_service = arguments.format in {"github", "gitlab", "sarif"}
         text = render(in_repository(report) if is_service else report, arguments.format)
+        show = print_document
     if arguments.output is not None:
         write_text(arguments.output, text)
-    elif arguments.format == "text" or arguments.statistics:
-        sys.stdout.write(text)  # each report escapes what it shows; colours are ours
     else:
-        print_document(text)
+        show(text)
 
 
 def in_repository(report: Report) -> Report:

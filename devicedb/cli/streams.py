@@ -21,8 +21,6 @@ _REFUSALS: Final = frozenset(
     if hasattr(errno, name)
 )  # fmt: skip
 """Errors of file systems that a user can do something about."""
-_IN_CODE_PAGE: Final = not os.environ.get("PYTHONIOENCODING")
-"""Whether Windows decodes standard input by the code page, which files and other programs have long left."""
 _MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
@@ -69,8 +67,8 @@ def prepare_standard_streams() -> None:
         if stream is not None:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace" if mode == "w" else "surrogateescape")
-                if os.name == "nt" and mode == "r" and not stream.isatty() and _IN_CODE_PAGE:
-                    stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+            if _is_in_code_page(name, stream):
+                stream.reconfigure(encoding="utf-8", errors="surrogateescape")
             if os.name == "nt" and mode == "w" and stream is getattr(sys, f"__{name}__"):
                 _tell_of_readers(name, stream)
             continue
@@ -81,6 +79,13 @@ def prepare_standard_streams() -> None:
             os.dup2(nowhere, number)
             os.close(nowhere)
         setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+
+
+def _is_in_code_page(name: str, stream: Any) -> bool:
+    """Return whether this is standard input, no terminal, that Windows decodes by the code page, which nobody chose."""
+    if os.name != "nt" or name != "stdin" or os.environ.get("PYTHONIOENCODING"):
+        return False
+    return hasattr(stream, "reconfigure") and not stream.isatty()
 
 
 def _tell_of_readers(name: str, stream: Any) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from devicedb.output import lines_of
 from rexec.sipyco._counterparts import COUNTERPARTS, REFERENCE, missing
 
-_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
-"""A line as Python counts them; `str.splitlines` also ends one at form feeds and at U+2028 within a text."""
 _NAMED: Final = re.compile(rf"{REFERENCE}(\.\w+)+")
 
 
@@ -57,7 +56,7 @@ def rewrite(source: str) -> Rewritten:
         SyntaxError: It is no Python 3.
 
     """
-    lines = _LINE.findall(source)
+    lines = lines_of(source)
     tree = ast.parse(source)
     finder = _ImportVisitor(lines, _module_tokens(source))
     finder.visit(tree)
