@@ -7,6 +7,8 @@ import asyncio
 from dataclasses import dataclass
 
 PIECE = 1 << 16
+_TURNS = 5
+"""Turns of the loop, more than asyncio takes to make a connection of what it has accepted."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Proxy:
     async def stop(self) -> None:
         """Close everything."""
         if self._server is not None:
+            # asyncio forgets to close what it is accepting when its server is closed.
+            for each in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(each.fileno())
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -66,11 +73,14 @@ class Proxy:
             await asyncio.wait(self._tasks)
         await asyncio.sleep(0)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._passed_on(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before it begins closes nothing.
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _passed_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         index = self.connections
         self.connections += 1
         schedule = self._schedules[index] if index < len(self._schedules) else Schedule((), (), False)
