@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 PATIENCE: Final = 10.0
 """Seconds for an experiment that calls `check_pause` or `pause` to end by itself."""
 
+_WRITING: Final = "interrupted while the results are written; once more to give them up"
 _MOST: Final = 2
 """KeyboardInterrupts that a program may survive."""
 _HELD: Final = 1.0
@@ -40,7 +41,7 @@ class Interrupts:
     The first signal asks the experiment to end. One that has looked at `pause`, `check_pause` or
     `check_termination` before gets `PATIENCE` seconds to look again; any other gets a KeyboardInterrupt where
     it is. The next signal is a KeyboardInterrupt in any case, except SIGHUP: a lost terminal often sends it twice.
-    While results are written (`shielded`) the first signal is only noted. A program that goes on after two
+    While results are made or written (`shielded`) the first signal is only noted. A program that goes on after two
     KeyboardInterrupts (`except:` in a loop) is ended by a third one.
 
     Args:
@@ -52,6 +53,7 @@ class Interrupts:
         self._termination = termination
         self._shielded = False
         self._noted = 0
+        self._said = _WRITING
         self._alarm: threading.Timer | None = None
         self._raised = 0
         self._raised_last = 0.0
@@ -73,14 +75,33 @@ class Interrupts:
                 self._cancel_alarm()
 
     @contextmanager
-    def shielded(self) -> Iterator[None]:
-        """Let only a second signal interrupt the block."""
+    def shielded(self, said: str = _WRITING) -> Iterator[None]:
+        """Let only a second signal interrupt the block.
+
+        Args:
+            said: What a person is told at the first one.
+
+        """
         self._cancel_alarm()
-        before, self._shielded, self._noted = self._shielded, True, 0
+        before = self._shielded, self._said
+        self._shielded, self._said, self._noted = True, said, 0
         try:
             yield
         finally:
-            self._shielded = before
+            self._shielded, self._said = before
+
+    @contextmanager
+    def exposed(self) -> Iterator[None]:
+        """Let signals interrupt the block, inside one that is shielded; what was noted before interrupts it at once."""
+        before = self._shielded
+        try:
+            self._shielded = False
+            if self.received:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._cancel_alarm()
+            self._shielded, self._noted = before, 0
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received and number == getattr(signal, "SIGHUP", None):
@@ -90,7 +111,7 @@ class Interrupts:
         if self._shielded:
             self._noted += 1
             if self._noted == 1:
-                logger.warning("interrupted while the results are written; once more to give them up")
+                logger.warning("%s", self._said)
                 return
         elif first and self._termination.watched:
             logger.warning("asked to end: waiting up to %g s for the next pause(); again to force", PATIENCE)

@@ -104,7 +104,8 @@ def live(
     outcome = RunOutcome()
     owner = RunProcess()
     try:
-        _live(outcome, experiment, devices, datasets, arguments, scheduler, hooks, owner)
+        with interrupts.exposed():
+            _live(outcome, experiment, devices, datasets, arguments, scheduler, hooks, owner)
     except BaseException as error:
         owner.leave_if_forked(error)
         outcome.error = error

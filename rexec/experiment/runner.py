@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from devicedb import DeviceDatabase
 from rexec.datasets import Dataset, DatasetError, DatasetManager, DatasetStore
@@ -35,6 +35,8 @@ from rexec.results import (
 )
 
 logger = logging.getLogger(__name__)
+
+_BEFORE_BUILD: Final = "interrupted before the build: ending; once more to end at once"
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def run(plan: RunPlan, watcher: Watcher) -> RunReport:
     check_names(file.parent)
     termination = Termination()
     interrupts = Interrupts(termination)
-    with importable(_folders(file, plan.database.origin)):
+    with interrupts.installed(), importable(_folders(file, plan.database.origin)):
         module = imported(file)
         class_name, experiment = choose_class(module, plan.file, plan.class_name)
         now = datetime.now()
@@ -133,46 +135,46 @@ def run(plan: RunPlan, watcher: Watcher) -> RunReport:
         )
         for line in recover_some(root / "results", path):
             logger.warning("%s", line)
-        writer = ResultsWriter.create(path, start, overwrite=plan.overwrite, degraded=plan.degraded)
-        datasets = DatasetManager(plan.datasets, sink=writer)
-        scheduler = Scheduler(rid, described(), termination)
-        devices = DeviceManager(
-            plan.database,
-            {"scheduler": scheduler, "ccb": CCB()},
-            before_connect=plan.before_connect,
-            connect_timeout=plan.connect_timeout,
-            wait=plan.wait_for_devices,
-        )
-        watcher.begin(rid, title(experiment), datasets.local, devices)
-        sources = _RunSources(writer, start.sources)
-
-        def built() -> None:
-            writer.update_identity(
-                expid=encodable(described()),
-                user_arguments=encodable(arguments.given),
-                artiq_version=artiq_version(),
+        with interrupts.shielded(_BEFORE_BUILD):
+            writer = ResultsWriter.create(path, start, overwrite=plan.overwrite, degraded=plan.degraded)
+            datasets = DatasetManager(plan.datasets, sink=writer)
+            scheduler = Scheduler(rid, described(), termination)
+            devices = DeviceManager(
+                plan.database,
+                {"scheduler": scheduler, "ccb": CCB()},
+                before_connect=plan.before_connect,
+                connect_timeout=plan.connect_timeout,
+                wait=plan.wait_for_devices,
             )
-            sources.add(local_sources(file))
-            tell_devices()
+            watcher.begin(rid, title(experiment), datasets.local, devices)
+            sources = _RunSources(writer, start.sources)
 
-        def tell_devices() -> None:
-            """Note which devices the run uses, and which are shared: at the start, and again at the end."""
-            if len(devices.asked) > len(used):
-                used.update(devices.asked)
-                writer.update_identity(devices_used=sorted(used))
-            for name, clients in devices.shared_controllers().items():
-                writer.add_degraded(f"controller {name} is shared with {clients}")
-            for text in devices.lease_troubles():
-                writer.add_degraded(text)
+            def built() -> None:
+                writer.update_identity(
+                    expid=encodable(described()),
+                    user_arguments=encodable(arguments.given),
+                    artiq_version=artiq_version(),
+                )
+                sources.add(local_sources(file))
+                tell_devices()
 
-        used: set[str] = set()
-        hooks = Hooks(
-            phase=watcher.phase,
-            built=built,
-            running=lambda moment: writer.update_identity(run_time=moment),
-            ending=tell_devices,
-        )
-        with interrupts.installed():
+            def tell_devices() -> None:
+                """Note which devices the run uses, and which are shared: at the start, and again at the end."""
+                if len(devices.asked) > len(used):
+                    used.update(devices.asked)
+                    writer.update_identity(devices_used=sorted(used))
+                for name, clients in devices.shared_controllers().items():
+                    writer.add_degraded(f"controller {name} is shared with {clients}")
+                for text in devices.lease_troubles():
+                    writer.add_degraded(text)
+
+            used: set[str] = set()
+            hooks = Hooks(
+                phase=watcher.phase,
+                built=built,
+                running=lambda moment: writer.update_identity(run_time=moment),
+                ending=tell_devices,
+            )
             with noting_sources(sources.note), labelled(f"run {rid}"):
                 spoken = in_its_language(experiment, datasets)
                 outcome = live(experiment, devices, spoken, arguments, scheduler, interrupts, hooks)

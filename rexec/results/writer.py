@@ -108,8 +108,10 @@ class ResultsWriter:
             except BaseException:
                 refresher.close()
                 raise
-        except (OSError, ResultsError) as error:
+        except BaseException as error:
             journal.remove()
+            if not isinstance(error, OSError | ResultsError):
+                raise
             raise ResultsNotWritable(f"cannot write the result file {path}: {error}") from error
         refresher.start()
         return writer

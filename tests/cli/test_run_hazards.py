@@ -19,8 +19,9 @@ from rexec.master import MasterThread
 from rexec.results import recover_folder, verify
 from rexec.wire.pc_rpc import Client
 from tests.cli.program import Lab
-from tests.ending import KILLED, interrupt
+from tests.ending import KILLED, ORDERLY, interrupt
 from tests.ports import without_status
+from tests.waiting import within
 
 BODY = """
 def build(self):
@@ -128,6 +129,23 @@ def test_a_run_that_is_ended_while_it_waits_has_its_file(lab: Lab, number: int, 
         assert file["rexec"].attrs["status"] == "interrupted"
     with DatasetDB(lab.folder / "dataset_db.mdb") as db:
         assert db.get("persistent") == 7
+
+
+@pytest.mark.parametrize("number", ORDERLY)
+def test_a_run_that_is_ended_in_its_first_moments_leaves_no_journal(lab: Lab, number: int) -> None:
+    experiment(lab, 'print("ready", flush=True); time.sleep(60)')
+    with lab.start("run", "experiment.py", 'phase="run"') as process:
+        try:
+            assert within(150, lambda: [*lab.folder.glob("results/*/*/*.journal")])
+            interrupt(process, number)
+            _, err = process.communicate(timeout=150)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert without_status(err).strip().splitlines()[-1].startswith("rexec run: interrupted in ")
+    assert [each for each in lab.folder.glob("results/*/*/*") if each.suffix != ".h5"] == []
+    for path in lab.results():  # it was further than its build
+        assert verify(path) == []
 
 
 def test_values_that_hdf5_cannot_take_cost_nothing_else(lab: Lab) -> None:

@@ -16,9 +16,10 @@ from devicedb import DeviceDatabase, from_dict
 from rexec.datasets import DatasetDB
 from rexec.experiment import ExperimentError
 from rexec.experiment.runner import RunPlan, RunReport, _folders, imported, run
-from rexec.results import ResultsError
+from rexec.results import ResultsError, ResultsWriter
 from rexec.testing import QuietWatcher
 from rexec.wire import pyon
+from tests.ending import ORDERLY
 from tests.ground.forking import program, said
 from tests.immutable import changeable
 from tests.serving import serving
@@ -188,6 +189,39 @@ def test_a_signal_ends_the_experiment_and_not_the_writing_of_its_results(
     report = runs(body)
     assert (report.outcome.status, report.outcome.asked_to_end) == (status, status == "interrupted")
     assert (kept(report)["datasets"], kept(report)["status"]) == ({"x"}, status)
+
+
+@pytest.mark.parametrize("number", ORDERLY)
+@pytest.mark.parametrize("moment", ["before the journal", "behind it", "when it is shown"])
+def test_a_signal_before_the_build_ends_a_run_that_leaves_nothing(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str, number: int
+) -> None:
+    created = ResultsWriter.create
+
+    def create(*arguments: Any, **options: Any) -> ResultsWriter:
+        if moment == "before the journal":
+            signal.raise_signal(number)
+        writer = created(*arguments, **options)
+        if moment == "behind it":
+            signal.raise_signal(number)
+        return writer
+
+    monkeypatch.setattr(ResultsWriter, "create", create)
+    if moment == "when it is shown":
+        monkeypatch.setattr(runs.seen, "begin", lambda *_: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    report = runs("def run(self):\n    pass")
+    assert (report.outcome.status, report.outcome.phase, report.path) == ("interrupted", "build", None)
+    assert "interrupted before the build" in caplog.text
+    assert [each for each in (runs.folder / "results").rglob("*") if each.is_file()] == []
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("number", ORDERLY)
+def test_a_signal_while_an_experiment_is_imported_interrupts_it(runs: Runs, number: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runs(f"import signal\nsignal.raise_signal({int(number)})\ndef run(self):\n    pass")
+    assert not (runs.folder / "results").exists()
 
 
 def test_how_devices_are_connected_is_as_planned(runs: Runs) -> None:

@@ -197,6 +197,19 @@ def test_a_name_that_windows_refuses_is_said_at_the_start(tmp_path: Path, name: 
     assert not os.listdir(tmp_path)  # no stream of a file scan_12 either
 
 
+def test_one_that_is_interrupted_while_it_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        assert journal_path(tmp_path / "r.h5").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rexec.results.journal.writer.Journal.sync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        begun(tmp_path / "r.h5")
+    assert os.listdir(tmp_path) == []
+
+
 def test_the_root_is_no_result_file(tmp_path: Path) -> None:
     root = Path(tmp_path.anchor)
     assert list(recover_some(tmp_path, root)) == []
