@@ -38,21 +38,18 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Let the handlers of signals run at the end of the block.
+    """Let the handlers of signals run at the end of the block, also of one that raises.
 
     An exception of a handler inside `Popen`, before that has the child's pid, would leave the child running for ever.
     """
-    came: list[int] = []
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as later, contextlib.ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
             for number in _RAISING:
                 handler = signal.getsignal(number)
                 if callable(handler):  # what is ignored, or ends us at once, stays so: the child inherits it
                     stack.callback(signal.signal, number, handler)
-                    signal.signal(number, lambda number, _: came.append(number))
+                    signal.signal(number, lambda number, _: later.callback(signal.raise_signal, number))
         yield
-    for number in came:
-        signal.raise_signal(number)
 
 
 class ProcessTree(subprocess.Popen[bytes]):

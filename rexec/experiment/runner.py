@@ -36,7 +36,9 @@ from rexec.results import (
 
 logger = logging.getLogger(__name__)
 
-_BEFORE_BUILD: Final = "interrupted before the build: ending; once more to end at once"
+_BEFORE_BUILD: Final = (
+    "interrupted before the build: ending; once more leaves a journal to `rexec results recover`"
+)
 
 
 @dataclass(frozen=True)

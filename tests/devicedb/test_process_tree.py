@@ -6,11 +6,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from devicedb.process_tree import HAS_GUARD, ProcessTree
+from tests.ending import ORDERLY
 from tests.ground.forking import ends
 
 SLEEPER = "import time; time.sleep(150)\n"
@@ -38,6 +40,29 @@ def test_what_a_child_has_started_is_killed_with_it() -> None:
         tree.kill_all()
         assert ends(grandchild)
         assert tree.wait(150) != 0
+
+
+@pytest.mark.parametrize("number", ORDERLY)
+def test_a_signal_while_a_program_is_looked_for_in_vain_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    popen: Any = subprocess.Popen.__init__
+
+    def init(self: object, *arguments: object, **keywords: object) -> None:
+        signal.raise_signal(number)
+        popen(self, *arguments, **keywords)
+
+    def end(number: int, frame: object) -> None:
+        raise InterruptedRun
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", init)
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises(InterruptedRun):
+            ProcessTree(["no-such-program-anywhere"])
+        assert signal.getsignal(number) is end
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no process sends Ctrl-C to one other process on Windows")
