@@ -10,7 +10,7 @@ from devicedb.cli.parser import CommandParser
 from devicedb.cli.terminal import say, say_error
 from devicedb.cli.wildcards import NamedFiles
 from devicedb.output import print_document, unified_diff
-from devicedb.whole_file import write_whole
+from devicedb.whole_file import no_utf16, write_whole
 from rexec.cli.errors import CommandError
 from rexec.sipyco.rewriting import rewrite
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 def _read(path: Path) -> tuple[str, str]:
     """Return text and encoding of a source file, its line ends as they are."""
     try:
-        data = path.read_bytes()
+        data = no_utf16(path.read_bytes(), path)
         encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
         return data.decode(encoding), encoding
     except OSError as error:

@@ -110,3 +110,10 @@ def test_the_first_folder_of_the_user_stays_importable(
         patch.setattr(sys, "flags", SimpleNamespace(safe_path=safe_path))
         _first_on_path("program")
     assert sys.path == wanted
+
+
+def test_a_source_in_utf16_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "driver.py"
+    path.write_text("import sipyco\n", "utf-16")
+    assert main(["port", str(path)]) == 2
+    assert capsys.readouterr().err == f"rexec port: error: {path}: it is UTF-16 text; save it as UTF-8\n"

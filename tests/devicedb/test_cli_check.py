@@ -201,3 +201,21 @@ def test_no_rule_fails_on_any_database(raw: dict[Any, Any]) -> None:
     for rule, hit in hits_of(CheckedDatabase(root=from_plain(raw)), Settings()):
         assert rule.code in RULES
         assert isinstance(hit.message, str)
+
+
+@pytest.mark.parametrize(("words", "name"), [(["-"], "<stdin>"), (["--fix", "given.py"], "given.py")])
+def test_a_text_in_utf16_is_named_as_it_was_given(
+    words: list[str],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As PowerShell 5 writes it."""
+    text = "device_db = {}\r\n".encode("utf-16")
+    monkeypatch.chdir(tmp_path)
+    Path("given.py").write_bytes(text)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert main(["check", *words]) == 2
+    said = "cannot be read: it is UTF-16 text; save it as UTF-8"
+    assert capsys.readouterr().err == f"devicedb check: error: {name}: {said}\n"
