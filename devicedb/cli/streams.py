@@ -25,7 +25,7 @@ _MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 class _Pipe(io.FileIO):
-    """A pipe on Windows, whose system says EINVAL once the reader is gone, and says it once."""
+    """A pipe on Windows, whose system says EINVAL once the reader is gone, or EPIPE to a write that waits; once."""
 
     is_broken = False
 
@@ -33,7 +33,7 @@ class _Pipe(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno not in (errno.EINVAL, errno.EPIPE):
                 raise
             self.is_broken = True
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None

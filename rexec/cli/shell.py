@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import codecs
 import codeop
 import re
 import sys
@@ -19,6 +20,7 @@ from devicedb.printable import printable
 from devicedb.suggest import did_you_mean
 from rexec.cli._peer_options import LITERALS_HELP, WHERE_HELP, add_peer_arguments
 from rexec.cli._prompt import history_path, typed_lines
+from rexec.cli.errors import CommandError
 from rexec.cli.literals import LiteralError, NoExpression, expression, value_of
 from rexec.cli.peer import Peer, call_remote, is_answer, method_list, sole_peer
 from rexec.wire.client import Client
@@ -197,9 +199,25 @@ def main(argv: Sequence[str]) -> int:
             )
             lines = typed_lines(lambda: session.target, session.candidates, is_incomplete)
             return _converse(session, lines, is_interactive=True)
-        return _converse(session, whole_lines(sys.stdin), is_interactive=False)
+        return _converse(session, whole_lines(without_mark(sys.stdin)), is_interactive=False)
     finally:
         session.close()
+
+
+def without_mark(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines of a text without the mark that editors of Windows begin it with.
+
+    Raises:
+        CommandError: The text is UTF-16, as PowerShell 5 writes it.
+
+    """
+    for number, line in enumerate(lines):
+        if number == 0:
+            given = line.encode("utf-8", "surrogateescape")
+            if given.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise CommandError("standard input is UTF-16 text; save it as UTF-8")
+            line = line.removeprefix("\ufeff")
+        yield line
 
 
 def whole_lines(lines: Iterable[str]) -> Iterator[str]:

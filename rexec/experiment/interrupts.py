@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ PATIENCE: Final = 10.0
 _WRITING: Final = "interrupted while the results are written; once more to give them up"
 _MOST: Final = 2
 """KeyboardInterrupts that a program may survive."""
+_AGAIN: Final = 0.05
+"""Seconds until a KeyboardInterrupt that was dropped is raised again."""
 _HELD: Final = 1.0
 """Seconds without a signal after which the next one is not that of a key held down."""
 
@@ -57,6 +60,7 @@ class Interrupts:
         self._alarm: threading.Timer | None = None
         self._raised = 0
         self._raised_last = 0.0
+        self._is_dropped = False
         self.received = False
 
     @contextmanager
@@ -69,10 +73,31 @@ class Interrupts:
         children[signal.SIGINT] = signal.default_int_handler
         with handlers_set(dict.fromkeys(children, self._handle)):
             try:
-                with default_signals_in_children(children):
+                with default_signals_in_children(children), self._dropped_repeated():
                     yield
             finally:
                 self._cancel_alarm()
+
+    @contextmanager
+    def _dropped_repeated(self) -> Iterator[None]:
+        """Raise a KeyboardInterrupt once more that came in a finalizer or a callback, where Python drops it."""
+        before = sys.unraisablehook
+
+        def hook(dropped: "sys.UnraisableHookArgs", /) -> None:
+            is_ours = threading.current_thread() is threading.main_thread()
+            if not (is_ours and issubclass(dropped.exc_type, KeyboardInterrupt)):
+                before(dropped)
+                return
+            self._is_dropped = True
+            timer = threading.Timer(_AGAIN, _interrupt_main)
+            timer.daemon = True
+            timer.start()
+
+        sys.unraisablehook = hook
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
 
     @contextmanager
     def shielded(self, said: str = _WRITING) -> Iterator[None]:
@@ -104,6 +129,9 @@ class Interrupts:
             self._shielded, self._noted = before, 0
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._is_dropped:
+            self._is_dropped = False
+            raise KeyboardInterrupt
         if self.received and number == getattr(signal, "SIGHUP", None):
             return
         first, self.received = not self.received, True

@@ -241,6 +241,27 @@ def test_the_shell_reads_another_encoding_as_something_wrong() -> None:
 
 
 @pytest.mark.parametrize(
+    ("encoding", "status", "out", "err"),
+    [
+        ("utf-8-sig", 0, "True", ""),
+        ("utf-16", 2, "", "rexec shell: error: standard input is UTF-16 text; save it as UTF-8"),
+    ],
+)
+@pytest.mark.usefixtures("laboratory")
+def test_the_shell_reads_what_editors_of_windows_write(
+    encoding: str, status: int, out: str, err: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rexec", "shell", "cam"],
+        input="ping()\n".encode(encoding),
+        env={**os.environ, "PYTHONUTF8": "1"},
+        capture_output=True,
+        timeout=150,
+    )
+    assert (done.returncode, done.stdout.decode().strip(), done.stderr.decode().strip()) == (status, out, err)
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("frame", "to call it, type frame()"),

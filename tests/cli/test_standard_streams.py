@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -42,6 +43,26 @@ def test_a_reader_that_has_gone_ends_the_program_quietly(
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_reader_that_goes_while_a_write_waits_ends_the_program_quietly(tmp_path: Path) -> None:
+    entry = {"type": "controller", "host": "::1", "port": 3250, "target_name": "camera"}
+    database = {f"camera_{number}": {**entry, "port": 3250 + number} for number in range(3000)}
+    (tmp_path / "device_db.py").write_text(f"device_db = {database}\n")
+    command = [sys.executable, "-m", "devicedb", "show"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            time.sleep(0.5)  # it fills the pipe meanwhile
+            process.stdout.close()
+            assert process.stderr is not None
+            said = process.stderr.read()
+            assert (process.wait(150), said) == (141, "")
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")

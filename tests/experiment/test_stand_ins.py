@@ -211,3 +211,41 @@ def test_handlers_are_put_back() -> None:
     with Interrupts(Termination()).installed():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+class _Interrupting:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_python_drops_in_a_finalizer_comes_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    interrupts, before = Interrupts(Termination()), sys.unraisablehook
+    with interrupts.installed():
+        with pytest.raises(KeyboardInterrupt):
+            _let_go_and_wait([_Interrupting()])
+        with interrupts.shielded():
+            signal.raise_signal(signal.SIGINT)  # noted
+            with pytest.raises(KeyboardInterrupt):
+                _let_go_and_wait([_Interrupting()])
+    assert interrupts._raised == 2
+    assert sys.unraisablehook is before
+    assert capsys.readouterr().err == ""
+
+
+def _let_go_and_wait(held: list[_Interrupting]) -> None:
+    held.clear()
+    time.sleep(150)
+
+
+def test_another_error_in_a_finalizer_is_shown_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError("in a finalizer")
+
+    shown: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: shown.append(str(dropped.exc_value)))
+    with Interrupts(Termination()).installed():
+        Failing()
+    assert shown == ["in a finalizer"]
