@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 PATIENCE: Final = 10.0
 """Seconds for an experiment that calls `check_pause` or `pause` to end by itself."""
 
-_WRITING: Final = "interrupted while the results are written; once more to give them up"
+_WRITING: Final = (
+    "interrupted while the results are written; once more to give them up to `rexec results recover`"
+)
 _MOST: Final = 2
 """KeyboardInterrupts that a program may survive."""
 _AGAIN: Final = 0.05
