@@ -21,16 +21,27 @@ _ATTEMPTS: Final = 100
 """How often `look_again` begins anew beside threads that import."""
 
 
-def read_source(path: Path) -> bytes:
-    """Return the bytes of a device database; DatabaseLoadError where it cannot be read."""
+def read_source(path: Path, shown: str = "") -> bytes:
+    """Return the bytes of a device database.
+
+    Args:
+        path: The file.
+        shown: What errors call it, if not by its path.
+
+    Raises:
+        DatabaseLoadError: It cannot be read.
+
+    """
     try:
         return read_whole(path)
     except FileNotFoundError:
         raise DatabaseLoadError(
-            str(path), None, "there is no such file. Name the device database with --device-db FILE"
+            shown or str(path), None, "there is no such file. Name the device database with --device-db FILE"
         ) from None
     except OSError as error:
-        raise DatabaseLoadError(str(path), None, f"cannot be read: {error.strerror or error}") from None
+        raise DatabaseLoadError(
+            shown or str(path), None, f"cannot be read: {error.strerror or error}"
+        ) from None
 
 
 def execute(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from devicedb.opening import once_free, open_bytes, open_to_read
 from devicedb.windows_names import REFUSED, is_refused_here
 
 __all__ = [
+    "is_utf16",
     "make_folder",
     "no_utf16",
     "put_in_place",
@@ -50,9 +51,14 @@ def read_whole(path: Path) -> bytes:
         return no_utf16(file.read(), path)
 
 
+def is_utf16(data: bytes) -> bool:
+    """Return whether a text begins with the mark of UTF-16, as PowerShell 5 writes it."""
+    return data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
 def no_utf16(data: bytes, path: Path) -> bytes:
     """Return the bytes of a text; OSError if it begins with the mark of UTF-16."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if is_utf16(data):
         raise OSError(errno.EILSEQ, "it is UTF-16 text; save it as UTF-8", str(path))
     return data
 

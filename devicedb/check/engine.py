@@ -120,7 +120,7 @@ def examine(subject: Subject, settings: Settings, stop: Stop | None = None) -> E
     if not source.is_file():
         what = "it is no regular file" if source.exists() else "there is no such file"
         raise DatabaseLoadError(subject.shown, None, what)
-    read_source(source)  # a failure of the disk or of rights is no fault of the file
+    read_source(source, subject.shown)  # a failure of the disk or of rights is no fault of the file
     absolute = str(subject.path.absolute())
     notes = []
     if settings.static:

@@ -17,12 +17,11 @@ from devicedb.cli.options import add_output
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.subjects import subjects
 from devicedb.cli.wildcards import NamedFiles
-from devicedb.errors import DatabaseLoadError, DeviceDBError
+from devicedb.errors import DeviceDBError
 from devicedb.model.rule import Severity
 from devicedb.output import print_document, write_text
 from devicedb.report import FORMATS, render
 from devicedb.report import text as text_report
-from devicedb.whole_file import no_utf16
 
 STDIN: Final = "<stdin>"
 
@@ -256,13 +255,9 @@ def check(paths: Sequence[str], settings: Settings, is_verbose: bool = False) ->
 
 def check_stdin(settings: Settings) -> Report:
     """Check the text on standard input as if it were device_db.py in the current folder."""
-    try:
-        data = no_utf16(sys.stdin.buffer.read(), Path(STDIN))
-    except OSError as error:
-        raise DatabaseLoadError(STDIN, None, f"cannot be read: {error.strerror or error}") from None
     with tempfile.TemporaryDirectory(prefix="devicedb-") as folder:
         source = Path(folder, "device_db.py")
-        source.write_bytes(data)
+        source.write_bytes(sys.stdin.buffer.read())
         return check_file(Subject(Path("device_db.py"), STDIN, source), settings)
 
 

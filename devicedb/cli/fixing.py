@@ -10,7 +10,6 @@ from devicedb.check.source import SourceText
 from devicedb.errors import DatabaseLoadError, DeviceDBError
 from devicedb.output import OutputError, unified_diff
 from devicedb.printable import printable
-from devicedb.whole_file import no_utf16
 
 
 class NotWrittenError(DeviceDBError):
@@ -28,7 +27,7 @@ def fix_files(subjects: Iterable[Subject], settings: Settings) -> list[FixedFile
     for subject in subjects:
         source = subject.source or subject.path
         try:
-            data = no_utf16(source.read_bytes(), source)
+            data = source.read_bytes()
         except OSError as error:
             raise DatabaseLoadError(
                 subject.shown, None, f"cannot be read: {error.strerror or error}"

@@ -25,7 +25,7 @@ _MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 class _Pipe(io.FileIO):
-    """A pipe on Windows, whose system says EINVAL once the reader is gone, or EPIPE to a write that waits; once."""
+    """A pipe on Windows: when the reader leaves, one write fails, with EPIPE if it waits then, else with EINVAL."""
 
     is_broken = False
 

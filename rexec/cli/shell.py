@@ -2,7 +2,6 @@
 
 import argparse
 import ast
-import codecs
 import codeop
 import re
 import sys
@@ -18,6 +17,7 @@ from devicedb.cli.terminal import say, say_error, say_lines
 from devicedb.errors import ExpectedError
 from devicedb.printable import printable
 from devicedb.suggest import did_you_mean
+from devicedb.whole_file import is_utf16
 from rexec.cli._peer_options import LITERALS_HELP, WHERE_HELP, add_peer_arguments
 from rexec.cli._prompt import history_path, typed_lines
 from rexec.cli.errors import CommandError
@@ -205,19 +205,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 def without_mark(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines of a text without the mark that editors of Windows begin it with.
+    """Yield the lines of a text without its byte order mark, which editors of Windows write.
 
     Raises:
-        CommandError: The text is UTF-16, as PowerShell 5 writes it.
+        CommandError: The text is UTF-16.
 
     """
-    for number, line in enumerate(lines):
-        if number == 0:
-            given = line.encode("utf-8", "surrogateescape")
-            if given.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise CommandError("standard input is UTF-16 text; save it as UTF-8")
-            line = line.removeprefix("\ufeff")
-        yield line
+    rest = iter(lines)
+    for first in rest:
+        if is_utf16(first.encode("utf-8", "surrogateescape")):
+            raise CommandError("standard input is UTF-16 text; save it as UTF-8")
+        yield first.removeprefix("\ufeff")
+        yield from rest
 
 
 def whole_lines(lines: Iterable[str]) -> Iterator[str]:

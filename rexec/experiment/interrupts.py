@@ -1,5 +1,6 @@
 """Turns Ctrl-C, SIGTERM and SIGHUP into the end of a run: the first in order, the second at once."""
 
+import _thread
 import logging
 import os
 import signal
@@ -91,9 +92,8 @@ class Interrupts:
                 before(dropped)
                 return
             self._is_dropped = True
-            timer = threading.Timer(_AGAIN, _interrupt_main)
-            timer.daemon = True
-            timer.start()
+            # `threading` has locks of its own, which the code that a finalizer interrupts may hold.
+            _thread.start_new_thread(self._repeat, ())
 
         sys.unraisablehook = hook
         try:
@@ -106,7 +106,7 @@ class Interrupts:
         """Let only a second signal interrupt the block.
 
         Args:
-            said: What a person is told at the first one.
+            said: The warning that the first one logs.
 
         """
         self._cancel_alarm()
@@ -132,7 +132,7 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._is_dropped:
-            self._is_dropped = False
+            self._cancel_alarm()
             raise KeyboardInterrupt
         if self.received and number == getattr(signal, "SIGHUP", None):
             return
@@ -160,7 +160,13 @@ class Interrupts:
                 logger.warning("interrupted again; once more ends the program without its clean-up")
         raise KeyboardInterrupt
 
+    def _repeat(self) -> None:
+        time.sleep(_AGAIN)
+        if self._is_dropped:
+            _interrupt_main()
+
     def _cancel_alarm(self) -> None:
+        self._is_dropped = False
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

@@ -234,6 +234,22 @@ def test_an_interrupt_that_python_drops_in_a_finalizer_comes_again(
     assert capsys.readouterr().err == ""
 
 
+def test_a_dropped_interrupt_does_not_strike_while_results_are_written_nor_after_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    struck: list[None] = []
+    monkeypatch.setattr("rexec.experiment.interrupts._interrupt_main", lambda: struck.append(None))
+    interrupts = Interrupts(Termination())
+    with interrupts.installed():
+        [_Interrupting()].clear()
+        with interrupts.shielded():
+            time.sleep(0.3)
+        [_Interrupting()].clear()
+    time.sleep(0.3)
+    assert struck == []
+    assert interrupts.received
+
+
 def _let_go_and_wait(held: list[_Interrupting]) -> None:
     held.clear()
     time.sleep(150)
