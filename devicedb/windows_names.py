@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import PurePath
 from typing import Final
 
 DEVICES: Final = re.compile(
@@ -10,7 +11,8 @@ DEVICES: Final = re.compile(
 """Names that are devices on Windows, whatever their suffix."""
 
 REFUSED: Final = (
-    'Windows has devices, drives and streams of such names, or refuses them (CON, NUL, : * ? " < > |)'
+    'Windows has devices, drives and streams of such names, refuses or shortens them (CON, NUL, : * ? " < > |, a dot '
+    "or a space at the end)"
 )
 """Why a name is refused, for messages."""
 
@@ -19,5 +21,12 @@ _IS_WINDOWS: Final = os.name == "nt"
 
 
 def is_refused_here(name: str) -> bool:
-    """Return whether this is Windows, and it has a device, a drive or a stream of that name, or refuses it."""
-    return _IS_WINDOWS and (DEVICES.match(name) is not None or not _CHARACTERS.isdisjoint(name))
+    """Return whether this is Windows, and it has a device, a drive or a stream of that name, refuses or shortens it."""
+    if not _IS_WINDOWS or name in (".", ".."):
+        return False
+    return DEVICES.match(name) is not None or not _CHARACTERS.isdisjoint(name) or name[-1:] in (".", " ")
+
+
+def path_is_refused_here(path: PurePath) -> bool:
+    """Return whether this is Windows, and a path has such a name, of a file or of a folder."""
+    return any(map(is_refused_here, path.relative_to(path.anchor).parts))

@@ -17,7 +17,7 @@ import pandas
 import xarray
 
 from devicedb.whole_file import put_in_place, sync_file, write_whole
-from devicedb.windows_names import REFUSED, is_refused_here
+from devicedb.windows_names import REFUSED, path_is_refused_here
 from rexec.catalogue.facts import storable
 from rexec.catalogue.found_run import FoundRun
 from rexec.catalogue.joining import RUN, joined, opened
@@ -48,7 +48,7 @@ def export(
         raise ResultsError(f"cannot export to {target}: its name must end in {', '.join(FORMATS)}")
     if not runs:
         raise ResultsError("there are no runs to export")
-    if is_refused_here(target.name):
+    if path_is_refused_here(target):
         raise ResultsError(f"cannot export to {target}: {REFUSED}; name another")
     if os.path.lexists(target):
         _check_replaceable(target, overwrite=overwrite)

@@ -1,6 +1,7 @@
 """`rexec audit`: shows and verifies what controllers have recorded."""
 
 import argparse
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -56,7 +57,7 @@ def get_argparser() -> argparse.ArgumentParser:
         "--since",
         metavar="TIME",
         type=moment,
-        help="only from then on: 2026-11-30, or 2026-11-30T14:30",
+        help="only from then on: 2026-11-30, 2026-11-30T14:30, today, 2h (ago), ... as in `rexec results find`",
     )
     add("--until", metavar="TIME", type=moment, help="only records before this time")
     add("--kind", choices=_KINDS, action="append", help="only records of this kind; may be repeated")
@@ -92,13 +93,16 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def moment(text: str) -> datetime:
-    """Return a time that a person gave, in local time where no zone is said."""
-    try:
+    """Return a time that a person gave, in local time where no zone is said; of a day, for example, its begin."""
+    from rexec.catalogue.moments import stretch
+    from rexec.results.errors import ResultsError
+
+    with contextlib.suppress(ValueError, OverflowError):
         return _in_utc(text)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: write 2026-11-30, or 2026-11-30T14:30"
-        ) from None
+    try:
+        return _EPOCH + timedelta(seconds=stretch(text, datetime.now()).begin)
+    except ResultsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _expected(text: str) -> tuple[int, str]:

@@ -11,6 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from devicedb import DeviceDatabase
+from devicedb.opening import why_not_opened
+from devicedb.whole_file import read_whole
 from rexec.devices import DeviceError
 from rexec.devices.peers import Connections
 from rexec.doctor.diagnose import Audit, Check, diagnose
@@ -99,10 +101,14 @@ def load_checks(path: Path) -> dict[str, Check]:
         raise CheckFileError(f"{path}: a file of checks must be a Python file named *.py")
     module = importlib.util.module_from_spec(spec)
     try:
+        read_whole(path)
+    except FileNotFoundError as error:
+        raise CheckFileError(f"{path}: no such file") from error
+    except OSError as error:
+        raise CheckFileError(f"{path} cannot be read: {why_not_opened(error)}") from error
+    try:
         spec.loader.exec_module(module)
     except Exception as error:
-        if not path.is_file():
-            raise CheckFileError(f"{path}: no such file") from error
         raise CheckFileError(f"{path}: importing it raised {type(error).__name__}: {error}") from error
     found = {
         name: each for name, each in vars(module).items() if name.startswith("check_") and callable(each)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import h5py
 
-from devicedb.windows_names import REFUSED, is_refused_here
+from devicedb.windows_names import REFUSED, path_is_refused_here
 from rexec.results._kept_values import KeptValues
 from rexec.results.degraded import DegradedStates
 from rexec.results.errors import ResultsError, ResultsNotWritable
@@ -88,7 +88,7 @@ class ResultsWriter:
         path = Path(path)
         if path.is_dir():
             raise ResultsNotWritable(f"cannot write the result file {path}: it is a folder; name a file")
-        if is_refused_here(path.name):
+        if path_is_refused_here(path):
             raise ResultsNotWritable(f"cannot write the result file {path}: {REFUSED}; name another")
         if path.exists() and not overwrite:
             raise ResultsNotWritable(f"the result file {path} exists already; name another, or move it away")

@@ -231,6 +231,7 @@ def test_show_and_verify(path: Path, capsys: pytest.CaptureFixture[str]) -> None
     own = identity.own_identity().name
     status, out, _ = run("show", str(path), capsys=capsys)
     assert status == 0
+    table = out
     assert out.splitlines()[0].split() == ["time", "device", "person", "run", "what"]
     assert {"remote", "code", "ping()", "(camera):", "ok"} <= set(out.split())
     _, out, _ = run(
@@ -248,6 +249,11 @@ def test_show_and_verify(path: Path, capsys: pytest.CaptureFixture[str]) -> None
         ["--since", "2999-01-01"],
     ):
         assert run("show", str(path), *nothing, capsys=capsys)[1] == "no records\n"
+    for everything in (["--since", "yesterday"], ["--since", "2d"], ["--since", "2000"]):
+        assert run("show", str(path), *everything, capsys=capsys)[1] == table
+    with pytest.raises(SystemExit):
+        run("show", str(path), "--since", "tommorow", capsys=capsys)
+    assert "no time: 'tommorow'; known are 2026-11-30" in capsys.readouterr().err
     status, out, _ = run("verify", str(path.parent), capsys=capsys)
     assert (status, out.startswith(f"{path} verifies: 7 lines, the last one 7:")) == (0, True)
     mark = out.split()[-1]

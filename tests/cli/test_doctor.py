@@ -118,9 +118,14 @@ def test_junit_is_xml_whatever_a_check_says(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("x = 1\n", "no function check_"), ("1 / 0\n", "raised ZeroDivisionError")]
+    ("text", "said"),
+    [
+        (b"x = 1\n", "no function check_"),
+        (b"1 / 0\n", "raised ZeroDivisionError"),
+        ("x = 1\n".encode("utf-16"), "it is UTF-16 text; save it as UTF-8"),
+    ],
 )
-def test_own_checks_and_what_is_wrong_with_them(tmp_path: Path, text: str, said: str) -> None:
+def test_own_checks_and_what_is_wrong_with_them(tmp_path: Path, text: bytes, said: str) -> None:
     with serving({"lamp": Lamp()}) as port:
         write(tmp_path, port, free_port())
         (tmp_path / "checks.py").write_text(
@@ -129,7 +134,7 @@ def test_own_checks_and_what_is_wrong_with_them(tmp_path: Path, text: str, said:
         done = doctor(tmp_path, "lamp", "--checks", "checks.py", "--format", "json")
         assert done.returncode == 1
         assert json.loads(done.stdout)[0]["message"] == "check_warm: AssertionError: cold"
-        (tmp_path / "checks.py").write_text(text)
+        (tmp_path / "checks.py").write_bytes(text)
         done = doctor(tmp_path, "lamp", "--checks", "checks.py")
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 

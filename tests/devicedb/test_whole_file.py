@@ -51,7 +51,7 @@ def test_a_name_without_a_folder_is_in_the_current_one(
 
 
 @pytest.mark.skipif(os.name != "nt", reason="names that Windows refuses")
-@pytest.mark.parametrize("name", ["scan_12:30.csv", "con.png", "a?.json"])
+@pytest.mark.parametrize("name", ["scan_12:30.csv", "con.png", "a?.json", "a.json.", "a./b.json"])
 def test_a_name_that_windows_refuses_is_not_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(OSError, match=r"streams of such names, .* name another"):
         write_whole(tmp_path / name, b"a")

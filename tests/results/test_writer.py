@@ -190,7 +190,9 @@ def test_a_result_is_never_written_over_unless_that_is_asked_for(tmp_path: Path)
 
 
 @pytest.mark.skipif(os.name != "nt", reason="names that Windows refuses, or takes for something else")
-@pytest.mark.parametrize("name", ["scan_12:30.h5", "CON.h5", "nul", "a?.h5"])
+@pytest.mark.parametrize(
+    "name", ["scan_12:30.h5", "CON.h5", "nul", "a?.h5", "a.h5.", "a.h5 ", "a /b.h5", "con/a.h5"]
+)
 def test_a_name_that_windows_refuses_is_said_at_the_start(tmp_path: Path, name: str) -> None:
     with pytest.raises(ResultsNotWritable, match=r"Windows has devices, .* name another"):
         begun(tmp_path / name)
