@@ -37,6 +37,7 @@ class OnDemand:
         self._guardian = Guardian()
         self._running: dict[str, tuple[ControllerProcess, float]] = {}
         self._seen: set[str] = set()
+        self._ready: set[str] = set()
         self._access: AccessFiles | None = None
 
     def ensure(self, endpoint: Endpoint) -> None:
@@ -73,6 +74,7 @@ class OnDemand:
         process = ControllerProcess(endpoint, words, env, self._folder, self._guardian)
         self._running[name] = (process, min(entry.term_timeout, TERMINATE_WAIT))
         process.wait_ready(self._timeout)
+        self._ready.add(name)
         logger.info(
             "controller %r answers at %s after %.1f s", name, endpoint.address, time.monotonic() - began
         )
@@ -89,10 +91,13 @@ class OnDemand:
         return {name: process.pid for name, (process, _) in self._running.items()}
 
     def close(self) -> None:
-        """End the started controllers in reverse order."""
+        """End the started controllers in reverse order; log which had ended by themselves."""
         try:
             while self._running:
-                _, (process, step) = self._running.popitem()
+                name, (process, step) = self._running.popitem()
+                ended = process.ended()
+                if ended is not None and name in self._ready:
+                    logger.warning("controller %r %s meanwhile%s", name, ended, process.last_lines())
                 process.end(step)
         finally:
             self._guardian.close()

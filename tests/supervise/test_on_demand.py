@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from devicedb import CommandTemplateError, from_dict
@@ -93,6 +95,19 @@ def test_a_controller_that_ends_at_once_shows_status_and_output(folder: Path) ->
     )
     assert command == f"  command: python controller.py {port} dies"
     assert lines == ["  its last lines:", "    ERROR:lamp:the lamp is cold", "    no lamp found on the bus"]
+
+
+def test_a_controller_that_ends_during_the_run_is_named_with_its_last_lines(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    starter, devices = on_demand({"lamp": entry(free_port())}, folder)
+    with starter, devices:
+        psutil.Process(devices.get("lamp").pid()).kill()
+        process, _ = starter._running["lamp"]
+        assert within(150, process.ended)
+    (said,) = (each.getMessage() for each in caplog.records if each.name == "rexec.supervise.on_demand")
+    assert re.match(r"controller 'lamp' (was ended by|ended with exit status) .* meanwhile: ", said)
+    assert said.endswith("\n  its last lines:\n    ERROR:lamp:the lamp is cold")
 
 
 def test_a_controller_that_never_answers_is_given_up(folder: Path) -> None:
