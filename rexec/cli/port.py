@@ -9,8 +9,9 @@ from pathlib import Path
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.terminal import say, say_error
 from devicedb.cli.wildcards import NamedFiles
+from devicedb.opening import why_not_opened
 from devicedb.output import print_document, unified_diff
-from devicedb.whole_file import no_utf16, write_whole
+from devicedb.whole_file import read_whole, write_whole
 from rexec.cli.errors import CommandError
 from rexec.sipyco.rewriting import rewrite
 
@@ -59,10 +60,10 @@ def main(argv: Sequence[str]) -> int:
 def _read(path: Path) -> tuple[str, str]:
     """Return text and encoding of a source file, its line ends as they are."""
     try:
-        data = no_utf16(path.read_bytes(), path)
+        data = read_whole(path)
         encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
         return data.decode(encoding), encoding
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
+        raise CommandError(f"{path}: {why_not_opened(error)}") from None
     except (SyntaxError, UnicodeDecodeError) as error:
         raise CommandError(f"{path}: cannot be read as Python source: {error}") from None

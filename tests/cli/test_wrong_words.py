@@ -92,6 +92,7 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rexec run latin1.py", "latin1.py:1: syntax error"),
         ("rexec run .", "cannot be read: Is a directory"),
         ("rexec master --device-db latin1.py", "latin1.py:1: syntax error"),
+        ("rexec port .", "port: error: .: Is a directory"),
         ("rexec results show .", "cannot open .: it is a folder"),
         ("rexec results plot absent.h5", "there is no result file absent.h5"),
         ("rexec results recover absent", "there is no folder absent"),
