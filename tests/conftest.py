@@ -37,15 +37,14 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Give back the ports of each test, since a process has only so many descriptors, and put back the log.
+    """Give back the ports of each test, since a process has only so many descriptors, and the level of the log.
 
-    A command that a test runs in this process sets the level of all loggers, and shows their records from then on.
+    A command that a test runs in this process sets the level of all loggers.
     """
     root = logging.getLogger()
-    level, handlers = root.level, root.handlers.copy()
+    level = root.level
     try:
         with ports_released():
             return (yield)
     finally:
         root.setLevel(level)
-        root.handlers[:] = handlers
