@@ -2,6 +2,7 @@
 
 import ast
 import pprint
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,8 @@ from typing import Any, Final
 from devicedb import SIMULATED, DeviceDatabase, DeviceDBError
 from devicedb.whole_file import write_whole
 from rexec.simulate.errors import SimulationError
+
+_MADE_BY: Final = re.compile(rb'^"""(SIMULATED devices|Devices of ).* rexec (simulate|record)')
 
 CORE_DRIVERS: Final = "artiq.coredevice."
 """Drivers in these modules need the core device, and get stand-ins."""
@@ -122,12 +125,12 @@ def write_database(path: Path, raw: Mapping[str, Any], title: str) -> None:
     """Write a database as a Python file, whole or not at all.
 
     Args:
-        path: The file; it is replaced.
+        path: The file; one that `rexec simulate` or `rexec record` has made is replaced.
         raw: The database.
         title: What it is, for its first line.
 
     Raises:
-        SimulationError: It cannot be written, or holds what is no plain data.
+        SimulationError: It cannot be written, holds what is no plain data, or would replace a file of somebody else.
 
     """
     text = pprint.pformat(dict(raw), sort_dicts=False, width=110)
@@ -141,6 +144,8 @@ def write_database(path: Path, raw: Mapping[str, Any], title: str) -> None:
         )
     lines = f'"""{_plain(title)}"""\n\n'
     try:
+        if path.is_file() and not _MADE_BY.search(path.read_bytes().partition(b"\n")[0]):
+            raise SimulationError(f"{path} is not replaced: rexec has not made it; name another file")
         # Readable for all, because a master may run as another user.
         write_whole(path, f"{lines}device_db = {text}\n".encode(), mode=0o644)
     except OSError as error:

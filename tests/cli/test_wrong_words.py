@@ -87,6 +87,10 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rexec simulate --loopback --experiments absent", "there are no experiments at absent"),
         ("rexec simulate --device-db empty.py", "empty.py has no controller to simulate"),
         ("rexec simulate --write-db .", "cannot write ."),
+        (
+            "rexec simulate --loopback --write-db device_db.py",
+            "device_db.py is not replaced: rexec has not made it",
+        ),
         ("rexec doctor --checks absent.py", "absent.py: no such file"),
         ("rexec doctor --device-db latin1.py", "latin1.py:1: syntax error"),
         ("rexec run latin1.py", "latin1.py:1: syntax error"),
