@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from devicedb.opening import once_free, open_bytes, open_to_read
-from devicedb.windows_names import REFUSED, path_is_refused_here
+from devicedb.windows_names import check_path
 
 __all__ = [
     "is_utf16",
@@ -86,8 +86,8 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, sync_folder
             failed.
 
     """
-    if path_is_refused_here(path) and path.name.upper() != "NUL":
-        raise OSError(errno.EINVAL, f"{REFUSED}; name another", str(path))
+    if path.name.upper() != "NUL":
+        check_path(path)
     found = _mode_of(path)
     if found is not None and not (stat.S_ISREG(found) or stat.S_ISDIR(found)):
         with path.open("wb") as special:

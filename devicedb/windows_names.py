@@ -1,5 +1,6 @@
 """Names that Windows takes for something else than a file in the folder."""
 
+import errno
 import os
 import re
 from pathlib import PurePath
@@ -30,3 +31,9 @@ def is_refused_here(name: str) -> bool:
 def path_is_refused_here(path: PurePath) -> bool:
     """Return whether this is Windows, and a path has such a name, of a file or of a folder."""
     return any(map(is_refused_here, path.relative_to(path.anchor).parts))
+
+
+def check_path(path: PurePath) -> None:
+    """Raise OSError if Windows, on which this runs, does not take a path as a file of that name."""
+    if path_is_refused_here(path):
+        raise OSError(errno.EINVAL, f"{REFUSED}; name another", str(path))

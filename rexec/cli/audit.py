@@ -103,6 +103,8 @@ def moment(text: str) -> datetime:
         return _EPOCH + timedelta(seconds=stretch(text, datetime.now()).begin)
     except ResultsError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{text!r} is before the year 1") from None
 
 
 def _expected(text: str) -> tuple[int, str]:

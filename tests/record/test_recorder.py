@@ -191,6 +191,7 @@ def test_a_proxy_has_one_port_on_both_loopback_addresses_to_itself(tmp_path: Pat
 def test_a_recording_survives_kill_9_up_to_the_last_answer(tmp_path: Path) -> None:
     with serving({"camera": Camera()}) as port:
         (tmp_path / "device_db.py").write_text(f"device_db = {database(port).raw!r}")
+        (tmp_path / "through.py").write_text('"""Devices of db.py, through the proxies of rexec record."""\n')
         command = [
             sys.executable,
             "-P",
@@ -220,6 +221,7 @@ def test_a_recording_survives_kill_9_up_to_the_last_answer(tmp_path: Path) -> No
     assert [int(each["ret"][0, 0]) for each in calls] == list(range(1, 26))
     namespace: dict[str, Any] = {}
     exec((tmp_path / "through.py").read_text(), namespace)
+    assert namespace["__doc__"] == "Devices of device_db.py, through the proxies of rexec record."
     assert namespace["device_db"]["camera"]["port"] == int(at)
 
 

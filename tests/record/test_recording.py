@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,15 @@ def test_an_existing_recording_is_not_replaced_unasked(tmp_path: Path) -> None:
     RecordingWriter(path, overwrite=True).close()
     with pytest.raises(RecordingError, match="cannot record into"):
         RecordingWriter(tmp_path / "nowhere" / "a.rec")
+
+
+@pytest.mark.skipif(os.name != "nt", reason="names that Windows refuses")
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["s.rec:stream", "a.rec.", "con.rec"])
+def test_a_name_that_windows_refuses_is_no_recording(tmp_path: Path, name: str, overwrite: bool) -> None:
+    with pytest.raises(RecordingError, match=r"Windows has devices, .* name another"):
+        RecordingWriter(tmp_path / name, overwrite=overwrite)
+    assert not list(tmp_path.iterdir())
 
 
 FACTS = facts_of_list(METHODS, frozenset(), "a.rec")

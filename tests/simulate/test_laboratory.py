@@ -366,6 +366,20 @@ def test_the_written_database_leads_to_the_simulation_and_says_so(tmp_path: Path
             assert client.ping() is True
 
 
+def test_only_a_database_that_rexec_has_made_is_replaced(tmp_path: Path) -> None:
+    own, made, through = (tmp_path / name for name in ("own.py", "made.py", "through.py"))
+    own.write_text("device_db = {}  # rexec simulate\n")
+    through.write_text('"""Devices of db.py, through the proxies of rexec record."""\n')
+    with laboratory({"laser": entry(target_name="laser")}) as lab:
+        with pytest.raises(SimulationError, match=r"own\.py is not replaced"):
+            lab.write(own)
+        lab.write(made)
+        for path in (made, through):
+            path.write_text(path.read_text() + "# edited\n")
+            assert "# edited" not in lab.write(path).read_text()
+    assert own.read_text() == "device_db = {}  # rexec simulate\n"
+
+
 def test_an_unpicklable_error_class_travels_by_its_name() -> None:
     class OutOfLight(Exception):
         pass
