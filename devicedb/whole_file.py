@@ -218,6 +218,7 @@ def make_folder(folder: Path) -> None:
         OSError: It cannot be made.
 
     """
+    check_path(folder)
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in reversed(made):

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from rexec.common_args import listening_port, verbosity_args
 from rexec.record.offers import ask
 from rexec.record.recorder import Recorder
 from rexec.record.recording import RecordingWriter
-from rexec.simulate.database import through_proxies, write_database
+from rexec.simulate.database import check_replaceable, through_proxies, write_database
 from rexec.wire.errors import shown_address
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,10 @@ def main(argv: Sequence[str]) -> int:
     end = threading.Event()
     with ExitStack() as stack:
         database = chosen_database(options)
+        if options.write_db is not None:  # before the recording is begun
+            check_replaceable(options.write_db)
+            if _full(options.write_db) == _full(options.output):
+                parser.error("--write-db and --output name the same file")
         names = dict.fromkeys(database.endpoint(name).controller for name in options.names)
         if options.port and len(names) > 1:
             parser.error("--port works with one controller; for several, use --write-db")
@@ -127,3 +132,7 @@ def main(argv: Sequence[str]) -> int:
     kept = ", ".join(f"{count} call{'s' * (count != 1)} of {name}" for name, count in recorder.calls.items())
     say(f"kept {kept} in {time.monotonic() - began:.1f} s: {options.output}")
     return 0
+
+
+def _full(path: Path) -> str:
+    return os.path.normcase(os.path.abspath(path))

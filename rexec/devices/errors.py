@@ -54,16 +54,13 @@ def where(endpoint: Endpoint) -> str:
     return f"device {endpoint.name!r}{through} at {endpoint.address}, {target}"
 
 
-def start_advice(
-    endpoint: Endpoint, entry: dict[str, object], ssl_dir: str | None, otherwise: str = "run with --up"
-) -> str:
-    """Return how to start a controller: its command, if it has one.
+def start_advice(endpoint: Endpoint, entry: dict[str, object], ssl_dir: str | None) -> str:
+    """Return how to start a controller: its command, if it has one, or `rexec up`.
 
     Args:
         endpoint: Endpoint of the device.
         entry: The controller's raw entry.
         ssl_dir: Value of `{ARTIQ_SSL_DIR}`.
-        otherwise: Another way to start it.
 
     """
     if endpoint.command is None:
@@ -72,4 +69,4 @@ def start_advice(
         words = command_line(endpoint.controller, entry, bind=endpoint.host, ssl_dir=ssl_dir)
     except CommandTemplateError as error:
         return f"Start the controller there (its command cannot be used: {error})"
-    return f"Start it with: {as_typed(words)}   (or {otherwise})"
+    return f"Start it with: {as_typed(words)}   (or {as_typed(['rexec', 'up', endpoint.controller])})"

@@ -135,8 +135,7 @@ def _failed(audit: Audit, base: Diagnosis, endpoint: Endpoint, failure: Failed, 
             cause, message = "wrong-machine", f"{message}, {elsewhere.where(host, endpoint)}"
         elif cause == "refused":
             entry = audit.database.raw[endpoint.controller]
-            up = f"rexec up {endpoint.controller}"
-            message += f". {start_advice(endpoint, entry, os.environ.get('ARTIQ_SSL_DIR'), up)}"
+            message += f". {start_advice(endpoint, entry, os.environ.get('ARTIQ_SSL_DIR'))}"
         return replace(base, cause=cause, message=message)
     return replace(base, cause=cause, message=message)
 

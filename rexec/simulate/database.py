@@ -143,11 +143,19 @@ def write_database(path: Path, raw: Mapping[str, Any], title: str) -> None:
             f"{path} is not written: the database holds values that are no plain data (strings, numbers, lists, dicts)"
         )
     lines = f'"""{_plain(title)}"""\n\n'
+    check_replaceable(path)
+    try:
+        # Readable for all, because a master may run as another user.
+        write_whole(path, f"{lines}device_db = {text}\n".encode(), mode=0o644)
+    except OSError as error:
+        raise SimulationError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise SimulationError if `write_database` would replace a file of somebody else, or one that cannot be read."""
     try:
         if path.is_file() and not _MADE_BY.search(path.read_bytes().partition(b"\n")[0]):
             raise SimulationError(f"{path} is not replaced: rexec has not made it; name another file")
-        # Readable for all, because a master may run as another user.
-        write_whole(path, f"{lines}device_db = {text}\n".encode(), mode=0o644)
     except OSError as error:
         raise SimulationError(f"cannot write {path}: {error.strerror or error}") from error
 

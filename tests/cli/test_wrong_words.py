@@ -91,6 +91,11 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "rexec simulate --loopback --write-db device_db.py",
             "device_db.py is not replaced: rexec has not made it",
         ),
+        (
+            "rexec record camera -o a.rec --write-db device_db.py",
+            "device_db.py is not replaced: rexec has not made it",
+        ),
+        ("rexec record camera -o a.rec --write-db ./a.rec", "--write-db and --output name the same file"),
         ("rexec doctor --checks absent.py", "absent.py: no such file"),
         ("rexec doctor --device-db latin1.py", "latin1.py:1: syntax error"),
         ("rexec run latin1.py", "latin1.py:1: syntax error"),

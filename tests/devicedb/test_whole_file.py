@@ -16,7 +16,7 @@ import pytest
 from devicedb import load_file, opening, whole_file
 from devicedb.check.config import Settings
 from devicedb.check.engine import Subject, check_file
-from devicedb.whole_file import read_whole, write_whole
+from devicedb.whole_file import make_folder, read_whole, write_whole
 from rexec.cli._given import of_file
 from rexec.experiment.loading import import_file
 from rexec.simulate.behaviours import load_behaviours
@@ -55,6 +55,8 @@ def test_a_name_without_a_folder_is_in_the_current_one(
 def test_a_name_that_windows_refuses_is_not_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(OSError, match=r"streams of such names, .* name another"):
         write_whole(tmp_path / name, b"a")
+    with pytest.raises(OSError, match=r"streams of such names, .* name another"):
+        make_folder(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 

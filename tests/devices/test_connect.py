@@ -117,16 +117,15 @@ def test_a_place_is_the_name_the_entry_the_address_and_the_target() -> None:
 
 
 def test_the_advice_is_the_command_if_there_is_one() -> None:
-    def advice(*more: str, **further: Any) -> str:
+    def advice(**further: Any) -> str:
         found, entry = endpoint(**further)
-        return start_advice(found, entry, None, *more)
+        return start_advice(found, entry, None)
 
     assert advice() == "Start the controller 'camera' there (its entry has no command)"
     assert advice(command="x {odd}").startswith("Start the controller there (its command cannot be used: ")
-    assert advice(command="x -p {port}") == "Start it with: x -p 7   (or run with --up)"
+    assert advice(command="x -p {port}") == "Start it with: x -p 7   (or rexec up camera)"
     found, entry = endpoint(command="x {ARTIQ_SSL_DIR}/c")
-    assert start_advice(found, entry, "/tls") == "Start it with: x /tls/c   (or run with --up)"
-    assert advice("ask bob", command="x -p {port}") == "Start it with: x -p 7   (or ask bob)"
+    assert start_advice(found, entry, "/tls") == "Start it with: x /tls/c   (or rexec up camera)"
 
 
 def test_a_master_that_does_not_answer_is_given_up() -> None:
