@@ -1,7 +1,6 @@
 """The virtual devices `scheduler` and `ccb` of a run that has no master."""
 
 import logging
-import threading
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
@@ -14,18 +13,14 @@ class Termination:
     """A request to end the run; set from a signal handler or another thread."""
 
     def __init__(self) -> None:
-        self._requested = threading.Event()
+        self.requested = False
+        """Whether the run was asked to end."""
         self.watched = False
         """Whether the experiment has asked for it; if so, it gets time to end by itself."""
 
     def request(self) -> None:
         """Ask the run to end."""
-        self._requested.set()
-
-    @property
-    def requested(self) -> bool:
-        """Whether the run was asked to end."""
-        return self._requested.is_set()
+        self.requested = True
 
 
 class Scheduler:

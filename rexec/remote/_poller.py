@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import Any, Final
 
+from rexec.ground.reentrant_event import ReentrantEvent
 from rexec.remote._channel import Channel
 from rexec.remote._errors import CannotTravel, RemoteFunctionError, StateLost
 from rexec.remote._jobs import Job, News
@@ -58,7 +59,7 @@ class Poller:
         self._ended: deque[str] = deque()
         self._marks: dict[str, list[Any]] = {}
         self._number = 0
-        self._wake = threading.Event()
+        self._wake = ReentrantEvent()
         self._thread: threading.Thread | None = None
 
     @property

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from rexec.ground.reentrant_event import ReentrantEvent
 from rexec.ground.waits import join_all
 from rexec.wire._client import Client
 from rexec.wire._forks import OfOneProcess
@@ -53,7 +54,7 @@ class BestEffortClient(OfOneProcess):
         """That of the present connection; None while there is none."""
         self.__known: Client | None = None
         """The last one, for its facts."""
-        self.__ended = threading.Event()
+        self.__ended = ReentrantEvent()
         self.__thread: threading.Thread | None = None
         """Remakes the connection."""
         try:

@@ -7,6 +7,7 @@ bystander was disturbed.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import gc
 import itertools
@@ -31,6 +32,7 @@ from tests.threads.opcodes import trace_opcodes
 PATIENCE: Final = 20.0
 """Seconds after which a call counts as stuck."""
 OURS: Final = str(Path(rexec.remote.__file__).parent)
+LOCKS: Final = (threading.__file__, concurrent.futures.Future.__init__.__code__.co_filename)
 AGENT: Final = "<rexec agent>"
 _numbers = itertools.count(int(time.time()) << 20)
 
@@ -115,52 +117,60 @@ def probe(remote: Remote, tally: Tally) -> None:
 
 
 class Interrupter:
-    """Raises something before the n-th bytecode of some files, in the threads that trace.
+    """Does something, once, before the n-th bytecode of some files, in the threads that trace.
 
     Args:
         number: Which bytecode.
-        error: What is raised.
+        act: What is done; it may raise.
         wanted: Whether code of a file counts.
 
     """
 
-    def __init__(self, number: int, error: type[BaseException], wanted: Callable[[str], bool]) -> None:
+    def __init__(self, number: int, act: Callable[[], object], wanted: Callable[[str], bool]) -> None:
         self.left = number
-        self.error = error
+        self.act = act
         self.wanted = wanted
-        self.raised = False
+        self.acted = False
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
         """Trace calls of code that counts."""
-        if self.raised or not self.wanted(frame.f_code.co_filename):
+        if self.acted or not self.wanted(frame.f_code.co_filename):
             return None
         trace_opcodes(frame, self.within)
         return self.within
 
     def within(self, frame: FrameType, event: str, arg: Any) -> Any:
         """Count bytecodes."""
-        if event == "opcode" and not self.raised:
+        if event == "opcode" and not self.acted:
             self.left -= 1
             if self.left < 0:
-                self.raised = True
-                raise self.error
+                self.acted = True
+                self.act()
         return self.within
+
+
+def ctrl_c() -> None:
+    """Do what Python does at a Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+ACTIONS: Final[dict[str, Callable[[Remote, int], list[Any]]]] = {
+    "call": lambda remote, n: [remote.function(same)(n)],
+    "job": lambda remote, n: [remote.function(same).submit(n).result(PATIENCE)],
+    "stream": lambda remote, n: [item - k for k, item in enumerate(remote.function(counts).stream(n, 3))],
+    "raw": lambda remote, n: [remote.call("abs", n)],
+}
+"""What is interrupted; each returns the number that it was given."""
 
 
 def interrupted_client(port: int, step: int, most: int) -> Tally:
     """Ctrl-C before any bytecode of ours in the calling thread."""
     tally = Tally()
-    actions: dict[str, Callable[[Remote, int], list[Any]]] = {
-        "call": lambda remote, n: [remote.function(same)(n)],
-        "job": lambda remote, n: [remote.function(same).submit(n).result(PATIENCE)],
-        "stream": lambda remote, n: [item - k for k, item in enumerate(remote.function(counts).stream(n, 3))],
-        "raw": lambda remote, n: [remote.call("abs", n)],
-    }
     with connected(port) as remote:
         remote.add_code("from builtins import abs")
-        for action in actions.values():
+        for action in ACTIONS.values():
             for number in range(0, most, step):
-                interrupter = Interrupter(number, KeyboardInterrupt, lambda file: file.startswith(OURS))
+                interrupter = Interrupter(number, ctrl_c, lambda file: file.startswith(OURS))
                 sent = next(_numbers)
                 sys.settrace(interrupter)
                 try:
@@ -175,8 +185,55 @@ def interrupted_client(port: int, step: int, most: int) -> Tally:
                 finally:
                     sys.settrace(None)
                 probe(remote, tally)
-                if not interrupter.raised:
+                if not interrupter.acted:
                     break
+    return tally
+
+
+def handled_client(port: int, step: int, most: int) -> Tally:
+    """A signal handler that calls before bytecodes of ours, and before each one of Python's locks."""
+    tally = Tally()
+    remote = connected(port)
+    remote.add_code("from builtins import abs")
+
+    def handle() -> None:
+        sent = next(_numbers)
+        try:
+            tally.wrong += remote.function(same)(sent) != sent
+            tally.right += 1
+        except RemoteFunctionError:
+            tally.refused += 1
+
+    def interrupted(action: Callable[[Remote, int], list[Any]], interrupter: Interrupter) -> None:
+        sent = next(_numbers)
+        sys.settrace(interrupter)  # of this thread
+        try:
+            answers = action(remote, sent)
+        except BaseException as error:
+            tally.disturbed += 1
+            tally.what.append(f"disturbed: {error!r:.200}")
+        else:
+            tally.right += len(answers)
+            tally.wrong += any(answer != sent for answer in answers)
+        finally:
+            sys.settrace(None)
+
+    places = ((step, lambda file: file.startswith(OURS)), (1, LOCKS.__contains__))
+    for (name, action), (each, wanted) in itertools.product(ACTIONS.items(), places):
+        for number in range(0, most, each):
+            interrupter = Interrupter(number, handle, wanted)
+            # In a thread, because what waits for itself does so for ever; to close the client might wait for it, too.
+            thread = threading.Thread(target=interrupted, args=(action, interrupter), daemon=True)
+            thread.start()
+            thread.join(2 * PATIENCE)
+            if thread.is_alive():
+                tally.stuck += 1
+                tally.what.append(f"stuck: {name}, bytecode {number}")
+                return tally
+            if not interrupter.acted:
+                break
+    probe(remote, tally)
+    remote.close_rpc()
     return tally
 
 
@@ -190,9 +247,13 @@ def interrupted_jobs(port: int, step: int, most: int) -> Tally:
             lambda _: None,
         )  # shows what is raised on last lines
         agent = next(module for name, module in sys.modules.items() if name.startswith("_rexec_agent_"))
+
+        def cancelled() -> None:
+            raise agent.Cancelled
+
         for function in (victim, victims):
             for number in range(0, most, step):
-                interrupter = Interrupter(number, agent.Cancelled, lambda file: file == AGENT)
+                interrupter = Interrupter(number, cancelled, lambda file: file == AGENT)
 
                 def trace(frame: FrameType, event: str, arg: Any, use: Interrupter = interrupter) -> Any:
                     return use(frame, event, arg) if "victim" in threading.current_thread().name else None
@@ -212,7 +273,7 @@ def interrupted_jobs(port: int, step: int, most: int) -> Tally:
                 finally:
                     threading.settrace(None)
                 probe(other, tally)
-                if not interrupter.raised:
+                if not interrupter.acted:
                     break
         threading.excepthook = hook
     return tally
@@ -393,6 +454,7 @@ def own_controller() -> Iterator[int]:
 
 CASES: Final[dict[str, Callable[[int, argparse.Namespace], Tally]]] = {
     "Ctrl-C anywhere": lambda port, a: interrupted_client(port, a.step, a.most),
+    "signal handlers anywhere": lambda port, a: handled_client(port, a.step, a.most),
     "cancels anywhere": lambda port, a: interrupted_jobs(port, a.step, a.most),
     "forks": lambda port, a: forks(port, a.calls // 20 + 1),
     "finalizers": lambda _, a: finalizers(a.calls),

@@ -160,6 +160,7 @@ def run_command(where: str, command: str, expected: list[str], status: int, fold
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",  # both streams in the order of a terminal
         "COLUMNS": "100",
         "NO_COLOR": "1",
     }
