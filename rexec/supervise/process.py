@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -106,7 +105,7 @@ class ControllerProcess:
         self._guardian = guardian
         try:
             self._process = ProcessTree(
-                _on_path(words, env),
+                _with_program(words, env, folder),
                 env={**_ENCODING, **env},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -224,11 +223,20 @@ class ControllerProcess:
         return f"{summary}\n  command: {self._command}" + (f"\n  its last lines:{said}" if lines else "")
 
 
-def _on_path(words: list[str], env: Mapping[str, str]) -> list[str]:
-    """Return a command for Windows, which looks for programs on our own PATH and beside our own interpreter."""
-    if os.name == "nt":
-        return [shutil.which(words[0], path=env.get("PATH")) or words[0], *words[1:]]
-    return words
+def _with_program(words: list[str], env: Mapping[str, str], folder: Path) -> list[str]:
+    """Return a command with the path of its program on Windows, which would look for it in our own folder, not in its.
+
+    As Windows does, a name alone is looked for in the folder first, then on PATH.
+    """
+    if os.name != "nt":
+        return words
+    program = words[0]
+    suffixes = [each for each in env.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").split(os.pathsep) if each]
+    names = [program] if program.lower().endswith(tuple(map(str.lower, suffixes))) else []
+    names = names or [*(program + each for each in suffixes), program]
+    on_path = [] if os.path.dirname(program) else env.get("PATH", "").split(os.pathsep)
+    paths = (os.path.abspath(os.path.join(folder, place, name)) for place in ["", *on_path] for name in names)
+    return [next(filter(os.path.isfile, paths), program), *words[1:]]
 
 
 def _not_started(error: Exception, words: list[str], env: Mapping[str, str], folder: Path) -> str:

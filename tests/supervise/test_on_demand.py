@@ -48,6 +48,18 @@ def test_a_controller_is_started_for_its_device_and_ended(folder: Path) -> None:
     assert not alive(pid)
 
 
+def test_a_program_is_found_in_the_folder_of_the_commands(folder: Path) -> None:
+    (folder / "bin").mkdir()
+    if os.name == "nt":
+        (folder / "bin" / "lamp.cmd").write_text("@python controller.py %*\n")
+    else:
+        (folder / "bin" / "lamp").write_text('#!/bin/sh\nexec python controller.py "$@"\n')
+        (folder / "bin" / "lamp").chmod(0o755)
+    starter, devices = on_demand({"lamp": entry(free_port(), command="bin/lamp {port} good")}, folder)
+    with starter, devices:
+        assert Path(devices.get("lamp").where()) == folder
+
+
 def test_output_is_logged_under_the_name_of_the_controller(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
