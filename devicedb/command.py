@@ -15,6 +15,9 @@ GIVEN: Final = ("name", "bind", "ARTIQ_SSL_DIR")
 """Placeholders that the manager fills in, in addition to the entry's keys."""
 
 
+_SSL_DIR: Final = "\ue000ARTIQ_SSL_DIR\ue000"
+"""Stands for the folder of TLS files until the command is split: its name may have spaces or backslashes."""
+
 _SAFE: Final = re.compile(r"[\w.:/\\=+-]+")
 """Words that no shell of Windows takes apart."""
 
@@ -71,7 +74,7 @@ def command_line(
         raise CommandTemplateError(f"entry {name!r} has no command that would start it")
     values = {**entry, "name": name, "bind": bind}
     if ssl_dir is not None:
-        values["ARTIQ_SSL_DIR"] = ssl_dir
+        values["ARTIQ_SSL_DIR"] = _SSL_DIR
     try:
         for each in placeholders(template):
             if each in values:
@@ -82,7 +85,9 @@ def command_line(
                 problem = f"has the placeholder {{{each}}}, which is no key of the entry."
                 problem += did_you_mean(each, [*entry, *GIVEN])
             raise CommandTemplateError(f"entry {name!r}: command {template!r} {problem}")
-        words = shlex.split(template.format(**values))
+        words = [
+            word.replace(_SSL_DIR, ssl_dir or _SSL_DIR) for word in shlex.split(template.format(**values))
+        ]
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise CommandTemplateError(f"entry {name!r}: command {template!r}: {error}") from None
     if not words:

@@ -70,6 +70,8 @@ class Bridge:
         self._tell: Final = tell
         self._files: Final[dict[str, OutputFile]] = {}
         self._executor: Final = ThreadPoolExecutor(2, "rexec-bridge")
+        self.is_whole = False
+        """After `run`: whether finished files have all that was to be kept."""
         self._present: dict[str, dict[str, Any]] = {}
         self._changes = 0
         self._changed: float | None = None
@@ -130,8 +132,7 @@ class Bridge:
             ) from error
 
     def _close(self) -> None:
-        for file in self._files.values():
-            file.close()
+        self.is_whole = False not in [file.close() for file in self._files.values()]  # each is closed
         self._executor.shutdown()
 
     def _file(self, name: str) -> OutputFile:

@@ -60,6 +60,7 @@ class OutputFile:
         self._waiting: tuple[str, float | None] | None = None
         """Reason and start of missed changes for a file whose opening is delayed."""
         self._retry_at = 0.0
+        self._is_closing = False
         self._left: list[Path] = []
         """Journals of files that could not be finished."""
 
@@ -129,9 +130,21 @@ class OutputFile:
             self._finish()
             self._open("rotated", None)
 
-    def close(self) -> None:
-        """Finish the file, and wait until it and all earlier files are finished."""
-        self._waiting = None
+    def close(self) -> bool:
+        """Finish the file, and wait until it and all earlier files are finished.
+
+        Returns:
+            Whether files have all that was to be kept: none is left as a journal, and no change waits for a file.
+
+        """
+        self._is_closing = True
+        self._end_file()
+        if self._waiting is not None:  # the last attempt
+            self._open(*self._waiting)
+            self._end_file()
+        return self._waiting is None and not self._left
+
+    def _end_file(self) -> None:
         if self._writer is not None:
             self._finish()
         for each in self._finishing:
@@ -228,12 +241,12 @@ class OutputFile:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        _log.error(
-            "%s: %s. Trying again in %g s; changes until then are marked as missed",
-            self.name,
-            error,
-            RETRY,
+        what_follows = (
+            "What changed since the last file is in none"
+            if self._is_closing
+            else f"Trying again in {RETRY:g} s; changes until then are marked as missed"
         )
+        _log.error("%s: %s. %s", self.name, error, what_follows)
         self._waiting = ("failed", time.time())
         self._retry_at = time.monotonic() + RETRY
         if self._writer is not None:
@@ -259,3 +272,5 @@ class OutputFile:
     def _recovered(self, journal: Path) -> None:
         if journal.exists():
             self._tell(str(recover(journal)))
+        if journal.exists():
+            self._left.append(journal)

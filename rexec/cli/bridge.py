@@ -39,7 +39,8 @@ def get_argparser() -> argparse.ArgumentParser:
         "  rexec bridge --master localhost --split 'ndscan.rid_*.'    one more file for each run of ndscan\n\n"
         "Ctrl-C or SIGTERM finishes and verifies the files; a second one exits at once and leaves the journals. "
         "`rexec\nresults recover FOLDER`, or the next start, makes files from them.\n\n"
-        "Exit status: 0 ended by a signal, 2 could not start, 130 ended by a second signal with journals left.",
+        "Exit status: 0 ended by a signal, 1 so, but not all is in finished files, 2 could not start, 130 ended by a\n"
+        "second signal with journals left.",
     )
     parser.add_argument(
         "mode",
@@ -130,12 +131,11 @@ def main(argv: Sequence[str]) -> int:
         refresh=options.refresh,
         idle=options.idle,
     )
-    asyncio.run(follow(plan, options, console))
-    return 0
+    return 0 if asyncio.run(follow(plan, options, console)) else 1
 
 
-async def follow(plan: BridgePlan, options: argparse.Namespace, console: TerminalConsole) -> None:
-    """Run the bridge until a signal ends it; a second one exits at once."""
+async def follow(plan: BridgePlan, options: argparse.Namespace, console: TerminalConsole) -> bool:
+    """Run the bridge until a signal ends it; a second one exits at once. Return whether all is in finished files."""
     bridge = Bridge(
         plan,
         options.master,
@@ -153,6 +153,7 @@ async def follow(plan: BridgePlan, options: argparse.Namespace, console: Termina
 
     with on_signals(stop), progress(console, bridge.state, options.quiet > 0):
         await bridge.run(end, wait=options.wait)
+    return bridge.is_whole
 
 
 def teller(console: TerminalConsole, quiet: bool) -> Callable[[str], None]:

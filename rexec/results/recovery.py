@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 import h5py
 
 from rexec.results._files import leftovers, remove_leftovers
-from rexec.results.errors import JournalDamaged, ResultsError
+from rexec.results.errors import JournalDamaged, ResultsError, ResultsMismatch
 from rexec.results.fold import RunState
 from rexec.results.journal._file import Orphan
 from rexec.results.journal.reader import HeaderDamaged, JournalReader
@@ -19,6 +19,8 @@ from rexec.results.journal.records import HEADER, MAGIC
 from rexec.results.journal.salvage import SalvageReader
 from rexec.results.keeper import Keeper
 from rexec.results.layout import DAMAGED_SUFFIX, JOURNAL_SUFFIX, journal_path
+from rexec.results.status import folded
+from rexec.results.verified import verify_against
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ _END: Final = {"status": "recovered", "error": "the run was killed; this is what
 _MOST_FAILED: Final = 3
 """Journals that cannot be recovered, of which a run that begins names each."""
 
-Outcome: TypeAlias = Literal["recovered", "damaged", "salvaged", "empty", "running", "failed"]
+Outcome: TypeAlias = Literal["recovered", "finished", "damaged", "salvaged", "empty", "running", "failed"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Recovery:
 
     Attributes:
         journal: The journal.
-        outcome: "recovered": everything in it is in the file, it is removed. "damaged": so is everything before a
+        outcome: "recovered": everything in it is in the file, it is removed. "finished": so it was before, the file is
+            as it was, with what others have added. "damaged": so is everything before a
             damaged place, or all but records that could not be read; the journal is kept under another name.
             "salvaged": what can be read of a damaged journal is in a file, the journal is kept. "empty": the run was
             killed before it had anything, the journal is removed. "running": the run goes on, nothing was done.
@@ -57,6 +60,7 @@ class Recovery:
         """Return one line for people."""
         lines = {
             "recovered": f"recovered {self.path} ({self.records} records)",
+            "finished": f"removed {self.journal}: {self.path} holds all of it",
             "damaged": f"recovered {self.path} as far as its journal can be read ({self.records} records)",
             "salvaged": f"wrote {self.path} of what can be read of {self.journal} ({self.records} records)",
             "empty": f"removed {self.journal}: the run was killed before it had kept anything",
@@ -164,6 +168,15 @@ def _recover(orphan: Orphan, left: Mapping[str, list[Path]] | None) -> Recovery:
         keeper.read()
         damaged = reader.damage is not None and not reader.torn
         remaining, damage = reader.remaining(), reader.damage
+        is_whole, said = not (damaged or remaining), ""
+        if is_whole and target == path and folded(path, reader.identifier) == (keeper.state.size, True):
+            try:
+                verify_against(path, keeper.state)
+            except ResultsMismatch:
+                said = _put_aside(path)
+            else:
+                orphan.remove()
+                return Recovery(journal, "finished", path, keeper.state.records)
         is_worth_it = _has_data(keeper.state) or (target == path and (bool(keeper.state.identity) or damaged))
         if is_worth_it:
             keeper.finish(None, dict(_END))
@@ -184,7 +197,7 @@ def _recover(orphan: Orphan, left: Mapping[str, list[Path]] | None) -> Recovery:
     orphan.remove()
     if written is None:
         return Recovery(journal, "empty")
-    detail = f"the last record was cut off, {remaining} bytes of it" if remaining else ""
+    detail = f"the last record was cut off, {remaining} bytes of it" if remaining else said
     return Recovery(journal, "recovered", written, state.records, detail)
 
 
@@ -245,6 +258,15 @@ def _target(path: Path, identifier: bytes) -> Path:
     while path.exists() and _journal_of(path) != identifier.hex():
         path = path.with_name(f"{path.stem}.recovered{path.suffix}")
     return path
+
+
+def _put_aside(path: Path) -> str:
+    """Rename a finished file that somebody has changed, or a disk; return what is to be said of it."""
+    aside = path
+    while aside.exists():
+        aside = aside.with_name(f"{aside.stem}.changed{aside.suffix}")
+    path.rename(aside)
+    return f"the file there held something else, and is {aside.name} now"
 
 
 def _has_data(state: RunState) -> bool:

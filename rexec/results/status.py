@@ -92,8 +92,8 @@ def status_of(path: Path) -> Status:
         identity = next((each.value for each in first if each.kind is Kind.IDENTITY), None)
         fields: dict[str, Any] = identity if isinstance(identity, dict) else {}
         pid, host = fields.get("pid"), fields.get("host")
-        folded, has_ended = _folded(path, reader.identifier)
-        reader.offset = max(HEADER.size, folded)
+        held, has_ended = folded(path, reader.identifier)
+        reader.offset = max(HEADER.size, held)
         size = max(reader.remaining(), 0)
         waiting = reader.count(reader.offset + _COUNTED)
     if not journal.exists():  # it has ended meanwhile
@@ -113,7 +113,7 @@ def status_of(path: Path) -> Status:
     )
 
 
-def _folded(path: Path, identifier: bytes) -> tuple[int, bool]:
+def folded(path: Path, identifier: bytes) -> tuple[int, bool]:
     """Return how many bytes of a journal a file holds, and whether the file says that the run has ended."""
     try:
         if not os.path.isfile(path):

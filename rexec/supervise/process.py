@@ -47,6 +47,8 @@ def environment(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str,
         `python` in a command has this package; PYTHONUNBUFFERED is set, so that output is read when it is written.
 
     """
+    if os.name == "nt":  # where "Path" is the same variable
+        further = {name.upper(): value for name, value in further.items()}
     folder = str(Path(sys.executable).absolute().parent)
     path = os.pathsep.join(dict.fromkeys([folder, *own.get("PATH", os.defpath).split(os.pathsep)]))
     return {**own, "PATH": path, "PYTHONUNBUFFERED": "1", **further}
@@ -226,7 +228,7 @@ class ControllerProcess:
 def _with_program(words: list[str], env: Mapping[str, str], folder: Path) -> list[str]:
     """Return a command with the path of its program on Windows, which would look for it in our own folder, not in its.
 
-    As Windows does, a name alone is looked for in the folder first, then on PATH.
+    A name alone is looked for on PATH first, which begins with our interpreter, then in the folder.
     """
     if os.name != "nt":
         return words
@@ -235,7 +237,7 @@ def _with_program(words: list[str], env: Mapping[str, str], folder: Path) -> lis
     names = [program] if program.lower().endswith(tuple(map(str.lower, suffixes))) else []
     names = names or [*(program + each for each in suffixes), program]
     on_path = [] if os.path.dirname(program) else env.get("PATH", "").split(os.pathsep)
-    paths = (os.path.abspath(os.path.join(folder, place, name)) for place in ["", *on_path] for name in names)
+    paths = (os.path.abspath(os.path.join(folder, place, name)) for place in [*on_path, ""] for name in names)
     return [next(filter(os.path.isfile, paths), program), *words[1:]]
 
 

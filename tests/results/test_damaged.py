@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -161,7 +162,30 @@ def test_a_journal_left_beside_a_finished_file_is_no_killed_run(
     assert verify(path) == []
     assert main(["show", str(path)]) == 0
     assert "completed\n" in capsys.readouterr().out
-    assert recover(journal_path(path)).outcome == "recovered"
+    with h5py.File(path, "r+") as file:
+        file["fit"] = 42.0  # of a person, meanwhile
+    recovery = recover(journal_path(path))
+    assert str(recovery) == f"removed {journal_path(path)}: {path} holds all of it"
+    assert list(tmp_path.iterdir()) == [path]
+    with h5py.File(path) as file:
+        assert file["fit"][()] == 42.0
+
+
+def test_a_finished_file_that_somebody_has_changed_is_kept_under_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "r.h5"
+    writer, manager = begun(path)
+    manager.set("x", [1.0])
+    with journal_path(path).open("rb") as journal:
+        writer.close()
+        journal_path(path).write_bytes(journal.read())
+    with h5py.File(path, "r+") as file:
+        file["datasets/x"][0] = 2.0
+    recovery = recover(journal_path(path))
+    assert recovery.outcome == "recovered"
+    assert recovery.detail == "the file there held something else, and is r.changed.h5 now"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["r.changed.h5", "r.h5"]
+    with h5py.File(path) as made, h5py.File(tmp_path / "r.changed.h5") as changed:
+        assert (made["datasets/x"][0], changed["datasets/x"][0]) == (1.0, 2.0)
     assert str(status_of(path)) == "finished"
 
 

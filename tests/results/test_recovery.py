@@ -56,7 +56,7 @@ def test_recovering_again_changes_nothing(tmp_path: Path) -> None:
     assert [recovery.outcome for recovery in recover_folder(tmp_path)] == ["recovered"]
     assert list(recover_folder(tmp_path)) == []
     journal.write_bytes(copy)
-    assert [recovery.outcome for recovery in recover_folder(tmp_path)] == ["recovered"]
+    assert [recovery.outcome for recovery in recover_folder(tmp_path)] == ["finished"]
     with h5py.File(tmp_path / "r.h5") as file:
         assert file["datasets/x"][()] == 1
 

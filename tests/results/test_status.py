@@ -156,13 +156,13 @@ def test_a_run_that_ends_during_the_look_is_finished(
     if not has_file:
         (tmp_path / "r.h5").unlink()
     journal.with_name(journal.name + ".damaged").touch()  # of an earlier run of that name
-    folded = status._folded
+    folded = status.folded
 
     def ended(path: Path, identifier: bytes) -> tuple[int, bool]:
         journal.unlink()
         return folded(path, identifier)
 
-    monkeypatch.setattr(status, "_folded", ended)
+    monkeypatch.setattr(status, "folded", ended)
     found = status_of(tmp_path / "r.h5")
     assert (found.state, found.waiting, "journal is damaged" in found.detail) == ("finished", 0, True)
 

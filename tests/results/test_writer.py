@@ -82,7 +82,7 @@ def test_a_journal_that_somebody_holds_open_does_not_spoil_a_finished_file(
         patch.setattr("rexec.results._files._PATIENCE", 0.0)
         assert writer.close() == writer.path
     assert "is finished, but its journal cannot be removed" in caplog.text
-    assert recover(journal).outcome == "recovered"
+    assert recover(journal).outcome == "finished"
     assert os.listdir(tmp_path) == ["r.h5"]
     assert verify(writer.path) == []
     with h5py.File(writer.path) as file:
