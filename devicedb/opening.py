@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from devicedb.windows_names import check_path
+
 R = TypeVar("R")
 
 if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
@@ -127,9 +129,11 @@ def open_bytes(path: str | Path, flags: int, mode: int = 0o777) -> int:
         mode: Permissions of a new file. Windows knows only whether it is for its owner alone, and administrators.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: It cannot be opened, or would be made and Windows, on which this runs, takes its name otherwise.
 
     """
+    if flags & os.O_CREAT:
+        check_path(Path(path))
     if sys.platform == "win32" and flags & os.O_CREAT and not mode & 0o077:
         try:
             _make_for_its_owner(path)

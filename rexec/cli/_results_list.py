@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devicedb.cli import output
-from devicedb.cli.terminal import say, say_error, say_lines
+from devicedb.cli.terminal import say, say_document, say_error, say_lines
 from devicedb.printable import printable
 from rexec.catalogue import FoundRun, FoundRuns, find, run_at, run_path
 from rexec.catalogue.facts import NamedValue
@@ -121,7 +121,7 @@ def _print(options: argparse.Namespace, query: str) -> int:
         print(json.dumps([_jsonable(run.as_dict()) for run in runs], indent=1))  # noqa: T201 - escaped by JSON
     elif options.paths:
         for run in runs:
-            say(run.path)
+            say_document(str(run.path))
     elif runs:
         say_lines("\n".join(table(runs, output.console().width)))
         if len(found) > len(runs):

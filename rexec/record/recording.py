@@ -17,7 +17,6 @@ from typing import Any
 from devicedb.drivers.methods import DriverFacts
 from devicedb.opening import open_bytes
 from devicedb.whole_file import sync_descriptor, sync_folder_of, write_whole
-from devicedb.windows_names import check_path
 from rexec._version import __version__
 from rexec.record.errors import RecordingError
 from rexec.record.method_list import facts_of_list
@@ -49,7 +48,6 @@ class RecordingWriter:
         begin = MAGIC + framed(head)
         flags = os.O_WRONLY | os.O_APPEND
         try:
-            check_path(path)
             if overwrite:
                 write_whole(path, begin)  # an earlier recording stays until this one is on the disk
             self._descriptor = open_bytes(path, flags | (0 if overwrite else os.O_CREAT | os.O_EXCL), 0o664)

@@ -124,23 +124,29 @@ def test_a_start_recovers_what_a_killed_bridge_has_left_and_says_so(lab: Lab) ->
 def test_what_no_file_has_is_tried_a_last_time_and_told_by_the_status(lab: Lab, goes_on: bool) -> None:
     with serving(lab.folder) as served, served.client("dataset_db") as client:
         client.set("level", 1)
-        with bridge(lab, served) as first, bridge(lab, served) as second:
+        path = lab.folder / "bridge" / "datasets.h5"
+        master = ["--master", "127.0.0.1", "--master-port-notify", str(served.port("notify"))]
+        with bridge(lab, served) as first:
             try:
-                assert second.stderr is not None
-                assert "another run is writing this result" in second.stderr.readline()
-                client.set("level", 2)
-                if not goes_on:
-                    interrupt(first, ORDERLY[-1])
-                    first.communicate(timeout=150)
-                interrupt(second, ORDERLY[-1])
-                _, err = second.communicate(timeout=150)
+                assert within(150.0, lambda: path.exists() and level(path) == 1)
+                with lab.start("bridge", *master) as second:
+                    try:
+                        assert second.stderr is not None
+                        assert "another run is writing this result" in second.stderr.readline()
+                        client.set("level", 2)
+                        if not goes_on:
+                            interrupt(first, ORDERLY[-1])
+                            first.communicate(timeout=150)
+                        interrupt(second, ORDERLY[-1])
+                        _, err = second.communicate(timeout=150)
+                    finally:
+                        second.kill()
             finally:
                 first.kill()
-                second.kill()
     assert second.returncode == (1 if goes_on else 0)
     assert ("What changed since the last file is in none" in err) is goes_on
     if not goes_on:
-        assert level(lab.folder / "bridge" / "datasets.h5") == 2
+        assert level(path) == 2
 
 
 def test_no_master_is_one_line(lab: Lab) -> None:

@@ -103,3 +103,11 @@ def test_a_name_with_a_null_character_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="null"):
         open_bytes(tmp_path / "a\0b", os.O_WRONLY | os.O_CREAT, 0o600)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "nt", reason="names that Windows refuses")
+@pytest.mark.parametrize("name", ["audit:1.jsonl", "token.", "aux.lock"])
+def test_a_name_that_windows_refuses_is_not_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OSError, match=r"streams of such names, .* name another"):
+        os.close(open_bytes(tmp_path / name, os.O_WRONLY | os.O_CREAT))
+    assert not list(tmp_path.iterdir())
