@@ -9,9 +9,10 @@ from rexec.datasets._agreement import Agreement
 from rexec.datasets._shown import Shown
 from rexec.datasets.changes import check_appendable
 from rexec.datasets.database import DatasetDB
-from rexec.datasets.errors import check_process
+from rexec.datasets.errors import DatasetError, check_process
 from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, ListAppender
 from rexec.ground import forks
+from rexec.ground.reentry import refuse_reentry
 
 _NUMBERS: Final = frozenset({float, int, np.float64, np.int64})
 """What sinks append in few steps."""
@@ -105,6 +106,7 @@ class _ShownList:
     def append(self, value: Any) -> bool:
         check_process(self._generation)  # in a fork, the lock may be another thread's for ever
         appends, key, items = self._appends, self._key, self._dataset.value
+        refuse_reentry(appends.lock, DatasetError, key)
         with appends.lock:
             count = len(items)
             try:

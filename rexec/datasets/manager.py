@@ -16,13 +16,14 @@ from rexec.datasets._shown import Shown
 from rexec.datasets.changes import put_at, undo_at
 from rexec.datasets.database import DatasetDB
 from rexec.datasets.door import checked_flag, checked_metadata, checked_name, checked_value
-from rexec.datasets.errors import MissingDataset, check_process
+from rexec.datasets.errors import DatasetError, MissingDataset, check_process
 from rexec.datasets.given import Given
 from rexec.datasets.indexing import artiq_index, canonical_index
 from rexec.datasets.read_copies import ReadCopies
 from rexec.datasets.types import Dataset, DatasetSink, DatasetStore, Metadata, NoSink
 from rexec.ground import forks
 from rexec.ground.kept import in_memory
+from rexec.ground.reentry import refuse_reentry
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ class DatasetManager:
         archive = checked_flag(key, "archive", archive)
         if not (broadcast or archive):
             _log.warning("dataset %s is stored nowhere: neither broadcast nor archive was asked for", key)
+        refuse_reentry(self._lock, DatasetError, key)
         new = Dataset(own, checked, broadcast, persist)
         with self._lock:
             self._appends.forget(key)
@@ -156,6 +158,7 @@ class DatasetManager:
         check_process(self._generation)
         own = checked_value(key, value, 1)
         index = artiq_index(index)
+        refuse_reentry(self._lock, DatasetError, key)
         with self._lock:
             dataset = self._target(key)
             if dataset is None:
@@ -196,6 +199,7 @@ class DatasetManager:
             return
         check_process(self._generation)
         own = checked_value(key, value, 1)
+        refuse_reentry(self._lock, DatasetError, key)
         with self._lock:
             dataset = self._target(key)
             if dataset is None:

@@ -23,7 +23,7 @@ class DegradedStates:
 
     def __init__(self) -> None:
         self._generation: Final = forks.generation
-        self._lock: Final = threading.Lock()
+        self._lock: Final = threading.RLock()
         self._states: dict[str, bool] = {}
         self._waiting: list[dict[str, Any]] = []
         """What is not in the journal yet."""

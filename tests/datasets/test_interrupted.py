@@ -1,4 +1,4 @@
-"""Ctrl-C at any instruction of a change: it is in memory, journal, file and database, or in none of them."""
+"""Ctrl-C at any instruction of a change: it is in memory, journal, file and database, or in none; so are handlers'."""
 
 import dis
 import sys
@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from rexec.datasets import DatasetDB, DatasetManager
+from rexec.datasets import DatasetDB, DatasetError, DatasetManager
 from rexec.datasets.values import same
+from rexec.results import ResultsError
 from rexec.results.writer import ResultsWriter
 from schemas.run import RunIdentity
 from tests.threads.interrupting import uncollected
@@ -28,11 +29,15 @@ def _instructions(code: CodeType) -> dict[int, str]:
     return {each.offset: each.opname for each in dis.get_instructions(code)}
 
 
-class Interrupt:
-    """Raises KeyboardInterrupt at the n-th place in our code where the interpreter looks for signals."""
+def ctrl_c() -> None:
+    raise KeyboardInterrupt
 
-    def __init__(self, number: int) -> None:
-        self.left = number
+
+class Interrupt:
+    """Calls a signal handler at the n-th place in our code where the interpreter looks for signals."""
+
+    def __init__(self, number: int, handle: Callable[[], None]) -> None:
+        self.left, self._handle = number, handle
         self._last: dict[FrameType, str] = {}
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
@@ -46,13 +51,13 @@ class Interrupt:
                 self.left -= 1
                 if self.left == 0:
                     sys.settrace(None)
-                    raise KeyboardInterrupt
+                    self._handle()
         return self.trace
 
 
-def interrupted(change: Callable[[], None], number: int) -> bool:
+def interrupted(change: Callable[[], None], number: int, handle: Callable[[], None] = ctrl_c) -> bool:
     """Make a change with an interrupt at the n-th place; return whether there was such a place."""
-    interrupt = Interrupt(number)
+    interrupt = Interrupt(number, handle)
     with uncollected():
         sys.settrace(interrupt.trace)
         try:
@@ -61,7 +66,7 @@ def interrupted(change: Callable[[], None], number: int) -> bool:
             return True
         finally:
             sys.settrace(None)
-        return False
+        return interrupt.left <= 0
 
 
 _LARGE = [number * 0.5 for number in range(700)]
@@ -108,6 +113,11 @@ def test_a_change_is_everywhere_or_nowhere(tmp_path: Path, name: str, persist: b
         expected = {key: dataset.value for key, dataset in manager.local.items()}
         manager.close()
         writer.close()
+    compare(path, expected)
+
+
+def compare(path: Path, expected: dict[str, Any]) -> None:
+    """Check that a file has the datasets of a run, as they were last."""
     with h5py.File(path) as file:
         assert set(file["datasets"]) == set(expected)
         for key, value in expected.items():
@@ -118,3 +128,44 @@ def test_a_change_is_everywhere_or_nowhere(tmp_path: Path, name: str, persist: b
                 assert stored.decode() == value
             else:
                 assert np.array_equal(stored, value), key
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces already")
+@pytest.mark.parametrize("persist", [False, True])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_signal_handler_changes_a_dataset_before_or_after_a_change_or_is_refused(
+    tmp_path: Path, name: str, persist: bool
+) -> None:
+    first, change = CHANGES[name]
+    path = tmp_path / "results.h5"
+    with DatasetDB(tmp_path / "dataset_db.mdb" if persist else None) as db:
+        writer = ResultsWriter.create(
+            path, RunIdentity(rid=1, class_name="Test", start_time=1.0), refresh_interval=0, sync_interval=0
+        )
+        manager = DatasetManager(db, sink=writer)
+        number, went_on = 0, True
+        refused = 0
+
+        def handle(key: str) -> None:
+            nonlocal refused
+            try:
+                manager.set(key, first, broadcast=True, persist=persist)
+                manager.set("seen", key)
+            except (DatasetError, ResultsError):
+                refused += 1
+
+        while went_on:
+            number += 3  # one in three of the places, as many as the suite has time for
+            key = f"k{number}"
+            manager.set(key, first, broadcast=True, persist=persist)
+            went_on = interrupted(lambda key=key: change(manager, key), number, lambda key=key: handle(key))  # type: ignore[misc]
+            if manager.local[key].broadcast:
+                assert same(db.get(key), manager.get(key)), number
+            else:
+                with pytest.raises(KeyError):
+                    db.get(key)
+        assert 1 < refused < number
+        expected = {key: dataset.value for key, dataset in manager.local.items()}
+        manager.close()
+        writer.close()
+    compare(path, expected)

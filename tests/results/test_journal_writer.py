@@ -296,9 +296,11 @@ def test_a_journal_that_was_cut_is_lost(journal: Any) -> None:
 def test_a_fork_of_the_run_has_free_locks_no_claim_and_may_change_nothing(journal: Any) -> None:
     claim = os.dup(journal.claim)
     before = journal.size
-    with journal.lock, journal._sync_lock:  # as another thread of the parent may have them
+    lock = journal.lock
+    with lock, journal._sync_lock:  # as another thread of the parent may have them
         journal.disown()
-    assert not journal.lock.locked()
+        assert lock._is_owned()
+        assert not journal.lock._is_owned()
     assert not journal._sync_lock.locked()
     assert journal.claim == -1
     for change in (lambda: journal.put(set_to("x", 1)), lambda: journal.append("x", 1), journal.sync):

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from rexec.ground.clock import wall_clock
+from rexec.ground.reentry import refuse_reentry
+from rexec.results.errors import ResultsError
 from rexec.results.journal.records import short_append
 
 if TYPE_CHECKING:
@@ -39,7 +41,10 @@ class Appender:
 
         """
         journal, items = self._journal, self._items
-        with journal.lock:
+        lock = journal.lock
+        if lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - here first, because a call takes long
+            refuse_reentry(lock, ResultsError)
+        with lock:
             data = short_append(self._number, wall_clock() - journal.since, value)
             if data is None or self._is_stopped:
                 return False

@@ -16,6 +16,7 @@ from typing import Any, Final
 from devicedb.whole_file import sync_descriptor
 from rexec.ground import forks
 from rexec.ground.clock import wall_clock
+from rexec.ground.reentry import refuse_reentry
 from rexec.results.errors import ResultsError
 from rexec.results.journal._appender import Appender
 from rexec.results.journal._encode import TextTag
@@ -46,7 +47,7 @@ class Journal:
 
     def __init__(self, path: Path, *, sync_interval: float = 0.5) -> None:
         self._generation: Final = forks.generation
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._sync_lock = threading.Lock()
         self._numbers: dict[str, int] = {}
         self.since = math.inf
@@ -113,6 +114,7 @@ class Journal:
 
     def append(self, key: str, value: Any, *, origin: Origin = "run") -> int:
         """Keep that `value` was appended to the list `key`; return the offset of the record."""
+        refuse_reentry(self.lock, ResultsError, key)
         with self.lock:
             number = self._number_of(key)
             start = self.file.size
@@ -134,6 +136,7 @@ class Journal:
         """Keep a record of any kind; its time is now if it has none."""
         if not record.time:
             record = record._replace(time=wall_clock())
+        refuse_reentry(self.lock, ResultsError, record.key)
         with self.lock:
             number = self._number_of(record.key)
             before = self.file.size
@@ -223,7 +226,7 @@ class Journal:
     def disown(self) -> None:
         """Refuse every change from now on, and let the claim go: this process is a fork of the run's."""
         # Another thread of the parent may have held the locks.
-        self.lock, self._sync_lock = threading.Lock(), threading.Lock()
+        self.lock, self._sync_lock = threading.RLock(), threading.Lock()
         self._changes.close()
         self.file.disown()
 
