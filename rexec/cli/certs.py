@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from devicedb.cli.parser import CommandParser
 from devicedb.cli.terminal import say, say_lines
+from devicedb.command import as_typed
 from devicedb.printable import printable
 from rexec.cli.errors import CommandError
 
@@ -115,7 +116,7 @@ def _change(arguments: argparse.Namespace) -> int:
                 say(f"{printable(each.name)}  until {each.until:%Y-%m-%d}  sha256:{each.digest[:16]}")
     except FileNotFoundError:
         raise CommandError(
-            f"{folder} has no clients.pem: make a set first, with `rexec certs {folder}`"
+            f"{folder} has no clients.pem: make a set first, with `{as_typed(['rexec', 'certs', str(folder)])}`"
         ) from None
     except OSError as error:
         text = (

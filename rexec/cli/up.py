@@ -146,7 +146,10 @@ def get_argparser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Keep the controllers running until a signal or a client ends the program; return the exit status."""
-    options = get_argparser().parse_args(argv)
+    parser = get_argparser()
+    options = parser.parse_args(argv)
+    if options.output is not None and options.export is None:
+        parser.error("--output goes with --export; for the output of controllers there is --log-dir")
     console = output.console(stderr=True)
     log_to(console, options)
     end = threading.Event()

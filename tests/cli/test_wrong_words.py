@@ -71,6 +71,7 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rexec doctor --ssl a b c", "need a master: add --master HOST"),
         ("rexec simulate --master-ssl a b c", "need a master: add --master HOST"),
         ("rexec up --ssl a b c", "need a master: add --master HOST"),
+        ("rexec up --output units", "--output goes with --export"),
         # files
         ("rexec run x.py --master localhost --ssl a b c", "TLS file a does not exist; `rexec certs`"),
         ("rexec bridge --master localhost --ssl a b c", "TLS file a does not exist; `rexec certs`"),
