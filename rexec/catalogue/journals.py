@@ -15,7 +15,7 @@ from rexec.catalogue.plain_values import (
     string,
     strings,
 )
-from rexec.results.errors import JournalDamaged, reason
+from rexec.results.errors import JournalDamaged
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import Kind
 from rexec.results.layout import journal_path
@@ -27,16 +27,19 @@ _MOST_DATASETS: Final = 10_000
 
 
 def facts_of_journal(path: Path) -> RunFacts:
-    """Return the facts of a run that has a journal, but no file yet; its datasets as far as a piece of it tells."""
+    """Return the facts of a run that has a journal, but no file yet; its datasets as far as a piece of it tells.
+
+    Raises:
+        OSError: The system refuses to read it.
+
+    """
     journal = journal_path(path)
+    found = journal.stat()
+    written = found.st_mtime
+    if not stat.S_ISREG(found.st_mode):
+        return RunFacts("unreadable", written, problem="its journal is no regular file")
     try:
-        found = journal.stat()
-        written = found.st_mtime
-        if not stat.S_ISREG(found.st_mode):
-            return RunFacts("unreadable", written, problem="its journal is no regular file")
         reader = JournalReader(journal)
-    except OSError as error:
-        return RunFacts("unreadable", 0.0, problem=one_line(reason(error)))
     except JournalDamaged as error:
         return RunFacts("unreadable", written, problem=one_line(error))
     identity: dict[str, Any] = {}

@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from devicedb.opening import open_bytes, open_to_read
+from devicedb.opening import once_free, open_bytes, open_to_read
 from devicedb.printable import printable
 from devicedb.whole_file import sync_descriptor, sync_folder_of
 from rexec.ground.locks import lock_within
-from rexec.results.errors import ResultsError, reason
+from rexec.results.errors import ResultsError, hint, reason
 
 NOTES_SUFFIX: Final = ".notes"
 """Suffix of the name of the notes, after the name of the result file."""
@@ -37,6 +37,9 @@ LONGEST: Final = 10_000
 
 LONGEST_TAG: Final = 100
 """Characters that a tag has at most."""
+
+_HELD: Final = 5.0
+"""Seconds that a program which keeps others from the notes is waited for, on Windows."""
 
 _PATIENCE: Final = 10.0
 """Seconds that another process which notes something is waited for."""
@@ -61,7 +64,20 @@ def notes_path(path: Path) -> Path:
 
 
 def notes_of(path: Path) -> RunNotes:
-    """Return what people have noted of a result file; lines that cannot be read count as absent."""
+    """Return what people have noted of a result file; what cannot be read counts as absent."""
+    try:
+        return read_notes(path)
+    except OSError:
+        return RunNotes()
+
+
+def read_notes(path: Path) -> RunNotes:
+    """Return what people have noted of a result file; lines that cannot be read count as absent.
+
+    Raises:
+        OSError: The system refuses to read the notes, perhaps for the moment.
+
+    """
     comment, tags = "", dict[str, None]()
     for line in _lines(notes_path(path)):
         if isinstance(line.get("comment"), str):
@@ -114,9 +130,8 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
     author = {"time": time.time(), "by": _user()}
     lines = "".join(json.dumps(author | each) + "\n" for each in notes)
     try:
-        descriptor = open_bytes(
-            target, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0), 0o666
-        )
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+        descriptor = once_free(lambda: open_bytes(target, flags, 0o666), _HELD)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ResultsError(f"cannot note anything of {path}: {target} is no regular file")
@@ -135,7 +150,7 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
         with contextlib.suppress(OSError):
             os.utime(target.parent)
     except OSError as error:
-        raise ResultsError(f"cannot write {target}: {reason(error)}") from error
+        raise ResultsError(f"cannot write {target}: {reason(error)}{hint(error)}") from error
 
 
 def _last_byte(path: Path) -> bytes:
@@ -154,7 +169,7 @@ def _user() -> str:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         descriptor = open_to_read(path)
-    except OSError:
+    except FileNotFoundError:
         return
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)

@@ -44,11 +44,31 @@ _ODD_NAME: Final = " (value)"
 def facts_of(path: Path) -> RunFacts:
     """Return the facts of a result file, or of the journal that stands for it. Never raises for what is in them."""
     try:
+        return read_facts(path)
+    except OSError as error:
+        return refused_facts(path, error)
+
+
+def refused_facts(path: Path, error: OSError) -> RunFacts:
+    """Return the facts of a file that the system refuses to read."""
+    try:
+        written = path.stat().st_mtime
+    except OSError:
+        written = 0.0
+    return RunFacts("unreadable", written, problem=one_line(reason(error)))
+
+
+def read_facts(path: Path) -> RunFacts:
+    """Return the facts of a result file, or of the journal that stands for it, also of one that is damaged.
+
+    Raises:
+        OSError: The system refuses to read it, perhaps for the moment: nothing in the file shows that, or its end.
+
+    """
+    try:
         found = path.stat()
     except FileNotFoundError:
         return facts_of_journal(path)
-    except OSError as error:
-        return RunFacts("unreadable", 0.0, problem=reason(error))
     written = found.st_mtime
     if not stat.S_ISREG(found.st_mode):
         return RunFacts("unreadable", written, problem="it is no regular file")
@@ -56,6 +76,8 @@ def facts_of(path: Path) -> RunFacts:
         with opened(path) as root:
             return _of_file(root, written)
     except OSError as error:
+        if error.errno:
+            raise
         return RunFacts("unreadable", written, problem=one_line(reason(error)))
     except FOREIGN_ERRORS as error:
         return RunFacts("unreadable", written, problem=one_line(f"{type(error).__name__}: {error}"))

@@ -24,7 +24,7 @@ from rexec.catalogue.listing import (
     signature,
     stored_path,
 )
-from rexec.catalogue.notes import RunNotes, notes_of
+from rexec.catalogue.notes import RunNotes, read_notes
 from rexec.results._files import is_locked
 from rexec.results.layout import journal_path
 
@@ -51,6 +51,9 @@ _WRITTEN: Final = 60.0
 
 _LOST: Final = 3600.0
 """Seconds after which a file that cannot be read is not written any more: ARTIQ writes its files in place."""
+
+_REFUSED: Final = -1
+"""In place of a time, of what the system refused to read: nothing in the file shows when it can be read again."""
 
 _BATCH: Final = 200
 """Files whose facts are written together."""
@@ -262,12 +265,21 @@ class Refreshing:
         self._listed.append((below, state, set(files)))
 
     def _facts(self, below: str, name: str, found: FileSignature) -> _ReadFile:
-        from rexec.catalogue.reading import facts_of  # HDF5, which an index that is up to date does without
+        # HDF5, which an index that is up to date does without
+        from rexec.catalogue.reading import read_facts, refused_facts
 
         path = Path(self._path(below, name))
-        facts = facts_of(path)
         live = _live(os.fspath(path)) if found.journal else ""
-        return _ReadFile(below, name, found, facts, notes_of(path) if found.notes else RunNotes(), live)
+        notes, known = RunNotes(), found
+        try:
+            facts = read_facts(path)
+        except OSError as error:
+            facts, known = refused_facts(path, error), found._replace(mtime=_REFUSED)
+        try:
+            notes = read_notes(path) if found.notes else notes
+        except OSError:
+            known = found._replace(mtime=_REFUSED)
+        return _ReadFile(below, name, known, facts, notes, live)
 
     def _flush(self) -> None:
         """Write what was read."""
@@ -277,7 +289,8 @@ class Refreshing:
         with self._index.writing():
             for each in self._found:
                 quiet = _LOST if each.facts.kind == "unreadable" else _WRITTEN
-                is_settled = not each.signature.journal and not is_young(each.signature.mtime, quiet)
+                mtime = each.signature.mtime
+                is_settled = not (each.signature.journal or mtime == _REFUSED or is_young(mtime, quiet))
                 self._index.put(
                     self._number(each.below),
                     each.name,

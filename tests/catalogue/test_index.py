@@ -1,5 +1,6 @@
 """The index is never the truth: whatever is done to it, the answers are those of the files."""
 
+import errno
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ import pytest
 
 from rexec.catalogue import find
 from rexec.catalogue.index import INDEX_NAME
+from rexec.catalogue.notes import comment
 from rexec.catalogue.refreshing import Refreshing
 from rexec.results import ResultsError, write_results
 from schemas import RunIdentity
@@ -196,6 +198,32 @@ def test_files_that_come_change_and_go_are_seen(folder: Path) -> None:
     shutil.rmtree(folder / "2026-11-02")
     assert not find("class=Late")
     assert all(run.path.exists() for run in find())
+
+
+@pytest.mark.parametrize("exact", [5_000, 5])
+def test_what_the_system_refused_to_read_is_read_once_it_may_be(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, exact: int
+) -> None:
+    """As Windows refuses a file that a virus scanner has open: nothing in the file shows when that is over."""
+    monkeypatch.setattr("rexec.catalogue.refreshing.EXACT", exact)
+    comment(find("rid=3")[0].path, "hello")
+    for index in folder.glob(f"{INDEX_NAME}*"):
+        index.unlink()
+    settled(folder)
+
+    def refused(*arguments: Any, **keywords: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", "it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rexec.catalogue.reading.opened", refused)
+        patch.setattr("rexec.catalogue.notes.open_to_read", refused)
+        assert [run.facts.problem for run in find()] == ["Permission denied"] * 16
+    with monkeypatch.context() as patch:
+        patch.setattr("rexec.catalogue.notes.open_to_read", refused)
+        assert len(find("rid=3")) == 1
+        assert not find("comment~hello")
+    assert [run.rid for run in find("comment~hello")] == [3]
+    assert not find("kind=unreadable")
 
 
 def test_a_file_that_is_changed_in_place_is_seen(folder: Path) -> None:
