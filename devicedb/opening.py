@@ -90,7 +90,9 @@ _REFUSES_HELD_FILES: Final = os.name == "nt"
 
 
 def once_free(
-    do: Callable[[], R], seconds: float, refusals: type[OSError] | tuple[type[OSError], ...] = PermissionError
+    do: Callable[[], R],
+    seconds: float,
+    refusals: type[Exception] | tuple[type[Exception], ...] = PermissionError,
 ) -> R:
     """Do something with a file, and on Windows try again while another program keeps the file from it.
 

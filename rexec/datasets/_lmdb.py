@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import lmdb
 
-from rexec.datasets._lmdb_check import check_file, read_meta
+from devicedb.opening import once_free
+from rexec.datasets._lmdb_check import HELD, check_file, read_meta, refused
 from rexec.datasets._lmdb_claim import Claim
 from rexec.datasets._lmdb_new import FIRST_MAP
 from rexec.datasets._locks import reserve_lock_file
@@ -53,12 +54,14 @@ class PersistentStore:
         try:
             self.is_read_only = not os.access(path, os.W_OK)
             check_file(path)
-            self._env = self._opened()
+            self._env = once_free(self._opened, HELD, lmdb.Error)
         except BaseException as error:
             self._claim.close()
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DatasetError(f"cannot open the dataset database {path}: {error.strerror}") from error
             if isinstance(error, lmdb.Error | OSError):
+                if isinstance(error, PermissionError) or "sharing violation" in str(error).lower():
+                    raise refused(path, error) from error
                 raise DatabaseUnreadable(
                     f"cannot open the dataset database {path}: {error}. Put a copy of it back, or move it away "
                     "to start with an empty one"

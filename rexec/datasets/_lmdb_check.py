@@ -10,7 +10,11 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rexec.datasets.errors import DatabaseUnreadable
+from devicedb.opening import once_free
+from rexec.datasets.errors import DatabaseUnreadable, DatasetError
+
+HELD: Final = 5.0
+"""Seconds that a program which keeps others from the file is waited for, on Windows."""
 
 MAGIC: Final = 0xBEEFC0DE
 _VERSION: Final = 1
@@ -45,11 +49,21 @@ class Damaged(ValueError):
     """The file contradicts itself."""
 
 
+def refused(path: Path, error: Exception) -> DatasetError:
+    """Return what is to be said where the system refuses to open a file, perhaps for the moment."""
+    said = " ".join(str(getattr(error, "strerror", None) or error).split()).removeprefix(f"{path}: ")
+    return DatasetError(
+        f"cannot open the dataset database {path}: {said}. Close the program that has it open, or name one that you "
+        "may read and write"
+    )
+
+
 def check_file(path: Path) -> None:
     """Raise DatabaseUnreadable unless a file can be mapped and read as a whole; one that is missing or empty can.
 
     Raises:
         DatabaseUnreadable: It is no file, no LMDB file, cut, or damaged.
+        DatasetError: The system refuses to read it.
         OSError: It cannot be read.
 
     """
@@ -60,7 +74,11 @@ def check_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise DatabaseUnreadable(f"the dataset database {path} is {kind}; name another with --dataset-db")
-    with path.open("rb") as file:
+    try:
+        opened = once_free(lambda: path.open("rb"), HELD)
+    except PermissionError as error:
+        raise refused(path, error) from error
+    with opened as file:
         size = os.fstat(file.fileno()).st_size
         if not size or struct.calcsize("P") != 8:
             return

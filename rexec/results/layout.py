@@ -13,10 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from devicedb.opening import once_free
 from devicedb.whole_file import make_folder, write_whole
 from rexec.ground.file_names import file_name
 from rexec.results._files import locked
-from rexec.results.errors import ResultsError, ResultsNotWritable, reason
+from rexec.results.errors import ResultsError, ResultsNotWritable, hint, reason
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ DAMAGED_SUFFIX: Final = ".damaged"
 """What the name of a journal gets that could not be read to its end, when what was readable is in the file."""
 
 _RID_FILE: Final = "last_rid.pyon"
+_HELD: Final = 5.0
+"""Seconds that a program which keeps others from that file is waited for, on Windows."""
 _RESULT: Final = re.compile(r"(?P<rid>\d{1,18})-.*\.h5(\.journal)?")
 
 
@@ -73,7 +76,7 @@ def _last_rid(root: Path) -> int:
         return _highest_rid(root)
     if not path.is_file():  # a pipe would be waited for, for ever
         raise ResultsNotWritable(f"cannot number a run: {path} is no regular file; remove it")
-    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    text = once_free(lambda: path.read_text(encoding="utf-8", errors="replace"), _HELD).strip()
     if re.fullmatch(r"-?\d{1,18}", text):
         return int(text)
     last = _highest_rid(root)
@@ -93,8 +96,8 @@ def _writable(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ResultsNotWritable(
-            f"cannot number a run in {root}: {reason(error)}; run in a folder that you may write, "
-            "or name the result file yourself"
+            f"cannot number a run in {root}: {reason(error)} ({_RID_FILE}){hint(error)}; run in a folder that you may "
+            "write, or name the result file yourself"
         ) from error
 
 

@@ -10,8 +10,9 @@ from typing import Final, Literal, TypeAlias
 
 import h5py
 
+from devicedb.opening import once_free
 from rexec.results._files import leftovers, remove_leftovers
-from rexec.results.errors import JournalDamaged, ResultsError, ResultsMismatch
+from rexec.results.errors import JournalDamaged, ResultsError, ResultsMismatch, hint, reason
 from rexec.results.fold import RunState
 from rexec.results.journal._file import Orphan
 from rexec.results.journal.reader import HeaderDamaged, JournalReader
@@ -25,6 +26,10 @@ from rexec.results.verified import verify_against
 _log = logging.getLogger(__name__)
 
 _END: Final = {"status": "recovered", "error": "the run was killed; this is what it had kept by then"}
+
+_REFUSALS: Final = (PermissionError, BlockingIOError)
+_HELD: Final = 5.0
+"""Seconds that a program which keeps others from a result file is waited for, on Windows."""
 
 _MOST_FAILED: Final = 3
 """Journals that cannot be recovered, of which a run that begins names each."""
@@ -162,7 +167,11 @@ def _recover(orphan: Orphan, left: Mapping[str, list[Path]] | None) -> Recovery:
             orphan.remove()
             return Recovery(journal, "empty")
         return Recovery(journal, "failed", detail=str(error))
-    target = _target(path, reader.identifier)
+    try:
+        target = _target(path, reader.identifier)
+    except ResultsError:
+        reader.close()  # Windows removes no open file, and the next attempt is to remove the journal
+        raise
     keeper = Keeper(reader, target)
     try:
         keeper.read()
@@ -274,8 +283,18 @@ def _has_data(state: RunState) -> bool:
 
 
 def _journal_of(path: Path) -> str | None:
+    """Return which journal a file was made of; None: it is another run's, or cannot be told.
+
+    Raises:
+        ResultsError: The system refuses to read it, perhaps for the moment: it may be this run's.
+
+    """
     try:
-        with h5py.File(path, "r") as file:
+        with once_free(lambda: h5py.File(path, "r"), _HELD, _REFUSALS) as file:
             return str(file["rexec"].attrs["journal"])
+    except _REFUSALS as error:
+        if path.is_dir():
+            return None
+        raise ResultsError(f"cannot read {path}: {reason(error)}{hint(error)}") from error
     except (OSError, KeyError):
         return None

@@ -25,6 +25,8 @@ from rexec.datasets import (
     DatasetManager,
     DatasetTooLarge,
     Origin,
+    _lmdb,
+    _lmdb_check,
     _lmdb_claim,
     _lmdb_new,
     _locks,
@@ -38,6 +40,7 @@ from rexec.ground.locks import share_lock, try_lock
 from rexec.wire import pyon
 from tests.clock import set_clock
 from tests.ground.forking import in_a_fork, program, said
+from tests.holding import READERS, held, windows
 
 
 def stored(path: Path) -> dict[str, Any]:
@@ -934,6 +937,24 @@ def test_on_a_full_disk_it_is_refused_before_its_lock_file_is_mapped(
         db.set("x", 1, persist=True)
         lock = (tmp_path / "dataset_db.mdb-lock").stat()
         assert lock.st_blocks * 512 >= lock.st_size
+
+
+@windows
+@pytest.mark.parametrize("share", [0, READERS])
+def test_a_database_that_another_program_keeps_is_waited_for_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    with DatasetDB(path) as database:
+        database.set("x", 1, persist=True)
+    with held(path, share, seconds=1.0), DatasetDB(path) as database:
+        assert database.get("x") == 1
+    for module in (_lmdb, _lmdb_check, _lmdb_claim):
+        monkeypatch.setattr(module, "HELD", 0.1)
+    with held(path, share), pytest.raises(DatasetError, match="Close the program that has it open") as caught:
+        DatasetDB(path)
+    assert str(caught.value).count(str(path)) == 1
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("mod", [1, None, [], "x", 1.5])

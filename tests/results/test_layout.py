@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rexec.results import ResultsNotWritable, next_rid, results_path
+from tests.holding import READERS, held, windows
 
 
 def test_the_path_is_artiqs() -> None:
@@ -44,6 +45,23 @@ def test_processes_never_get_the_same_number(tmp_path: Path) -> None:
     ]
     numbers = [int(text) for process in processes for text in process.communicate(timeout=150)[0].split()]
     assert sorted(numbers) == list(range(120))
+
+
+@windows
+@pytest.mark.parametrize("share", [0, READERS])
+def test_a_last_number_that_another_program_keeps_is_waited_for_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int
+) -> None:
+    assert next_rid(tmp_path) == 0
+    with held(tmp_path / "last_rid.pyon", share, seconds=1.0):
+        assert next_rid(tmp_path) == 1
+    monkeypatch.setattr("rexec.results.layout._HELD", 0.1)
+    with (
+        held(tmp_path / "last_rid.pyon", share),
+        pytest.raises(ResultsNotWritable, match=r"\(last_rid.pyon\); close the program that has it open"),
+    ):
+        next_rid(tmp_path)
+    assert next_rid(tmp_path) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -50,6 +50,24 @@ def test_everything_that_was_kept_is_in_the_file(tmp_path: Path) -> None:
     assert verify(tmp_path / "r.h5") == []
 
 
+def test_a_file_that_the_system_refuses_is_not_taken_for_another_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+
+    def refused(*arguments: Any, **keywords: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "r.h5")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rexec.results.recovery._HELD", 0.0)
+        patch.setattr("rexec.results.recovery.h5py.File", refused)
+        recovery = recover(journal)
+    assert recovery.outcome == "failed"
+    assert f"cannot read {tmp_path / 'r.h5'}: Permission denied" in recovery.detail
+    assert recover(journal).outcome == "recovered"
+    assert os.listdir(tmp_path) == ["r.h5"]
+
+
 def test_recovering_again_changes_nothing(tmp_path: Path) -> None:
     journal = killed(tmp_path / "r.h5", x=1)
     copy = journal.read_bytes()
