@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and lock files."""
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from devicedb.opening import once_free, open_bytes, open_to_read
 from devicedb.whole_file import put_in_place, sync_file
 from rexec.ground.locks import lock_within, try_lock
 from rexec.ground.system_calls import MOST_AT_ONCE
+
+_log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 5.0
 """Seconds that a file which another program has open is waited for, where that hinders (on Windows)."""
@@ -89,7 +92,10 @@ def remove_leftovers(path: Path, found: Mapping[str, list[Path]] | None = None) 
         *(path.with_name(f".{path.name}.{what}") for what in ("working", "previous")),
     ]
     for left in {*found.get(path.name, ()), *ours}:
-        remove(left)
+        try:
+            remove(left)
+        except OSError as error:  # on Windows, while another program has it open: nothing depends on it
+            _log.warning("%s is left there: %s; remove it", left, error.strerror)
 
 
 _LEFTOVER: Final = re.compile(r"\.(?P<name>.+?)\.(working|previous|(journal\.)?\d+\.tmp)", re.DOTALL)

@@ -235,6 +235,8 @@ class Keeper:
             yield
         except OSError as error:
             raise ResultsError(f"cannot write {self.path}: {error}{hint(error)}") from error
+        except RuntimeError as error:  # of h5py, where HDF5 cannot close a file on a full disk
+            raise ResultsError(f"cannot write {self.path}: {error}") from error
 
 
 def state_of(journal: Path, size: int) -> RunState:

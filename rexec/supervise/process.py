@@ -1,5 +1,6 @@
 """The process of one controller: start from a command, wait for it to answer, end it."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -238,7 +239,10 @@ def _with_program(words: list[str], env: Mapping[str, str], folder: Path) -> lis
     names = names or [*(program + each for each in suffixes), program]
     on_path = [] if os.path.dirname(program) else env.get("PATH", "").split(os.pathsep)
     paths = (os.path.abspath(os.path.join(folder, place, name)) for place in [*on_path, ""] for name in names)
-    return [next(filter(os.path.isfile, paths), program), *words[1:]]
+    found = next(filter(os.path.isfile, paths), None)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    return [found, *words[1:]]
 
 
 def _not_started(error: Exception, words: list[str], env: Mapping[str, str], folder: Path) -> str:

@@ -20,6 +20,7 @@ from rexec.results.hdf5.values import value_of
 from rexec.results.journal.reader import JournalReader
 from schemas import RunIdentity
 from tests.campaigns import results_faults
+from tests.holding import held, windows
 
 
 def killed(path: Path, **datasets: Any) -> Path:
@@ -65,6 +66,27 @@ def test_a_file_that_the_system_refuses_is_not_taken_for_another_runs(
     assert recovery.outcome == "failed"
     assert f"cannot read {tmp_path / 'r.h5'}: Permission denied" in recovery.detail
     assert recover(journal).outcome == "recovered"
+    assert os.listdir(tmp_path) == ["r.h5"]
+
+
+@windows
+def test_a_working_file_that_another_program_keeps_is_left_or_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, working = tmp_path / "r.h5", tmp_path / ".r.h5.working"
+    identity = RunIdentity(rid=1, class_name="A", start_time=1.0)
+    writer = ResultsWriter.create(path, identity, refresh_interval=0)
+    writer.set("x", 1, {})
+    writer.snapshot()
+    working.touch()
+    monkeypatch.setattr("rexec.results._files._PATIENCE", 0.1)
+    monkeypatch.setattr("rexec.results.hdf5.reserve._HELD", 0.1)
+    with held(working), pytest.raises(ResultsError, match="rexec results recover"):
+        writer.close()
+    assert f"{working} is left there" in caplog.text
+    assert journal_path(path).exists()
+    monkeypatch.setattr("rexec.results.hdf5.reserve._HELD", 5.0)
+    assert recover(journal_path(path)).outcome == "recovered"
     assert os.listdir(tmp_path) == ["r.h5"]
 
 

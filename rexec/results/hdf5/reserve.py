@@ -12,7 +12,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
-from devicedb.opening import open_bytes
+from devicedb.opening import once_free, open_bytes
 from rexec.ground.kept import KeptArray
 from rexec.ground.plain import Converted, Unreadable
 from rexec.ground.space import keep_space
@@ -55,9 +55,13 @@ def _size(value: Any) -> int:
     return 4096
 
 
+_HELD: Final = 5.0
+"""Seconds that a program which keeps others from the file is waited for, on Windows."""
+
+
 def reserve(path: Path, size: int) -> None:
     """Have the system keep so many bytes for a file, or raise OSError; HDF5 cuts it to what it uses."""
-    descriptor = open_bytes(path, os.O_RDWR)
+    descriptor = once_free(lambda: open_bytes(path, os.O_RDWR), _HELD)
     try:
         keep_space(descriptor, size)
     finally:
@@ -66,7 +70,7 @@ def reserve(path: Path, size: int) -> None:
 
 def write_empty(path: Path) -> None:
     """Write an HDF5 file without anything in it, by a plain write."""
-    path.write_bytes(_empty())
+    once_free(lambda: path.write_bytes(_empty()), _HELD)
 
 
 @lru_cache(maxsize=1)
