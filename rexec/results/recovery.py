@@ -177,7 +177,7 @@ def _recover(orphan: Orphan, left: Mapping[str, list[Path]] | None) -> Recovery:
         keeper.read()
         damaged = reader.damage is not None and not reader.torn
         remaining, damage = reader.remaining(), reader.damage
-        is_whole, said = not (damaged or remaining), ""
+        is_whole, said = not (damaged or remaining or keeper.state.unreadable), ""
         if is_whole and target == path and folded(path, reader.identifier) == (keeper.state.size, True):
             try:
                 verify_against(path, keeper.state)

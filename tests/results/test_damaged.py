@@ -15,6 +15,7 @@ from rexec.results import ResultsWriter, journal_path, open, recover, recover_da
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import HEADER, Kind, Record
 from rexec.results.journal.writer import Journal
+from rexec.results.keeper import Keeper
 from schemas import RunIdentity
 from tests.results.test_ownership import begun
 
@@ -169,6 +170,27 @@ def test_a_journal_left_beside_a_finished_file_is_no_killed_run(
     assert list(tmp_path.iterdir()) == [path]
     with h5py.File(path) as file:
         assert file["fit"][()] == 42.0
+
+
+def test_a_journal_with_records_that_cannot_be_read_stays_beside_a_finished_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.h5"
+    writer, manager = begun(path)
+    manager.set("x", [1.0])
+    with journal_path(path).open("rb") as journal:
+        writer.close()
+        journal_path(path).write_bytes(journal.read())
+    plain = Keeper.read
+
+    def read(keeper: Keeper, size: int | None = None) -> None:
+        plain(keeper, size)
+        keeper.state.unreadable = 1
+
+    monkeypatch.setattr(Keeper, "read", read)
+    recovery = recover(journal_path(path))
+    assert recovery.outcome == "damaged"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["r.h5", "r.h5.journal.damaged"]
 
 
 def test_a_finished_file_that_somebody_has_changed_is_kept_under_another_name(tmp_path: Path) -> None:
