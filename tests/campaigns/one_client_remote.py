@@ -113,6 +113,16 @@ def probe(remote: Remote, tally: Tally) -> None:
         tally.what.append(f"wrong: {answers} for {number}")
 
 
+def call_within(remote: Remote, tally: Tally) -> None:
+    """Make a call, perhaps in the middle of another one: it must be answered rightly, or refused."""
+    number = next(_numbers)
+    try:
+        tally.wrong += remote.function(same)(number) != number
+        tally.right += 1
+    except RemoteFunctionError:
+        tally.refused += 1
+
+
 # Interruptions, by a trace function: more places than a signal reaches.
 
 
@@ -197,12 +207,7 @@ def handled_client(port: int, step: int, most: int) -> Tally:
     remote.add_code("from builtins import abs")
 
     def handle() -> None:
-        sent = next(_numbers)
-        try:
-            tally.wrong += remote.function(same)(sent) != sent
-            tally.right += 1
-        except RemoteFunctionError:
-            tally.refused += 1
+        call_within(remote, tally)
 
     def interrupted(action: Callable[[Remote, int], list[Any]], interrupter: Interrupter) -> None:
         sent = next(_numbers)
@@ -352,12 +357,7 @@ def finalizers(calls: int) -> Tally:
                 self.me = self
 
             def __del__(self) -> None:
-                number = next(_numbers)
-                try:
-                    tally.wrong += remote.function(same)(number) != number
-                    tally.right += 1
-                except RemoteFunctionError:
-                    tally.refused += 1
+                call_within(remote, tally)
 
         threshold = gc.get_threshold()
         gc.set_threshold(50)
@@ -386,12 +386,7 @@ def handlers(port: int, calls: int) -> Tally:
             if inside:
                 return
             inside.append(number)
-            sent = next(_numbers)
-            try:
-                tally.wrong += remote.function(same)(sent) != sent
-                tally.right += 1
-            except RemoteFunctionError:
-                tally.refused += 1
+            call_within(remote, tally)
             inside.clear()
 
         before = signal.signal(signal.SIGALRM, handle)

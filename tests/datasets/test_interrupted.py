@@ -1,8 +1,9 @@
 """Ctrl-C at any instruction of a change: it is in memory, journal, file and database, or in none; so are handlers'."""
 
+import contextlib
 import dis
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -29,7 +30,7 @@ def _instructions(code: CodeType) -> dict[int, str]:
     return {each.offset: each.opname for each in dis.get_instructions(code)}
 
 
-def ctrl_c() -> None:
+def ctrl_c(_: str = "") -> None:
     raise KeyboardInterrupt
 
 
@@ -84,40 +85,18 @@ CHANGES: dict[str, tuple[Any, Callable[[DatasetManager, str], None]]] = {
 }
 
 
-@pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces already")
-@pytest.mark.parametrize("persist", [False, True])
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_change_is_everywhere_or_nowhere(tmp_path: Path, name: str, persist: bool) -> None:
-    first, change = CHANGES[name]
-    path = tmp_path / "results.h5"
-    with DatasetDB(tmp_path / "dataset_db.mdb" if persist else None) as db:
-        writer = ResultsWriter.create(
-            path, RunIdentity(rid=1, class_name="Test", start_time=1.0), refresh_interval=0, sync_interval=0
-        )
+@contextlib.contextmanager
+def a_run(folder: Path, *, persist: bool) -> Iterator[DatasetManager]:
+    """Yield the datasets of a run; at its end, its file has them as they were last."""
+    path = folder / "results.h5"
+    identity = RunIdentity(rid=1, class_name="Test", start_time=1.0)
+    with DatasetDB(folder / "dataset_db.mdb" if persist else None) as db:
+        writer = ResultsWriter.create(path, identity, refresh_interval=0, sync_interval=0)
         manager = DatasetManager(db, sink=writer)
-        number, went_on = 0, True
-        changed = 0
-        while went_on:
-            number += 3  # one in three of the places, as many as the suite has time for
-            key = f"k{number}"
-            manager.set(key, first, broadcast=True, persist=persist)
-            went_on = interrupted(lambda key=key: change(manager, key), number)  # type: ignore[misc]
-            value = manager.get(key)
-            changed += not same(value, first)
-            if manager.local[key].broadcast:
-                assert same(db.get(key), value), number
-            else:
-                with pytest.raises(KeyError):
-                    db.get(key)
-        assert 1 < changed < number
+        yield manager
         expected = {key: dataset.value for key, dataset in manager.local.items()}
         manager.close()
         writer.close()
-    compare(path, expected)
-
-
-def compare(path: Path, expected: dict[str, Any]) -> None:
-    """Check that a file has the datasets of a run, as they were last."""
     with h5py.File(path) as file:
         assert set(file["datasets"]) == set(expected)
         for key, value in expected.items():
@@ -130,42 +109,57 @@ def compare(path: Path, expected: dict[str, Any]) -> None:
                 assert np.array_equal(stored, value), key
 
 
+def interrupted_everywhere(
+    manager: DatasetManager, name: str, persist: bool, handle: Callable[[str], None]
+) -> tuple[int, int]:
+    """Make a change of a new dataset again and again, interrupted at one in three places; the database follows.
+
+    Returns:
+        The number of places, and how many changes had an effect.
+
+    """
+    first, change = CHANGES[name]
+    number, changed, went_on = 0, 0, True
+    while went_on:
+        number += 3  # as many as the suite has time for
+        key = f"k{number}"
+        manager.set(key, first, broadcast=True, persist=persist)
+        went_on = interrupted(lambda key=key: change(manager, key), number, lambda key=key: handle(key))  # type: ignore[misc]
+        value = manager.get(key)
+        changed += not same(value, first)
+        if manager.local[key].broadcast:
+            assert same(manager._db.get(key), value), number
+        else:
+            with pytest.raises(KeyError):
+                manager._db.get(key)
+    return number, changed
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces already")
+@pytest.mark.parametrize("persist", [False, True])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_everywhere_or_nowhere(tmp_path: Path, name: str, persist: bool) -> None:
+    with a_run(tmp_path, persist=persist) as manager:
+        number, changed = interrupted_everywhere(manager, name, persist, ctrl_c)
+        assert 1 < changed < number
+
+
 @pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces already")
 @pytest.mark.parametrize("persist", [False, True])
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_signal_handler_changes_a_dataset_before_or_after_a_change_or_is_refused(
     tmp_path: Path, name: str, persist: bool
 ) -> None:
-    first, change = CHANGES[name]
-    path = tmp_path / "results.h5"
-    with DatasetDB(tmp_path / "dataset_db.mdb" if persist else None) as db:
-        writer = ResultsWriter.create(
-            path, RunIdentity(rid=1, class_name="Test", start_time=1.0), refresh_interval=0, sync_interval=0
-        )
-        manager = DatasetManager(db, sink=writer)
-        number, went_on = 0, True
-        refused = 0
+    refused = 0
+    with a_run(tmp_path, persist=persist) as manager:
 
         def handle(key: str) -> None:
             nonlocal refused
             try:
-                manager.set(key, first, broadcast=True, persist=persist)
+                manager.set(key, CHANGES[name][0], broadcast=True, persist=persist)
                 manager.set("seen", key)
             except (DatasetError, ResultsError):
                 refused += 1
 
-        while went_on:
-            number += 3  # one in three of the places, as many as the suite has time for
-            key = f"k{number}"
-            manager.set(key, first, broadcast=True, persist=persist)
-            went_on = interrupted(lambda key=key: change(manager, key), number, lambda key=key: handle(key))  # type: ignore[misc]
-            if manager.local[key].broadcast:
-                assert same(db.get(key), manager.get(key)), number
-            else:
-                with pytest.raises(KeyError):
-                    db.get(key)
+        number, _ = interrupted_everywhere(manager, name, persist, handle)
         assert 1 < refused < number
-        expected = {key: dataset.value for key, dataset in manager.local.items()}
-        manager.close()
-        writer.close()
-    compare(path, expected)

@@ -148,15 +148,20 @@ def test_the_status_of_a_file_looks_at_its_journal_and_its_process(
     assert verify(path) == []
 
 
-def test_a_journal_left_beside_a_finished_file_is_no_killed_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "r.h5"
+def finished_beside_its_journal(path: Path) -> Path:
+    """Leave what a run leaves whose journal another program had open at its end."""
     writer, manager = begun(path)
     manager.set("x", [1.0])
     with journal_path(path).open("rb") as journal:
         writer.close()
         journal_path(path).write_bytes(journal.read())
+    return path
+
+
+def test_a_journal_left_beside_a_finished_file_is_no_killed_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = finished_beside_its_journal(tmp_path / "r.h5")
     now = status_of(path)
     assert (now.state, now.waiting) == ("finished", 0)
     assert str(now).startswith("finished (its journal was left beside it, and holds nothing more")
@@ -175,12 +180,7 @@ def test_a_journal_left_beside_a_finished_file_is_no_killed_run(
 def test_a_journal_with_records_that_cannot_be_read_stays_beside_a_finished_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "r.h5"
-    writer, manager = begun(path)
-    manager.set("x", [1.0])
-    with journal_path(path).open("rb") as journal:
-        writer.close()
-        journal_path(path).write_bytes(journal.read())
+    path = finished_beside_its_journal(tmp_path / "r.h5")
     plain = Keeper.read
 
     def read(keeper: Keeper, size: int | None = None) -> None:
@@ -194,12 +194,7 @@ def test_a_journal_with_records_that_cannot_be_read_stays_beside_a_finished_file
 
 
 def test_a_finished_file_that_somebody_has_changed_is_kept_under_another_name(tmp_path: Path) -> None:
-    path = tmp_path / "r.h5"
-    writer, manager = begun(path)
-    manager.set("x", [1.0])
-    with journal_path(path).open("rb") as journal:
-        writer.close()
-        journal_path(path).write_bytes(journal.read())
+    path = finished_beside_its_journal(tmp_path / "r.h5")
     with h5py.File(path, "r+") as file:
         file["datasets/x"][0] = 2.0
     recovery = recover(journal_path(path))
