@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from rexec.ground.reentrant_event import ReentrantEvent
 from rexec.wire import (
     _async_client,
     _async_connection,
@@ -141,16 +142,16 @@ class Scripted:
 
 def scripted(monkeypatch: pytest.MonkeyPatch) -> "queue.SimpleQueue[None]":
     """Let each wait of 1000 s take until something is in a queue."""
-    wait = threading.Event.wait
+    wait = ReentrantEvent.wait
     go = queue.SimpleQueue[None]()
 
-    def waits(event: threading.Event, seconds: float | None = None) -> bool:
+    def waits(event: ReentrantEvent, seconds: float) -> bool:
         if seconds != 1000.0:
             return wait(event, seconds)
         go.get(timeout=150)
         return event.is_set()
 
-    monkeypatch.setattr(threading.Event, "wait", waits)
+    monkeypatch.setattr(ReentrantEvent, "wait", waits)
     monkeypatch.setattr(_best_effort_client, "Client", Scripted)
     return go
 
