@@ -14,7 +14,6 @@ from devicedb.suggest import did_you_mean
 GIVEN: Final = ("name", "bind", "ARTIQ_SSL_DIR")
 """Placeholders that the manager fills in, in addition to the entry's keys."""
 
-
 _SSL_DIR: Final = "\ue000ARTIQ_SSL_DIR\ue000"
 """Stands for the folder of TLS files until the command is split: its name may have spaces or backslashes."""
 
@@ -85,9 +84,7 @@ def command_line(
                 problem = f"has the placeholder {{{each}}}, which is no key of the entry."
                 problem += did_you_mean(each, [*entry, *GIVEN])
             raise CommandTemplateError(f"entry {name!r}: command {template!r} {problem}")
-        words = [
-            word.replace(_SSL_DIR, ssl_dir or _SSL_DIR) for word in shlex.split(template.format(**values))
-        ]
+        words = [word.replace(_SSL_DIR, ssl_dir or "") for word in shlex.split(template.format(**values))]
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise CommandTemplateError(f"entry {name!r}: command {template!r}: {error}") from None
     if not words:

@@ -88,24 +88,27 @@ _BINARY: Final = getattr(os, "O_BINARY", 0)
 _REFUSES_HELD_FILES: Final = os.name == "nt"
 """Whether the system refuses to replace or remove a file that another program has open, and to open one meanwhile."""
 
+PATIENCE: Final = 5.0
+"""Seconds for which a program that keeps others from a file is waited for."""
+
 
 def once_free(
     do: Callable[[], R],
-    seconds: float,
+    seconds: float | None = None,
     refusals: type[Exception] | tuple[type[Exception], ...] = PermissionError,
 ) -> R:
     """Do something with a file, and on Windows try again while another program keeps the file from it.
 
     Args:
         do: Does it.
-        seconds: Longest wait.
+        seconds: Longest wait; None: `PATIENCE`.
         refusals: What it raises then.
 
     Raises:
         OSError: It is still refused; on other systems at once.
 
     """
-    until = time.monotonic() + seconds
+    until = time.monotonic() + (PATIENCE if seconds is None else seconds)
     pause = 0.001
     while True:
         try:

@@ -70,8 +70,6 @@ class Bridge:
         self._tell: Final = tell
         self._files: Final[dict[str, OutputFile]] = {}
         self._executor: Final = ThreadPoolExecutor(2, "rexec-bridge")
-        self.is_whole = False
-        """After `run`: whether finished files have all that was to be kept."""
         self._present: dict[str, dict[str, Any]] = {}
         self._changes = 0
         self._changed: float | None = None
@@ -79,12 +77,15 @@ class Bridge:
             host, port, ssl_config, pictured=self._pictured, changed=self._take, lost=self._lost
         )
 
-    async def run(self, end: asyncio.Event, *, wait: bool = False) -> None:
+    async def run(self, end: asyncio.Event, *, wait: bool = False) -> bool:
         """Keep the datasets until `end` is set, then finish the files.
 
         Args:
             end: Ends the bridge.
             wait: Whether to wait for the master if the first attempt to connect fails.
+
+        Returns:
+            Whether finished files have all that was to be kept.
 
         Raises:
             BridgeError: The first attempt to connect failed, or the server is not a master.
@@ -104,9 +105,10 @@ class Bridge:
             for task in (following, ending):
                 task.cancel()
             await asyncio.wait({following, ending})
-            await asyncio.to_thread(self._close)
+            is_whole = await asyncio.to_thread(self._close)
         if not following.cancelled():
             following.result()
+        return is_whole
 
     def state(self) -> State:
         """Return the state of the bridge."""
@@ -131,9 +133,10 @@ class Bridge:
                 f"cannot write files into {folder}: {error.strerror}; choose another folder with --output"
             ) from error
 
-    def _close(self) -> None:
-        self.is_whole = False not in [file.close() for file in self._files.values()]  # each is closed
+    def _close(self) -> bool:
+        are_whole = [file.close() for file in self._files.values()]
         self._executor.shutdown()
+        return all(are_whole)
 
     def _file(self, name: str) -> OutputFile:
         file = self._files.get(name)

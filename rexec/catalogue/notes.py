@@ -38,9 +38,6 @@ LONGEST: Final = 10_000
 LONGEST_TAG: Final = 100
 """Characters that a tag has at most."""
 
-_HELD: Final = 5.0
-"""Seconds that a program which keeps others from the notes is waited for, on Windows."""
-
 _PATIENCE: Final = 10.0
 """Seconds that another process which notes something is waited for."""
 
@@ -131,7 +128,7 @@ def _append(path: Path, notes: list[dict[str, str]]) -> None:
     lines = "".join(json.dumps(author | each) + "\n" for each in notes)
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
-        descriptor = once_free(lambda: open_bytes(target, flags, 0o666), _HELD)
+        descriptor = once_free(lambda: open_bytes(target, flags, 0o666))
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ResultsError(f"cannot note anything of {path}: {target} is no regular file")

@@ -152,8 +152,7 @@ async def follow(plan: BridgePlan, options: argparse.Namespace, console: Termina
         end.set()
 
     with on_signals(stop), progress(console, bridge.state, options.quiet > 0):
-        await bridge.run(end, wait=options.wait)
-    return bridge.is_whole
+        return await bridge.run(end, wait=options.wait)
 
 
 def teller(console: TerminalConsole, quiet: bool) -> Callable[[str], None]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import lmdb
 
 from devicedb.opening import once_free
-from rexec.datasets._lmdb_check import HELD, check_file, read_meta, refused
+from rexec.datasets._lmdb_check import check_file, read_meta, refused
 from rexec.datasets._lmdb_claim import Claim
 from rexec.datasets._lmdb_new import FIRST_MAP
 from rexec.datasets._locks import reserve_lock_file
@@ -54,7 +54,7 @@ class PersistentStore:
         try:
             self.is_read_only = not os.access(path, os.W_OK)
             check_file(path)
-            self._env = once_free(self._opened, HELD, lmdb.Error)
+            self._env = once_free(self._opened, refusals=lmdb.Error)
         except BaseException as error:
             self._claim.close()
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -13,9 +13,6 @@ from typing import Final, NamedTuple
 from devicedb.opening import once_free
 from rexec.datasets.errors import DatabaseUnreadable, DatasetError
 
-HELD: Final = 5.0
-"""Seconds that a program which keeps others from the file is waited for, on Windows."""
-
 MAGIC: Final = 0xBEEFC0DE
 _VERSION: Final = 1
 _META: Final = struct.Struct("<16xIIQQ48s48sQQ")
@@ -50,7 +47,7 @@ class Damaged(ValueError):
 
 
 def refused(path: Path, error: Exception) -> DatasetError:
-    """Return what is to be said where the system refuses to open a file, perhaps for the moment."""
+    """Return the error for a file that the system refuses to open, perhaps for the moment."""
     said = " ".join(str(getattr(error, "strerror", None) or error).split()).removeprefix(f"{path}: ")
     return DatasetError(
         f"cannot open the dataset database {path}: {said}. Close the program that has it open, or name one that you "
@@ -75,7 +72,7 @@ def check_file(path: Path) -> None:
         kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise DatabaseUnreadable(f"the dataset database {path} is {kind}; name another with --dataset-db")
     try:
-        opened = once_free(lambda: path.open("rb"), HELD)
+        opened = once_free(lambda: path.open("rb"))
     except PermissionError as error:
         raise refused(path, error) from error
     with opened as file:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from devicedb.opening import once_free, open_bytes
-from rexec.datasets._lmdb_check import HELD, check_file
+from rexec.datasets._lmdb_check import check_file
 from rexec.datasets._lmdb_new import make_empty
 from rexec.datasets._locks import master_lock, named, release, share
 from rexec.datasets.errors import DatabaseInUse, DatabaseUnreadable, DatasetError
@@ -80,7 +80,7 @@ def _check_not_emptied(path: Path) -> None:
 def _open_file(path: Path) -> int:
     try:
         try:
-            patience = HELD if os.access(path, os.W_OK) else 0.0
+            patience = None if os.access(path, os.W_OK) else 0.0
             return once_free(lambda: open_bytes(path, os.O_RDWR), patience)
         except OSError as error:
             if error.errno not in _DENIED or not path.exists():

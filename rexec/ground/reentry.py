@@ -4,7 +4,7 @@ from typing import Any
 
 
 def refuse_reentry(lock: Any, refusal: type[Exception], name: str = "") -> None:
-    """Raise if the calling thread holds a lock already, which whoever changes something takes once.
+    """Raise an error if the calling thread already holds the lock of a change.
 
     Args:
         lock: A `threading.RLock`, which knows its thread: a `Lock` would be waited for, for ever.

@@ -16,9 +16,6 @@ from rexec.ground.system_calls import MOST_AT_ONCE
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE: Final = 5.0
-"""Seconds that a file which another program has open is waited for, where that hinders (on Windows)."""
-
 
 def is_locked(path: Path) -> bool:
     """Return whether a process has locked a file; False where that cannot be told."""
@@ -59,7 +56,7 @@ def publish(temporary: Path, path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, or do nothing where there is none; Windows refuses it as long as another program has it open."""
-    once_free(lambda: path.unlink(missing_ok=True), _PATIENCE)
+    once_free(lambda: path.unlink(missing_ok=True))
 
 
 def temporary_beside(path: Path) -> Path:

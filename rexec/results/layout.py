@@ -28,8 +28,6 @@ DAMAGED_SUFFIX: Final = ".damaged"
 """What the name of a journal gets that could not be read to its end, when what was readable is in the file."""
 
 _RID_FILE: Final = "last_rid.pyon"
-_HELD: Final = 5.0
-"""Seconds that a program which keeps others from that file is waited for, on Windows."""
 _RESULT: Final = re.compile(r"(?P<rid>\d{1,18})-.*\.h5(\.journal)?")
 
 
@@ -76,7 +74,7 @@ def _last_rid(root: Path) -> int:
         return _highest_rid(root)
     if not path.is_file():  # a pipe would be waited for, for ever
         raise ResultsNotWritable(f"cannot number a run: {path} is no regular file; remove it")
-    text = once_free(lambda: path.read_text(encoding="utf-8", errors="replace"), _HELD).strip()
+    text = once_free(lambda: path.read_text(encoding="utf-8", errors="replace")).strip()
     if re.fullmatch(r"-?\d{1,18}", text):
         return int(text)
     last = _highest_rid(root)

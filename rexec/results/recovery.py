@@ -28,8 +28,7 @@ _log = logging.getLogger(__name__)
 _END: Final = {"status": "recovered", "error": "the run was killed; this is what it had kept by then"}
 
 _REFUSALS: Final = (PermissionError, BlockingIOError)
-_HELD: Final = 5.0
-"""Seconds that a program which keeps others from a result file is waited for, on Windows."""
+"""Errors of a file that another program keeps, or has locked."""
 
 _MOST_FAILED: Final = 3
 """Journals that cannot be recovered, of which a run that begins names each."""
@@ -270,7 +269,7 @@ def _target(path: Path, identifier: bytes) -> Path:
 
 
 def _put_aside(path: Path) -> str:
-    """Rename a finished file that somebody has changed, or a disk; return what is to be said of it."""
+    """Rename a finished file whose values are no longer those of the run; return a sentence with its new name."""
     aside = path
     while aside.exists():
         aside = aside.with_name(f"{aside.stem}.changed{aside.suffix}")
@@ -290,7 +289,7 @@ def _journal_of(path: Path) -> str | None:
 
     """
     try:
-        with once_free(lambda: h5py.File(path, "r"), _HELD, _REFUSALS) as file:
+        with once_free(lambda: h5py.File(path, "r"), refusals=_REFUSALS) as file:
             return str(file["rexec"].attrs["journal"])
     except _REFUSALS as error:
         if path.is_dir():

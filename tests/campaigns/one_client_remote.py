@@ -27,7 +27,7 @@ import rexec.remote
 from rexec.remote import Remote, RemoteFunctionError, job
 from rexec.wire.pc_rpc import Client
 from tests.remote_exec.peers import controller, controller_apart
-from tests.threads.opcodes import trace_opcodes
+from tests.threads.opcodes import Interrupter
 
 PATIENCE: Final = 20.0
 """Seconds after which a call counts as stuck."""
@@ -124,39 +124,6 @@ def call_within(remote: Remote, tally: Tally) -> None:
 
 
 # Interruptions, by a trace function: more places than a signal reaches.
-
-
-class Interrupter:
-    """Does something, once, before the n-th bytecode of some files, in the threads that trace.
-
-    Args:
-        number: Which bytecode.
-        act: What is done; it may raise.
-        wanted: Whether code of a file counts.
-
-    """
-
-    def __init__(self, number: int, act: Callable[[], object], wanted: Callable[[str], bool]) -> None:
-        self.left = number
-        self.act = act
-        self.wanted = wanted
-        self.acted = False
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """Trace calls of code that counts."""
-        if self.acted or not self.wanted(frame.f_code.co_filename):
-            return None
-        trace_opcodes(frame, self.within)
-        return self.within
-
-    def within(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """Count bytecodes."""
-        if event == "opcode" and not self.acted:
-            self.left -= 1
-            if self.left < 0:
-                self.acted = True
-                self.act()
-        return self.within
 
 
 def ctrl_c() -> None:

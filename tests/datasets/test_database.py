@@ -25,8 +25,6 @@ from rexec.datasets import (
     DatasetManager,
     DatasetTooLarge,
     Origin,
-    _lmdb,
-    _lmdb_check,
     _lmdb_claim,
     _lmdb_new,
     _locks,
@@ -949,8 +947,7 @@ def test_a_database_that_another_program_keeps_is_waited_for_and_then_named(
         database.set("x", 1, persist=True)
     with held(path, share, seconds=1.0), DatasetDB(path) as database:
         assert database.get("x") == 1
-    for module in (_lmdb, _lmdb_check, _lmdb_claim):
-        monkeypatch.setattr(module, "HELD", 0.1)
+    monkeypatch.setattr("devicedb.opening.PATIENCE", 0.1)
     with held(path, share), pytest.raises(DatasetError, match="Close the program that has it open") as caught:
         DatasetDB(path)
     assert str(caught.value).count(str(path)) == 1

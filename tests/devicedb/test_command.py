@@ -35,7 +35,7 @@ def test_keys_of_the_entry_and_of_the_manager_are_filled_in() -> None:
     assert words == ["x", "-p", "1", "--bind", "10.0.0.1", "-n", "cam", "-s", "A b", "--ssl", "/s/a"]
 
 
-@pytest.mark.parametrize("folder", ["/s t", r"C:\lab\certs", "it's"])
+@pytest.mark.parametrize("folder", ["", "/s t", r"C:\lab\certs", "it's"])
 @pytest.mark.parametrize("command", ["x {ARTIQ_SSL_DIR}/a", "x '{ARTIQ_SSL_DIR}/a'"])
 def test_the_folder_of_tls_files_may_have_any_name(command: str, folder: str) -> None:
     assert command_line("cam", {"command": command}, ssl_dir=folder) == ["x", f"{folder}/a"]

@@ -55,7 +55,7 @@ def test_a_last_number_that_another_program_keeps_is_waited_for_and_then_named(
     assert next_rid(tmp_path) == 0
     with held(tmp_path / "last_rid.pyon", share, seconds=1.0):
         assert next_rid(tmp_path) == 1
-    monkeypatch.setattr("rexec.results.layout._HELD", 0.1)
+    monkeypatch.setattr("devicedb.opening.PATIENCE", 0.1)
     with (
         held(tmp_path / "last_rid.pyon", share),
         pytest.raises(ResultsNotWritable, match=r"\(last_rid.pyon\); close the program that has it open"),

@@ -60,7 +60,7 @@ def test_a_file_that_the_system_refuses_is_not_taken_for_another_runs(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "r.h5")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rexec.results.recovery._HELD", 0.0)
+        patch.setattr("devicedb.opening.PATIENCE", 0.0)
         patch.setattr("rexec.results.recovery.h5py.File", refused)
         recovery = recover(journal)
     assert recovery.outcome == "failed"
@@ -79,13 +79,12 @@ def test_a_working_file_that_another_program_keeps_is_left_or_waited_for(
     writer.set("x", 1, {})
     writer.snapshot()
     working.touch()
-    monkeypatch.setattr("rexec.results._files._PATIENCE", 0.1)
-    monkeypatch.setattr("rexec.results.hdf5.reserve._HELD", 0.1)
-    with held(working), pytest.raises(ResultsError, match="rexec results recover"):
-        writer.close()
+    with monkeypatch.context() as patch, held(working):
+        patch.setattr("devicedb.opening.PATIENCE", 0.1)
+        with pytest.raises(ResultsError, match="rexec results recover"):
+            writer.close()
     assert f"{working} is left there" in caplog.text
     assert journal_path(path).exists()
-    monkeypatch.setattr("rexec.results.hdf5.reserve._HELD", 5.0)
     assert recover(journal_path(path)).outcome == "recovered"
     assert os.listdir(tmp_path) == ["r.h5"]
 

@@ -79,7 +79,7 @@ def test_a_journal_that_somebody_holds_open_does_not_spoil_a_finished_file(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", unlink)
-        patch.setattr("rexec.results._files._PATIENCE", 0.0)
+        patch.setattr("devicedb.opening.PATIENCE", 0.0)
         assert writer.close() == writer.path
     assert "is finished, but its journal cannot be removed" in caplog.text
     assert recover(journal).outcome == "finished"

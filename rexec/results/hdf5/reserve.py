@@ -55,13 +55,9 @@ def _size(value: Any) -> int:
     return 4096
 
 
-_HELD: Final = 5.0
-"""Seconds that a program which keeps others from the file is waited for, on Windows."""
-
-
 def reserve(path: Path, size: int) -> None:
     """Have the system keep so many bytes for a file, or raise OSError; HDF5 cuts it to what it uses."""
-    descriptor = once_free(lambda: open_bytes(path, os.O_RDWR), _HELD)
+    descriptor = once_free(lambda: open_bytes(path, os.O_RDWR))
     try:
         keep_space(descriptor, size)
     finally:
@@ -70,7 +66,7 @@ def reserve(path: Path, size: int) -> None:
 
 def write_empty(path: Path) -> None:
     """Write an HDF5 file without anything in it, by a plain write."""
-    once_free(lambda: path.write_bytes(_empty()), _HELD)
+    once_free(lambda: path.write_bytes(_empty()))
 
 
 @lru_cache(maxsize=1)
