@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from rexec.ground.reentrant_event import ReentrantEvent
 from rexec.remote._channel import Channel
+from rexec.remote._delivery import Delivery, wait_no_more
 from rexec.remote._errors import CannotTravel, RemoteFunctionError, StateLost
 from rexec.remote._jobs import Job, News
 from rexec.remote._pieces import weight
@@ -57,6 +58,7 @@ class Poller:
         self._new: deque[str] = deque()
         self._abandoned: deque[str] = deque()
         self._ended: deque[str] = deque()
+        self._delivery = Delivery(self.channel.where)
         self._marks: dict[str, list[Any]] = {}
         self._number = 0
         self._wake = ReentrantEvent()
@@ -65,7 +67,7 @@ class Poller:
     @property
     def busy(self) -> bool:
         """Whether jobs or streams of this client run."""
-        return bool(self._jobs or self._streams or self._abandoned)
+        return bool(self._jobs or self._streams or self._abandoned or self._delivery)
 
     @property
     def active(self) -> list[Job[Any]]:
@@ -118,11 +120,14 @@ class Poller:
 
     def end(self, job: Job[Any], outcome: News) -> None:
         """Take the outcome of a job; the controller drops it with the next request, at once if it is large."""
+        self._have_dropped(job, outcome)
+        job.finish(outcome)
+
+    def _have_dropped(self, job: Job[Any], outcome: News) -> None:
         self._ended.append(job.id)
         self._streams.pop(job.id, None)
         if weight(outcome.get("value"), _SMALL) > _SMALL and not self.channel.closed:
             self.channel.request("forget", self._take(self._ended))
-        job.finish(outcome)
 
     def abandon(self, job: Job[Any]) -> None:
         """Let the thread end and forget a job. For finalizers, which run anywhere and must not wait."""
@@ -131,6 +136,7 @@ class Poller:
     def stop(self, wait: float) -> None:
         """End the thread."""
         self._wake.set()
+        wait_no_more()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(wait)
@@ -140,7 +146,8 @@ class Poller:
         self._streams.clear()
         for name in list(self._jobs):
             if job := self._forget(name):
-                job.fail(error)
+                self._delivery.add(job, error)
+        self._delivery.deliver()
 
     def _forget(self, name: str) -> Job[Any] | None:
         """Remove a job and return it, to one thread only."""
@@ -159,13 +166,14 @@ class Poller:
 
     def _keep_asking(self) -> None:
         with self._lock:
-            # A callback of a job may start another one and wait for it: then a new thread takes over.
+            # What handles log records may start a job and wait for it: then a new thread takes over.
             if self._thread in (None, threading.current_thread()) or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._run, name=f"rexec {self.channel.where}", daemon=True
                 )
                 self._thread.start()
         self._wake.set()
+        wait_no_more()
 
     def _is_over(self) -> bool:
         """Return whether this thread ends, because another has taken over or no job is left."""
@@ -196,6 +204,7 @@ class Poller:
             if self._is_over():
                 return
             try:
+                self._delivery.deliver()  # what is left by one that waits
                 if self._abandoned:
                     self._end_abandoned()
                 if self._jobs:
@@ -241,7 +250,9 @@ class Poller:
                     self._marks[name] = job.mark
                 outcome = news["outcome"]
             if outcome is not None and self._forget(name):
-                self.end(job, outcome)
+                self._delivery.add(job, outcome)
+                self._have_dropped(job, outcome)
+        self._delivery.deliver()
 
     def _news(self) -> list[tuple[str, News | None]]:
         """Return the news of the jobs that have any."""

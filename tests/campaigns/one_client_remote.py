@@ -65,6 +65,12 @@ def same(x: int) -> int:
     return x
 
 
+def late(x: int) -> int:
+    """Return the number, later than with the first news."""
+    job.sleep(0.003)
+    return x
+
+
 def counts(first: int, n: int) -> Iterator[int]:
     """Yield n numbers."""
     for k in range(n):
@@ -117,7 +123,7 @@ def call_within(remote: Remote, tally: Tally) -> None:
     """Make a call, perhaps in the middle of another one: it must be answered rightly, or refused."""
     number = next(_numbers)
     try:
-        tally.wrong += remote.function(same)(number) != number
+        tally.wrong += remote.function(late if number % 2 else same)(number) != number
         tally.right += 1
     except RemoteFunctionError:
         tally.refused += 1
@@ -134,6 +140,7 @@ def ctrl_c() -> None:
 ACTIONS: Final[dict[str, Callable[[Remote, int], list[Any]]]] = {
     "call": lambda remote, n: [remote.function(same)(n)],
     "job": lambda remote, n: [remote.function(same).submit(n).result(PATIENCE)],
+    "late job": lambda remote, n: [remote.function(late).submit(n).result(PATIENCE)],
     "stream": lambda remote, n: [item - k for k, item in enumerate(remote.function(counts).stream(n, 3))],
     "raw": lambda remote, n: [remote.call("abs", n)],
 }

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import rexec.remote
-from rexec.remote import Remote, _fleet
+from rexec.remote import Remote, RemoteFunctionError, _fleet
 from rexec.wire.pc_rpc import Client
 from tests.remote import code
 from tests.remote_exec.peers import REFERENCE, controller
@@ -220,6 +220,35 @@ def test_a_callback_of_a_job_may_wait_for_another_one(remote: Remote) -> None:
     remote.function(code.slow).submit(0.1).add_done_callback(again)
     assert done.wait(150)
     assert found == ["done"]
+
+
+def test_a_signal_handler_that_interrupts_who_waits_for_a_job_may_wait_for_another_one(
+    remote: Remote,
+) -> None:
+    slow = remote.function(code.slow, parallel=True)
+    first, second = slow.submit(0.05), slow.submit(0.1)
+    with (
+        first._condition,
+        second._condition,
+    ):  # as an interrupted `result`, or `concurrent.futures.wait`, has them
+        assert slow(0.3) == "done"
+        assert slow(0.3) == "done"
+    assert (first.result(150), second.result(150)) == ("done", "done")
+
+
+def test_a_callback_of_a_job_may_end_the_client(remote: Remote) -> None:
+    done = threading.Event()
+
+    def end(job: Any) -> None:
+        remote.close_rpc()
+        done.set()
+
+    slow = remote.function(code.slow, parallel=True)
+    running = slow.submit(1000)
+    slow.submit(0.05).add_done_callback(end)
+    assert done.wait(150)
+    with pytest.raises(RemoteFunctionError, match="the remote is closed"):
+        running.result(150)
 
 
 def test_threads_share_a_remote(remote: Remote) -> None:

@@ -7,13 +7,10 @@ import pytest
 
 from tests.campaigns.one_client_remote import CASES, own_controller
 
-# Left to the campaign: a handler that interrupts `Job.result` keeps outcomes from arriving, and is not refused yet.
-SAMPLE = [case for case in CASES if case != "signal handlers anywhere"]
-
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="forks and signals of POSIX")
-@pytest.mark.parametrize("case", SAMPLE)
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Ctrl-C in a finalizer
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_remote_functions_go_on(case: str) -> None:

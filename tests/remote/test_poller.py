@@ -392,6 +392,6 @@ def test_the_thread_is_one_that_does_not_keep_the_program_and_is_waited_for_at_t
     polling.stop(150.0)
     polling._thread = threading.current_thread()
     polling.stop(150.0)  # it does not wait for itself
-    polling._keep_asking()  # as a callback of a job does
+    polling._keep_asking()  # as what handles log records does
     assert polling._thread is not threading.current_thread()
     polling.stop(150.0)
