@@ -1,4 +1,8 @@
-"""Waits that Ctrl-C ends on Windows, too: no signal handler runs there while the main thread waits for a lock."""
+"""Waits that Ctrl-C ends.
+
+On Windows no signal handler runs while the main thread waits for a lock. Elsewhere a signal ends such a wait, but one
+that comes after Python has last looked for signals, and before the wait has begun, would be noticed after it only.
+"""
 
 import contextlib
 import queue
@@ -12,23 +16,21 @@ from typing import Any, Final, TypeVar
 R = TypeVar("R")
 T = TypeVar("T")
 
-_LOOK_UP: Final = 0.2 if sys.platform == "win32" else None
+_LOOK_UP: Final = 0.2 if sys.platform == "win32" else 1.0
 """Longest time for which the main thread waits without running a signal handler, in seconds."""
 
 
-def wait_in_slices(wait: Callable[[float | None], bool], timeout: float | None = None) -> bool:
+def wait_in_slices(wait: Callable[[float], bool], timeout: float | None = None) -> bool:
     """Wait in slices that are short enough for Ctrl-C.
 
     Args:
-        wait: Waits for so many seconds (None: any time), and returns whether what it waits for has come.
+        wait: Waits for so many seconds, and returns whether what it waits for has come.
         timeout: Seconds to wait at most; None: any time.
 
     Returns:
         Whether it has come.
 
     """
-    if _LOOK_UP is None:
-        return wait(timeout)
     until = None if timeout is None else time.monotonic() + timeout
     while True:
         left = _LOOK_UP if until is None else min(_LOOK_UP, max(0.0, until - time.monotonic()))
@@ -47,7 +49,7 @@ def next_of(items: "queue.Queue[T] | queue.SimpleQueue[T]", timeout: float) -> T
     """
     found: list[T] = []
 
-    def wait(seconds: float | None) -> bool:
+    def wait(seconds: float) -> bool:
         with contextlib.suppress(queue.Empty):
             found.append(items.get(timeout=seconds))
         return bool(found)
@@ -80,7 +82,7 @@ def done_within(
     """Wait for futures as `concurrent.futures.wait` does, and return those that are done."""
     found: set[futures.Future[R]] = set()
 
-    def wait(seconds: float | None) -> bool:
+    def wait(seconds: float) -> bool:
         nonlocal found
         found, rest = futures.wait(some, seconds, return_when)
         return not rest or (return_when != futures.ALL_COMPLETED and bool(found))
@@ -90,7 +92,7 @@ def done_within(
 
 
 class InterruptibleFuture(futures.Future[R]):
-    """A future whose wait Ctrl-C ends on Windows, too."""
+    """A future whose wait Ctrl-C ends."""
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the end and return the value, as `concurrent.futures.Future`."""
@@ -106,7 +108,7 @@ class InterruptibleFuture(futures.Future[R]):
         wait_in_slices(lambda seconds: _has_ended(self, seconds), timeout)
 
 
-def _has_ended(future: futures.Future[Any], seconds: float | None) -> bool:
+def _has_ended(future: futures.Future[Any], seconds: float) -> bool:
     try:
         futures.Future.exception(future, seconds)
     except futures.CancelledError:

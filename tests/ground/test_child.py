@@ -121,7 +121,7 @@ def test_each_sign_of_a_busy_child_starts_the_wait_for_it_anew(monkeypatch: pyte
 
     with child("busy") as begun:
         lines = begun._lines
-        monkeypatch.setattr(waits, "_LOOK_UP", None)  # no slices, as on Windows
+        monkeypatch.setattr(waits, "_LOOK_UP", 1000.0)  # each wait is one slice
         monkeypatch.setattr(begun, "_lines", SimpleNamespace(get=get, put=lines.put))
         assert begun.receive(150.0) == b"done"
     assert asked == [150.0] * 9
