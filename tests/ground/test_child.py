@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from queue import SimpleQueue
 
 import pytest
 from hypothesis import given
@@ -115,14 +115,12 @@ def test_half_a_line_is_no_answer(tmp_path: Path) -> None:
 def test_each_sign_of_a_busy_child_starts_the_wait_for_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
 
-    def get(timeout: float) -> bytes | None:
+    def next_of(items: SimpleQueue[bytes | None], timeout: float) -> bytes | None:
         asked.append(timeout)
-        return lines.get(timeout=timeout)
+        return waits.next_of(items, timeout)
 
     with child("busy") as begun:
-        lines = begun._lines
-        monkeypatch.setattr(waits, "_LOOK_UP", 1000.0)  # each wait is one slice
-        monkeypatch.setattr(begun, "_lines", SimpleNamespace(get=get, put=lines.put))
+        monkeypatch.setattr("rexec.ground.child.next_of", next_of)
         assert begun.receive(150.0) == b"done"
     assert asked == [150.0] * 9
 
