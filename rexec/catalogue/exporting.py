@@ -6,9 +6,12 @@ the arrays, joined along `run`.
 
 import contextlib
 import json
+import math
+import numbers
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +20,7 @@ import pandas
 import xarray
 
 from devicedb.whole_file import put_in_place, sync_file, write_whole
-from devicedb.windows_names import REFUSED, path_is_refused_here
+from devicedb.windows_names import REFUSED, is_refused_here, path_is_refused_here
 from rexec.catalogue.facts import storable
 from rexec.catalogue.found_run import FoundRun
 from rexec.catalogue.joining import RUN, joined, opened
@@ -141,10 +144,30 @@ def _csv(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
 
 def _json(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
     table = _table(runs, names)
-    rows = json.loads(table.to_json(orient="records", date_format="iso", double_precision=15))
-    text = json.dumps({"units": table.attrs["units"], "rows": rows}, indent=1)
+    rows = [
+        dict(zip(table.columns, map(_json_cell, row), strict=True))
+        for row in table.itertuples(index=False, name=None)
+    ]
+    text = json.dumps({"units": table.attrs["units"], "rows": rows}, indent=1, allow_nan=False)
     write_whole(target, text.encode())
     return f"{len(table)} rows, {len(table.columns)} columns"
+
+
+def _json_cell(value: Any) -> Any:
+    """Return a cell for JSON, each digit of it; an infinite number as text, which JSON has no number for."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, complex | np.complexfloating):
+        return {"real": _json_cell(value.real), "imag": _json_cell(value.imag)}
+    if pandas.isna(value):
+        return None
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value.isoformat() if isinstance(value, datetime | pandas.Timedelta) else str(value)
 
 
 def _parquet(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
@@ -191,6 +214,11 @@ def _netcdf(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str
 
 def _zarr(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
     dataset = _storable(joined(runs, names))
+    for name in dataset.variables:  # each is a folder
+        if is_refused_here(str(name)) or (os.name == "nt" and "\\" in str(name)):
+            raise ResultsError(
+                f"cannot export to {target}: dataset {str(name)!r}: {REFUSED}; name the wanted ones (-d NAME)"
+            )
     with _folder_beside(target) as folder:
         temporary = folder / "export.zarr"
         with _refusing(target):

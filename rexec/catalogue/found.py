@@ -177,7 +177,7 @@ def run_at(path: Path) -> FoundRun:
     """Return what is known of one result file, which is read for it.
 
     Raises:
-        ResultsError: There is no such file.
+        ResultsError: There is no such file, or its notes cannot be read.
 
     """
     from rexec.catalogue.reading import facts_of

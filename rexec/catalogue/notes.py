@@ -61,11 +61,17 @@ def notes_path(path: Path) -> Path:
 
 
 def notes_of(path: Path) -> RunNotes:
-    """Return what people have noted of a result file; what cannot be read counts as absent."""
+    """Return what people have noted of a result file; lines that cannot be read count as absent.
+
+    Raises:
+        ResultsError: The system refuses to read the notes, and did so for 5 s.
+
+    """
     try:
-        return read_notes(path)
-    except OSError:
-        return RunNotes()
+        return once_free(lambda: read_notes(path))
+    except OSError as error:
+        target = notes_path(path)
+        raise ResultsError(f"cannot read the notes {target}: {reason(error)}{hint(error)}") from error
 
 
 def read_notes(path: Path) -> RunNotes:

@@ -5,6 +5,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.opening import once_free
 from rexec.catalogue.facts import NamedValue, RunFacts
 from rexec.catalogue.journals import facts_of_journal
 from rexec.catalogue.members import (
@@ -44,7 +45,7 @@ _ODD_NAME: Final = " (value)"
 def facts_of(path: Path) -> RunFacts:
     """Return the facts of a result file, or of the journal that stands for it. Never raises for what is in them."""
     try:
-        return read_facts(path)
+        return once_free(lambda: read_facts(path))
     except OSError as error:
         return refused_facts(path, error)
 

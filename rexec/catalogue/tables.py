@@ -40,13 +40,25 @@ def run_table(runs: Sequence[FoundRun]) -> pandas.DataFrame:
         ):
             column = storable(f"{section}.{name}" if name in columns else name)
             cells = [each.get(name) for each in values]
-            columns[column] = [None if cell is None else _cell(cell.value) for cell in cells]
+            columns[column] = _column([None if cell is None else _cell(cell.value) for cell in cells])
             unit = common_unit(cell for cell in cells if cell is not None)
             if unit:
                 units[column] = unit
     frame = pandas.DataFrame(columns)
     frame.attrs["units"] = units
     return frame
+
+
+def _column(values: list[Any]) -> Any:
+    """Return cells as pandas keeps them: whole numbers beside missing ones as such, which would become floats."""
+    there = [value for value in values if value is not None]
+    if len(there) < len(values) and all(type(value) is int for value in there):
+        return pandas.Series(values, dtype="Int64" if _fits(there, 63) else "object")
+    return values
+
+
+def _fits(numbers: list[int], bits: int) -> bool:
+    return -(1 << bits) <= min(numbers) and max(numbers) < 1 << bits
 
 
 def _cell(value: Any) -> Any:

@@ -23,6 +23,9 @@ from rexec.results.errors import ResultsError
 ROWS: Final = 30
 """Default number of rows of a table."""
 
+_MOST_NAMED: Final = 5
+"""Files that cannot be read, of which an export names each."""
+
 _GAP: Final = 2
 _WIDEST_CLASS: Final = 28
 _LEAST: Final = 10
@@ -61,8 +64,9 @@ def find_runs(options: argparse.Namespace) -> int:
 
 def export_runs(options: argparse.Namespace) -> int:
     """Write runs into a file of another program."""
+    are_named = all(map(names_a_run, options.query))
     with reading_progress() as progress:
-        if all(names_a_run(word) for word in options.query):
+        if are_named:
             paths = [run_path(word, options.folder, progress=progress) for word in options.query]
             runs = FoundRuns([run_at(path) for path in dict.fromkeys(paths)])
         else:
@@ -70,6 +74,16 @@ def export_runs(options: argparse.Namespace) -> int:
     if not runs:
         say_error("no run was found")
         return 2
+    unread = [run for run in runs if run.facts.kind == "unreadable"]
+    for run in unread[:_MOST_NAMED]:
+        said = f"{run.path} cannot be read: {run.facts.problem}"
+        if are_named:
+            raise ResultsError(f"{said}; what it has would be missing in {options.output}")
+        say_error(f"rexec results export: warning: {said}; in {options.output} it has a row without values")
+    if len(unread) > _MOST_NAMED:
+        say_error(
+            f"rexec results export: warning: so it is with {len(unread) - _MOST_NAMED} more of {len(runs)} runs"
+        )
     written = runs.export(options.output, *options.dataset, overwrite=options.overwrite)
     say(f"{options.output}: {written}")
     return 0

@@ -3,6 +3,7 @@
 import copy
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,7 @@ def facts(run: Run) -> Iterator[str]:
     else:
         status = run.status if now.state == "finished" else now.state
         yield f"run {run.rid} of {identity.get('class_name') or expid.get('class_name') or '?'}  {status}"
-    noted = notes_of(run.path)
-    if noted.comment or noted.tags:
-        said = " ".join([*(f"#{each}" for each in noted.tags), *noted.comment.split()])
+    if said := _noted(run.path):
         yield f"{'noted':12} {said}"
     if now.state != "finished" or now.detail:
         yield f"{'status':12} {now}"
@@ -80,6 +79,14 @@ def facts(run: Run) -> Iterator[str]:
         yield f"{'degraded':12} {state}"
     for problem in run.problems:
         yield f"{'problem':12} {problem}"
+
+
+def _noted(path: Path) -> str:
+    try:
+        noted = notes_of(path)
+    except ResultsError as error:  # no reason to show nothing of the run
+        return f"({error})"
+    return " ".join([*(f"#{each}" for each in noted.tags), *noted.comment.split()])
 
 
 def _person(identity: Mapping[str, Any]) -> str:

@@ -27,9 +27,9 @@ def reason(error: OSError) -> str:
 
 
 def hint(error: OSError) -> str:
-    """Return what to do where a file cannot be replaced, to follow the reason; empty where nothing is known."""
+    """Return what to do where a file cannot be used, to follow the reason; empty where nothing is known."""
     is_held = os.name == "nt" and isinstance(error, PermissionError)
-    return "; close the program that has it open: Windows replaces no open file" if is_held else ""
+    return "; close the program that has it open" if is_held else ""
 
 
 class ValueSuperseded(ResultsError):

@@ -122,6 +122,36 @@ def test_runs_are_named_by_number_too(runs: list[Path], capsys: pytest.CaptureFi
     assert main(["export", "rid=99", "-o", "b.csv"]) == 2
 
 
+def test_a_file_that_cannot_be_read_is_named(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    runs[1].write_bytes(b"no HDF5")
+    broken = str(Path("results", runs[1].name))
+    with pytest.raises(ResultsError, match=re.escape(f"{broken} cannot be read: ")):
+        main(["export", "0", broken, "-o", "a.csv"])
+    assert not Path("a.csv").exists()
+    assert main(["export", "", "-o", "a.csv"]) == 0
+    assert f"warning: {broken} cannot be read: " in capsys.readouterr().err
+    assert sorted(row["rid"] for row in rows_of(Path("a.csv"))) == ["", "0", "2"]
+
+
+@pytest.mark.parametrize("number", [(1 << 62) + 1, -(1 << 63), (1 << 64) - 1, 0.1 + 0.2, 5e-324, -0.0])
+def test_every_digit_of_a_number_is_exported(results: Path, number: float) -> None:
+    made(results, 0, arguments={"n": number, "flag": True})
+    made(results, 1, arguments={})
+    assert rows_of(exported("a.csv"))[1]["n"] == repr(number)
+    rows = json.loads(exported("a.json").read_text())["rows"]
+    assert [repr(row["n"]) for row in rows] == ["None", repr(number)]
+    assert [row["flag"] for row in rows] == [None, True]
+
+
+def test_json_has_text_where_it_has_no_number(results: Path) -> None:
+    values = {"points": np.array([np.inf, -np.inf, np.nan, 1 / 3]), "z": np.array([1j, 2.0, 0.0, 1 / 3])}
+    made(results, 0, values=values)
+    rows = json.loads(exported("a.json", "-d", "points").read_text())["rows"]
+    assert [row["points"] for row in rows] == ["inf", "-inf", None, 1 / 3]
+    rows = json.loads(exported("b.json", "-d", "z").read_text())["rows"]
+    assert [row["z"] for row in rows][0::3] == [{"real": 0.0, "imag": 1.0}, {"real": 1 / 3, "imag": 0.0}]
+
+
 def a_folder(path: Path, text: str) -> Path:
     (path / "inner").mkdir(parents=True)
     (path / "inner" / "0").write_text(text)

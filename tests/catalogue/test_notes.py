@@ -1,7 +1,9 @@
 """Comments and tags are kept beside a file, and never in it."""
 
+import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from rexec.catalogue import find, notes
 from rexec.catalogue.notes import MOST_READ, RunNotes, comment, notes_of, notes_path, tag
+from rexec.cli.results import main
 from rexec.ground import locks
 from rexec.ground.locks import try_lock
 from rexec.results import ResultsError
@@ -118,3 +121,35 @@ def test_many_at_once_lose_nothing(results: Path) -> None:
     running = [subprocess.Popen([*command, str(number)]) for number in range(3)]
     assert [process.wait(150) for process in running] == [0, 0, 0]
     assert set(notes_of(path).tags) == {f"{who}-{number}" for who in range(3) for number in range(20)}
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Have the system refuse to read the notes of a result file, as where another program keeps them."""
+
+    def lines(target: Path) -> Any:
+        if target == notes_path(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+        return read(target)
+
+    read = notes._lines
+    monkeypatch.setattr(notes, "_lines", lines)
+    monkeypatch.setattr("devicedb.opening.PATIENCE", 0.0)
+
+
+def test_notes_that_the_system_refuses_are_not_said_to_be_none(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = made(results, 1)
+    comment(path, "good")
+    tag(path, ["paper"])
+    with monkeypatch.context() as patch:
+        refuse(patch, path)
+        for command in (["tag"], ["comment"], ["tag", "--remove", "paper"], ["export", "-o", "a.csv"]):
+            said = re.escape(f"cannot read the notes {notes_path(path)}: {os.strerror(errno.EACCES)}")
+            with pytest.raises(ResultsError, match=said):
+                main([command[0], str(path), *command[1:]])
+            assert capsys.readouterr().out == ""
+        assert main(["show", str(path)]) == 0
+        assert "noted        (cannot read the notes" in capsys.readouterr().out
+    assert notes_of(path) == RunNotes("good", ("paper",))
+    assert not Path("a.csv").exists()
