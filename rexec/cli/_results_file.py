@@ -17,7 +17,7 @@ from rexec.cli._results_list import named_run
 from rexec.cli._results_show import facts, print_table, value_lines
 from rexec.results import ResultsError, journal_path, recover_damaged, recover_folder, status_of, verify
 from rexec.results._files import is_locked
-from rexec.results.errors import reason
+from rexec.results.errors import hint, reason
 from rexec.results.journal.reader import JournalReader
 from rexec.results.journal.records import Kind, Record
 from rexec.results.layout import JOURNAL_SUFFIX
@@ -54,11 +54,13 @@ def tail(options: argparse.Namespace) -> int:
     journal = path if path.suffix == JOURNAL_SUFFIX else journal_path(path)
     try:
         reader = JournalReader(journal)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ResultsError(
             f"{journal}: {reason(error)}; only a run that goes on has a journal. `rexec results show "
             f"{path}` shows what a finished one left"
         ) from error
+    except OSError as error:
+        raise ResultsError(f"cannot read {journal}: {reason(error)}{hint(error)}") from error
     with reader:
         now = reader.offset + reader.remaining()
         for record in deque(reader.records(now), maxlen=max(options.n, 0)):

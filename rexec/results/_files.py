@@ -92,7 +92,7 @@ def remove_leftovers(path: Path, found: Mapping[str, list[Path]] | None = None) 
         try:
             remove(left)
         except OSError as error:  # on Windows, while another program has it open: nothing depends on it
-            _log.warning("%s is left there: %s; remove it", left, error.strerror)
+            _log.warning("%s is left there: %s; remove it once no program has it open", left, error.strerror)
 
 
 _LEFTOVER: Final = re.compile(r"\.(?P<name>.+?)\.(working|previous|(journal\.)?\d+\.tmp)", re.DOTALL)

@@ -139,11 +139,15 @@ def recover(journal: Path, left: Mapping[str, list[Path]] | None = None) -> Reco
     except FileNotFoundError:
         return Recovery(journal, "running", detail="its run has just ended")
     except OSError as error:
-        return Recovery(journal, "failed", detail=f"{error.strerror}; copy the folder to where you may write")
+        remedy = f"{hint(error)}; or" if hint(error) else ";"
+        detail = f"{reason(error)}{remedy} copy the folder to where you may write"
+        return Recovery(journal, "failed", detail=detail)
     with orphan:
         try:
             return _recover(orphan, left) if orphan.is_claimed() else Recovery(journal, "running")
-        except (OSError, ResultsError) as error:
+        except OSError as error:
+            return Recovery(journal, "failed", detail=f"{error}{hint(error)}")
+        except ResultsError as error:
             return Recovery(journal, "failed", detail=str(error))
         except Exception as error:  # a fault of ours must not stop the recovery of other journals, nor a run
             _log.exception("a fault of this program: please report it, with %s", journal)
@@ -202,11 +206,15 @@ def _recover(orphan: Orphan, left: Mapping[str, list[Path]] | None) -> Recovery:
         if not damaged:
             detail = f"{_counted(state.unreadable)} could not be read, kept in {kept.name}"
         return Recovery(journal, "damaged", written, state.records, detail)
-    orphan.remove()
     if written is None:
+        orphan.remove()
         return Recovery(journal, "empty")
-    detail = f"the last record was cut off, {remaining} bytes of it" if remaining else said
-    return Recovery(journal, "recovered", written, state.records, detail)
+    details = [f"the last record was cut off, {remaining} bytes of it" if remaining else said]
+    try:
+        orphan.remove()
+    except OSError as error:
+        details.append(f"its journal cannot be removed: {reason(error)}{hint(error)}, then recover once more")
+    return Recovery(journal, "recovered", written, state.records, "; ".join(filter(None, details)))
 
 
 def recover_damaged(folder: Path) -> Iterator[Recovery]:

@@ -20,7 +20,7 @@ from rexec.results.hdf5.values import value_of
 from rexec.results.journal.reader import JournalReader
 from schemas import RunIdentity
 from tests.campaigns import results_faults
-from tests.holding import held, windows
+from tests.holding import READERS, held, windows
 
 
 def killed(path: Path, **datasets: Any) -> Path:
@@ -87,6 +87,40 @@ def test_a_working_file_that_another_program_keeps_is_left_or_waited_for(
     assert journal_path(path).exists()
     assert recover(journal_path(path)).outcome == "recovered"
     assert os.listdir(tmp_path) == ["r.h5"]
+
+
+@windows
+@pytest.mark.parametrize("share", [0, READERS])
+def test_a_journal_that_another_program_keeps_is_waited_for_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int
+) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+    with monkeypatch.context() as patch, held(journal, share):
+        patch.setattr("devicedb.opening.PATIENCE", 0.1)
+        recovery = recover(journal)
+    assert recovery.outcome == "failed"
+    assert "Permission denied; close the program that has it open; or copy" in recovery.detail
+    with held(journal, share, seconds=1.0):
+        assert recover(journal).outcome == "recovered"
+    assert os.listdir(tmp_path) == ["r.h5"]
+
+
+def test_a_journal_that_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = killed(tmp_path / "r.h5", x=1)
+
+    def unlink(path: Path, **options: Any) -> None:
+        if path == journal:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        removed(path, **options)
+
+    removed = Path.unlink
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        patch.setattr("devicedb.opening.PATIENCE", 0.0)
+        recovery = recover(journal)
+    assert recovery.outcome == "recovered"
+    assert "its journal cannot be removed: Permission denied" in str(recovery)
+    assert recover(journal).outcome == "finished"
 
 
 def test_recovering_again_changes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_bytes, open_to_read
+from devicedb.opening import once_free, open_bytes, open_to_read
 from devicedb.whole_file import make_folder, put_in_place, sync_descriptor, sync_folder_of
 from rexec.ground.file_names import long_path_hint
 from rexec.ground.locks import lock_within, try_lock
@@ -82,7 +82,7 @@ class Orphan:
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
-        self._descriptor = open_bytes(path, os.O_RDWR | getattr(os, "O_NONBLOCK", 0))
+        self._descriptor = once_free(lambda: open_bytes(path, os.O_RDWR | getattr(os, "O_NONBLOCK", 0)))
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             self._close()
             raise OSError(errno.EINVAL, "it is no regular file")
