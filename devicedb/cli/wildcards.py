@@ -23,7 +23,7 @@ def matching(names: Sequence[Any]) -> list[Any]:
 
 
 def _is_pattern(name: Any) -> bool:
-    return _IS_OURS and not frozenset("*?").isdisjoint(str(name))
+    return _IS_OURS and not frozenset("*?").isdisjoint(str(name).removeprefix("\\\\?\\"))
 
 
 class NamedFiles(argparse.Action):

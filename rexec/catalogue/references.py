@@ -40,7 +40,7 @@ def run_path(
 
     Args:
         which: The number of a run (42), "last", "last:Ramsey", -1 (the last), -2 (the one before it) …, or a path,
-            which is returned as it is.
+            which is returned as it is; on Windows with the file's name as its folder has it.
         folder: The folder of results; None: `results` in the current folder.
         progress: Told the progress of reading files that are new to the index.
 
@@ -49,10 +49,10 @@ def run_path(
 
     """
     if isinstance(which, os.PathLike):
-        return Path(which)
+        return _as_named(Path(which))
     text = str(which)
     if isinstance(which, str) and not is_reference(text):
-        return Path(text)
+        return _as_named(Path(text))
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise ResultsError(f"no run is called {text}; name its number, last, last:CLASS or -2")
@@ -70,6 +70,14 @@ def run_path(
     if len(found) < back:
         raise ResultsError(f"there is no run {text} in {root}: it has {_count(len(found))}")
     return found[back - 1].path
+
+
+def _as_named(path: Path) -> Path:
+    """Return a path with the file's own name, by which its notes are found: Windows opens it by others, too."""
+    if os.name != "nt" or not path.exists():
+        return path
+    typed = path.name.rstrip(". ").casefold()
+    return next((path.with_name(each) for each in os.listdir(path.parent) if each.casefold() == typed), path)
 
 
 def _numbered(rid: int, root: Path, progress: ReadingProgress | None) -> Path:

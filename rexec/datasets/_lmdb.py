@@ -60,7 +60,8 @@ class PersistentStore:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DatasetError(f"cannot open the dataset database {path}: {error.strerror}") from error
             if isinstance(error, lmdb.Error | OSError):
-                if isinstance(error, PermissionError) or "sharing violation" in str(error).lower():
+                # LMDB has one class for what the system says, in the user's language: it says nothing of the file.
+                if isinstance(error, PermissionError) or type(error) is lmdb.Error:
                     raise refused(path, error) from error
                 raise DatabaseUnreadable(
                     f"cannot open the dataset database {path}: {error}. Put a copy of it back, or move it away "

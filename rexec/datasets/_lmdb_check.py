@@ -5,6 +5,7 @@ pages), the others the nodes of two trees, that of the data and that of the free
 """
 
 import os
+import shutil
 import stat
 import struct
 from pathlib import Path
@@ -48,11 +49,15 @@ class Damaged(ValueError):
 
 def refused(path: Path, error: Exception) -> DatasetError:
     """Return the error for a file that the system refuses to open, perhaps for the moment."""
-    said = " ".join(str(getattr(error, "strerror", None) or error).split()).removeprefix(f"{path}: ")
-    return DatasetError(
-        f"cannot open the dataset database {path}: {said}. Close the program that has it open, or name one that you "
-        "may read and write"
+    said = (
+        " ".join(str(getattr(error, "strerror", None) or error).split()).removeprefix(f"{path}: ").rstrip(".")
     )
+    remedy = (
+        f"Close the program that has it or {path.name}-lock open, or name one that you may read and write"
+    )
+    if not shutil.disk_usage(path.parent).free:
+        remedy = "Make room on its disk"
+    return DatasetError(f"cannot open the dataset database {path}: {said}. {remedy}")
 
 
 def check_file(path: Path) -> None:

@@ -54,7 +54,9 @@ class RecordingWriter:
         except FileExistsError:
             raise RecordingError(f"{path} exists: give another name, or --overwrite") from None
         except OSError as error:
-            raise RecordingError(f"cannot record into {path}: {error.strerror or error}") from error
+            is_held = os.name == "nt" and overwrite and isinstance(error, PermissionError)
+            remedy = "; close the program that has it open" if is_held else ""
+            raise RecordingError(f"cannot record into {path}: {error.strerror or error}{remedy}") from error
         if not overwrite:
             self._put(begin)
 

@@ -114,7 +114,9 @@ class PageActions:
         found = await asyncio.to_thread(status_of, path)
         if found.state != "running":
             raise ActionRefused("this run does not go on any more")
-        if found.pid is None or found.host is not None or os.name != "posix":
+        if os.name != "posix":
+            raise ActionRefused("Windows lets no other program press Ctrl-C: press it where the run is")
+        if found.pid is None or found.host is not None:
             raise ActionRefused(
                 "only a run of this machine can be ended from here: press Ctrl-C where it runs"
             )

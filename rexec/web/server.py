@@ -87,6 +87,11 @@ class _WebSocket(WebSocketsSansIOProtocol):
         return takes
 
 
+def _is_no_end_of_an_answer(record: logging.LogRecord) -> bool:
+    """Return whether a log record is none of an answer that was cut off by the end of the server."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def listening(hosts: Sequence[str] | None, port: int) -> list[socket.socket]:
     """Return sockets that listen on all addresses, on one port; see `rexec.wire._listen.listen`.
 
@@ -140,6 +145,7 @@ async def serve(
         http=_Connection,
     )
     server = _Uvicorn(config)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_end_of_an_answer)
     serving = asyncio.create_task(server.serve(sockets))
     ending = asyncio.create_task(end.wait())
     await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def test_each_form(paths: list[Path]) -> None:
     assert run_path("last:Rabi") == relative[2]
     assert run_path("a/b.h5") == Path("a/b.h5")
     assert run_path(paths[0]) == paths[0]
+
+
+@pytest.mark.skipif(os.name != "nt", reason="other systems open a file by its own name alone")
+@pytest.mark.parametrize("typed", [str.upper, str.lower, "{}.".format, "{} ".format])
+def test_on_windows_a_file_has_its_own_name_however_it_is_typed(
+    paths: list[Path], typed: Callable[[str], str]
+) -> None:
+    path = paths[0].relative_to(Path.cwd())
+    assert run_path(path.with_name(typed(path.name))).name == path.name
 
 
 def test_a_file_of_that_name_comes_first(paths: list[Path]) -> None:

@@ -29,6 +29,7 @@ def test_a_pattern_is_the_files_that_match_it_in_order(files: Path) -> None:
     assert matching([Path("*.py")]) == [Path("[x]a.py"), Path("a.py"), Path("b.py")]
     assert matching(["[x]*.py"]) == ["[x]a.py"]
     assert [Path(each) for each in matching(["*/?.py"])] == [Path("below/c.py")]
+    assert matching(["\\\\?\\C:\\a.py"]) == ["\\\\?\\C:\\a.py"]
     assert matching(["*.txt", "-", "a.py"]) == ["*.txt", "-", "a.py"]
 
 

@@ -3,12 +3,14 @@
 import ast
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import lmdb
@@ -952,6 +954,28 @@ def test_a_database_that_another_program_keeps_is_waited_for_and_then_named(
         DatasetDB(path)
     assert str(caught.value).count(str(path)) == 1
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("said", ["Disk full", "Der Prozess kann nicht auf die Datei zugreifen."])
+def test_what_the_system_says_of_a_whole_database_is_no_reason_to_move_it_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    path = tmp_path / "dataset_db.mdb"
+    DatasetDB(path).close()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise lmdb.Error(f"{path}: {said}")
+
+    monkeypatch.setattr("devicedb.opening.PATIENCE", 0.0)
+    monkeypatch.setattr(lmdb, "open", refuse)
+    expected = re.escape(said.rstrip("."))
+    with pytest.raises(
+        DatasetError, match=rf"mdb: {expected}\. Close the program that has it or dataset_db.mdb-lock"
+    ):
+        DatasetDB(path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(DatasetError, match=rf"mdb: {expected}\. Make room on its disk$"):
+        DatasetDB(path)
 
 
 @pytest.mark.parametrize("mod", [1, None, [], "x", 1.5])
