@@ -140,7 +140,7 @@ def recover(journal: Path, left: Mapping[str, list[Path]] | None = None) -> Reco
         return Recovery(journal, "running", detail="its run has just ended")
     except OSError as error:
         remedy = f"{hint(error)}; or" if hint(error) else ";"
-        detail = f"{reason(error)}{remedy} copy the folder to where you may write"
+        detail = f"{error.strerror}{remedy} copy the folder to where you may write"
         return Recovery(journal, "failed", detail=detail)
     with orphan:
         try:
