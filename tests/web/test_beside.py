@@ -1,5 +1,6 @@
 """The page of `rexec run --web` and `rexec up --web`, and `rexec web` itself, as processes."""
 
+import contextlib
 import http.client
 import importlib.util
 import os
@@ -13,12 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from rexec.cli.errors import CommandError
 from rexec.cli.web import main
 from rexec.web.errors import WebError
 from rexec.web.server import listening, urls
+from tests.catalogue.laboratories import made
+from tests.ending import interrupt
 from tests.private_files import is_for_its_owner
 from tests.serving import can_be_taken_over
 from tests.waiting import within
@@ -100,6 +104,28 @@ def test_one_address_is_printed_and_a_signal_ends_it(folder: Path) -> None:
         assert process.returncode == (0 if os.name == "posix" else process.returncode)
         assert "Traceback" not in output
     assert is_gone(url)
+
+
+def test_an_answer_that_the_end_cuts_off_is_no_traceback(folder: Path) -> None:
+    made(folder / "results", 1, values={"x": np.frombuffer(os.urandom(1 << 26), np.uint8)})
+    path = next((folder / "results").rglob("*.h5")).relative_to(folder / "results").as_posix()
+    with rexec(folder, "web", "--no-master", "--port", "0") as process:
+        parts = urlsplit(address(process))
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=150)
+        with contextlib.closing(connection):
+            connection.request("GET", f"{parts.path}?{parts.query}")
+            entered = connection.getresponse()
+            entered.read()
+            cookie = str(entered.getheader("set-cookie")).partition(";")[0]
+            connection.request("GET", f"/file?file={path}", headers={"cookie": cookie})
+            answer = connection.getresponse()
+            assert answer.status == 200
+            answer.read(1000)
+            interrupt(process)
+            output = process.communicate(timeout=150)[0]
+        assert process.returncode == 0
+        assert "Cancel 1 running task" in output  # uvicorn's word: the answer was cut off
+        assert "Traceback" not in output
 
 
 def test_the_token_of_a_file_stays(folder: Path) -> None:
