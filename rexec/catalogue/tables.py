@@ -53,12 +53,9 @@ def _column(values: list[Any]) -> Any:
     """Return cells as pandas keeps them: whole numbers beside missing ones as such, which would become floats."""
     there = [value for value in values if value is not None]
     if len(there) < len(values) and all(type(value) is int for value in there):
-        return pandas.Series(values, dtype="Int64" if _fits(there, 63) else "object")
+        fits = all(-(1 << 63) <= value < 1 << 63 for value in there)
+        return pandas.Series(values, dtype="Int64" if fits else "object")
     return values
-
-
-def _fits(numbers: list[int], bits: int) -> bool:
-    return -(1 << bits) <= min(numbers) and max(numbers) < 1 << bits
 
 
 def _cell(value: Any) -> Any:

@@ -24,7 +24,7 @@ ROWS: Final = 30
 """Default number of rows of a table."""
 
 _MOST_NAMED: Final = 5
-"""Files that cannot be read, of which an export names each."""
+"""Unreadable files that an export names; of more it says how many."""
 
 _GAP: Final = 2
 _WIDEST_CLASS: Final = 28

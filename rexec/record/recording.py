@@ -22,6 +22,7 @@ from rexec.record.errors import RecordingError
 from rexec.record.method_list import facts_of_list
 from rexec.record.records import MAGIC, framed, read_records
 from rexec.record.remote_calls import remote_calls
+from rexec.results.errors import hint
 from rexec.wire import pyon
 from rexec.wire.packed_exceptions import exception_from
 
@@ -54,8 +55,7 @@ class RecordingWriter:
         except FileExistsError:
             raise RecordingError(f"{path} exists: give another name, or --overwrite") from None
         except OSError as error:
-            is_held = os.name == "nt" and overwrite and isinstance(error, PermissionError)
-            remedy = "; close the program that has it open" if is_held else ""
+            remedy = hint(error) if overwrite else ""
             raise RecordingError(f"cannot record into {path}: {error.strerror or error}{remedy}") from error
         if not overwrite:
             self._put(begin)

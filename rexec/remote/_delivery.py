@@ -1,4 +1,4 @@
-"""Hands outcomes to their jobs, without whoever has got them waiting for a job."""
+"""Hands outcomes to jobs in threads of their own: the poller waits for no job."""
 
 import contextlib
 import threading
@@ -38,7 +38,7 @@ class Delivery:
         """Hand over all outcomes; return when that is done, when it takes long, or when a callback starts a job."""
         if not self:
             return
-        thread = _Thread(self._hand_over, f"rexec {self._where} outcomes")
+        thread = _Thread(target=self._hand_over, name=f"rexec {self._where} outcomes", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # Python 3.12 starts none while it ends
@@ -57,14 +57,13 @@ class Delivery:
 
 
 class _Thread(threading.Thread):
-    def __init__(self, do: Any, name: str) -> None:
-        super().__init__(name=name, daemon=True)
-        self._do = do
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.is_over = ReentrantEvent()
 
     def run(self) -> None:
         try:
-            self._do()
+            super().run()
         finally:
             self.is_over.set()
 

@@ -120,10 +120,10 @@ class Poller:
 
     def end(self, job: Job[Any], outcome: News) -> None:
         """Take the outcome of a job; the controller drops it with the next request, at once if it is large."""
-        self._have_dropped(job, outcome)
         job.finish(outcome)
+        self._drop_there(job, outcome)
 
-    def _have_dropped(self, job: Job[Any], outcome: News) -> None:
+    def _drop_there(self, job: Job[Any], outcome: News) -> None:
         self._ended.append(job.id)
         self._streams.pop(job.id, None)
         if weight(outcome.get("value"), _SMALL) > _SMALL and not self.channel.closed:
@@ -251,7 +251,7 @@ class Poller:
                 outcome = news["outcome"]
             if outcome is not None and self._forget(name):
                 self._delivery.add(job, outcome)
-                self._have_dropped(job, outcome)
+                self._drop_there(job, outcome)
         self._delivery.deliver()
 
     def _news(self) -> list[tuple[str, News | None]]:

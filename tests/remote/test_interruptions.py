@@ -227,10 +227,8 @@ def test_a_signal_handler_that_interrupts_who_waits_for_a_job_may_wait_for_anoth
 ) -> None:
     slow = remote.function(code.slow, parallel=True)
     first, second = slow.submit(0.05), slow.submit(0.1)
-    with (
-        first._condition,
-        second._condition,
-    ):  # as an interrupted `result`, or `concurrent.futures.wait`, has them
+    # Held as by an interrupted `result`, or `concurrent.futures.wait`.
+    with first._condition, second._condition:
         assert slow(0.3) == "done"
         assert slow(0.3) == "done"
     assert (first.result(150), second.result(150)) == ("done", "done")
