@@ -53,7 +53,7 @@ def refused(path: Path, error: Exception) -> DatasetError:
         " ".join(str(getattr(error, "strerror", None) or error).split()).removeprefix(f"{path}: ").rstrip(".")
     )
     remedy = (
-        f"Close the program that has it or {path.name}-lock open, or name one that you may read and write"
+        f"Close the program that has it open (or {path.name}-lock), or name one that you may read and write"
     )
     if not shutil.disk_usage(path.parent).free:
         remedy = "Make room on its disk"

@@ -93,7 +93,7 @@ def _writable(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = Path(error.filename or _RID_FILE).name
+        name = Path(error.filename2 or error.filename or _RID_FILE).name
         raise ResultsNotWritable(
             f"cannot number a run in {root}: {reason(error)} ({name}){hint(error)}; run in a folder that you may "
             "write, or name the result file yourself"

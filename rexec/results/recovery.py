@@ -139,9 +139,8 @@ def recover(journal: Path, left: Mapping[str, list[Path]] | None = None) -> Reco
     except FileNotFoundError:
         return Recovery(journal, "running", detail="its run has just ended")
     except OSError as error:
-        remedy = f"{hint(error)}; or" if hint(error) else ";"
-        detail = f"{error.strerror}{remedy} copy the folder to where you may write"
-        return Recovery(journal, "failed", detail=detail)
+        remedy = "copy the folder to where you may write" + hint(error).replace("; ", ", or ")
+        return Recovery(journal, "failed", detail=f"{error.strerror}; {remedy}")
     with orphan:
         try:
             return _recover(orphan, left) if orphan.is_claimed() else Recovery(journal, "running")

@@ -970,7 +970,8 @@ def test_what_the_system_says_of_a_whole_database_is_no_reason_to_move_it_away(
     monkeypatch.setattr(lmdb, "open", refuse)
     expected = re.escape(said.rstrip("."))
     with pytest.raises(
-        DatasetError, match=rf"mdb: {expected}\. Close the program that has it or dataset_db.mdb-lock"
+        DatasetError,
+        match=rf"mdb: {expected}\. Close the program that has it open \(or dataset_db.mdb-lock\)",
     ):
         DatasetDB(path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))

@@ -99,7 +99,10 @@ def test_a_journal_that_another_program_keeps_is_waited_for_and_then_named(
         patch.setattr("devicedb.opening.PATIENCE", 0.1)
         recovery = recover(journal)
     assert recovery.outcome == "failed"
-    assert "Permission denied; close the program that has it open; or copy" in recovery.detail
+    assert (
+        "Permission denied; copy the folder to where you may write, or close the program that has it open"
+        in recovery.detail
+    )
     with held(journal, share, seconds=1.0):
         assert recover(journal).outcome == "recovered"
     assert os.listdir(tmp_path) == ["r.h5"]
