@@ -31,7 +31,7 @@ from rexec.catalogue.plain_values import (
     strings,
     text_of,
 )
-from rexec.results.errors import reason
+from rexec.results.errors import hint, reason
 from rexec.results.hdf5.inside import FOREIGN_ERRORS
 from rexec.results.hdf5.values import pyon_of
 
@@ -56,7 +56,7 @@ def refused_facts(path: Path, error: OSError) -> RunFacts:
         written = path.stat().st_mtime
     except OSError:
         written = 0.0
-    return RunFacts("unreadable", written, problem=one_line(reason(error)))
+    return RunFacts("unreadable", written, problem=one_line(reason(error) + hint(error)))
 
 
 def read_facts(path: Path) -> RunFacts:

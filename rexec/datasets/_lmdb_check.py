@@ -55,8 +55,11 @@ def refused(path: Path, error: Exception) -> DatasetError:
     remedy = (
         f"Close the program that has it open (or {path.name}-lock), or name one that you may read and write"
     )
-    if not shutil.disk_usage(path.parent).free:
-        remedy = "Make room on its disk"
+    try:
+        if not shutil.disk_usage(path.parent).free:
+            remedy = "Make room on its disk"
+    except OSError:
+        remedy = f"Look whether {path.parent} is still there"
     return DatasetError(f"cannot open the dataset database {path}: {said}. {remedy}")
 
 

@@ -127,7 +127,12 @@ class Poller:
         self._ended.append(job.id)
         self._streams.pop(job.id, None)
         if weight(outcome.get("value"), _SMALL) > _SMALL and not self.channel.closed:
-            self.channel.request("forget", self._take(self._ended))
+            ended = self._take(self._ended)
+            try:
+                self.channel.request("forget", ended)
+            except (OSError, RemoteFunctionError) as error:
+                self._ended.extend(ended)
+                _log.debug("%s drops the value of %s later: %s", self.channel.where, job.name, error)
 
     def abandon(self, job: Job[Any]) -> None:
         """Let the thread end and forget a job. For finalizers, which run anywhere and must not wait."""

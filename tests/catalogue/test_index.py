@@ -217,7 +217,8 @@ def test_what_the_system_refused_to_read_is_read_once_it_may_be(
     with monkeypatch.context() as patch:
         patch.setattr("rexec.catalogue.reading.opened", refused)
         patch.setattr("rexec.catalogue.notes.open_to_read", refused)
-        assert [run.facts.problem for run in find()] == ["Permission denied"] * 16
+        remedy = "; close the program that has it open" if os.name == "nt" else ""
+        assert [run.facts.problem for run in find()] == [f"Permission denied{remedy}"] * 16
     with monkeypatch.context() as patch:
         patch.setattr("rexec.catalogue.notes.open_to_read", refused)
         assert len(find("rid=3")) == 1

@@ -10,7 +10,7 @@ import lmdb
 import pytest
 
 from rexec.datasets import DatabaseUnreadable, _lmdb_check
-from rexec.datasets._lmdb_check import MAGIC, Meta, check_file, pread, read_meta
+from rexec.datasets._lmdb_check import MAGIC, Meta, check_file, pread, read_meta, refused
 
 NONE = 2**64 - 1
 SIZE = 512
@@ -200,6 +200,19 @@ def test_a_file_that_was_cut_says_so(tmp_path: Path) -> None:
     check_file(path)
     path.unlink()
     check_file(path)
+
+
+def test_a_refusal_names_what_to_do_also_where_its_folder_has_gone(tmp_path: Path) -> None:
+    error = PermissionError(13, "Permission denied", "x")
+    where = tmp_path / "x"
+    assert str(refused(where, error)) == (
+        f"cannot open the dataset database {where}: Permission denied. Close the program that has it open "
+        "(or x-lock), or name one that you may read and write"
+    )
+    gone = tmp_path / "gone" / "x"
+    assert str(refused(gone, error)) == (
+        f"cannot open the dataset database {gone}: Permission denied. Look whether {gone.parent} is still there"
+    )
 
 
 def test_what_lmdb_writes_is_whole(tmp_path: Path) -> None:

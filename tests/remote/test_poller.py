@@ -147,6 +147,23 @@ def test_a_large_outcome_is_dropped_on_the_controller_at_once() -> None:
     assert controller.asked == []
 
 
+@pytest.mark.parametrize("error", [ConnectionError("cut"), StateLost("lost"), RemoteFunctionError("closed")])
+def test_an_outcome_that_has_arrived_counts_where_it_cannot_be_dropped_there(error: Exception) -> None:
+    value = bytes(1 << 20)
+    controller = Controller(forget=[error, error], news=[[1, [("2", news({"value": value}))]]])
+    polling = poller(controller)
+    called, runs = job(controller, "1"), job(controller, "2")
+    polling.follow(called, news({"value": value}))
+    assert called.result(0) == value
+    polling.find(runs)
+    polling._ask()
+    assert runs.result(10) == value
+    assert [asked for asked in controller.asked if asked[0] == "news"] == [
+        ("news", [0, [["2", 0, 0]], ["1"], ["2"]])
+    ]
+    assert (list(polling._ended), polling.active) == (["2"], [])
+
+
 def test_news_are_asked_for_by_what_is_known() -> None:
     controller = Controller(
         news=[
