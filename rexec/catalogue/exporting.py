@@ -28,6 +28,7 @@ from rexec.catalogue.tables import run_table
 from rexec.results.errors import ResultsError, hint, reason
 
 MISSING: Final = "pip install 'artiq-rexec[export]'"
+_ROWS_AT_A_TIME: Final = 10_000
 
 
 def export(
@@ -143,18 +144,30 @@ def _csv(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
 
 
 def _json(runs: Sequence[FoundRun], target: Path, names: Sequence[str]) -> str:
+    """Write a table with a row a line."""
     table = _table(runs, names)
-    rows = [
-        dict(zip(table.columns, map(_json_cell, row), strict=True))
-        for row in table.itertuples(index=False, name=None)
-    ]
-    text = json.dumps({"units": table.attrs["units"], "rows": rows}, indent=1, allow_nan=False)
+    rows: list[str] = []
+    encode = json.JSONEncoder(allow_nan=False).encode
+    for first in range(0, len(table), _ROWS_AT_A_TIME):
+        part = table.iloc[first : first + _ROWS_AT_A_TIME]
+        cells = zip(*(_json_cells(part.iloc[:, number]) for number in range(len(table.columns))), strict=True)
+        rows += (encode(dict(zip(table.columns, row, strict=True))) for row in cells)
+    lines = ",\n".join(rows)
+    text = f'{{"units": {encode(table.attrs["units"])}, "rows": [\n{lines}\n]}}\n'
     write_whole(target, text.encode())
     return f"{len(table)} rows, {len(table.columns)} columns"
 
 
+def _json_cells(column: pandas.Series) -> list[Any]:
+    values = column.tolist()
+    is_plain = column.dtype.kind in "iub" or (column.dtype == np.float64 and np.isfinite(column).all())
+    return values if is_plain and isinstance(column.dtype, np.dtype) else list(map(_json_cell, values))
+
+
 def _json_cell(value: Any) -> Any:
     """Return a cell for JSON, each digit of it; an infinite number as text, which JSON has no number for."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, numbers.Integral):

@@ -152,6 +152,15 @@ def test_json_has_text_where_it_has_no_number(results: Path) -> None:
     assert [row["z"] for row in rows][0::3] == [{"real": 0.0, "imag": 1.0}, {"real": 1 / 3, "imag": 0.0}]
 
 
+def test_json_has_all_points_of_a_large_dataset(results: Path) -> None:
+    values = {"points": np.arange(25_000.0), "holes": np.where(np.arange(25_000) == 12_345, np.nan, 0.5)}
+    made(results, 0, values=values)
+    rows = json.loads(exported("a.json", "-d", "points").read_text())["rows"]
+    assert [row["points"] for row in rows] == values["points"].tolist()
+    rows = json.loads(exported("b.json", "-d", "holes").read_text())["rows"]
+    assert {number: row["holes"] for number, row in enumerate(rows) if row["holes"] != 0.5} == {12_345: None}
+
+
 def a_folder(path: Path, text: str) -> Path:
     (path / "inner").mkdir(parents=True)
     (path / "inner" / "0").write_text(text)
