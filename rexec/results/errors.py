@@ -28,8 +28,12 @@ def reason(error: OSError) -> str:
 
 def hint(error: OSError) -> str:
     """Return what to do where a file cannot be used, to follow the reason; empty where nothing is known."""
-    is_held = os.name == "nt" and isinstance(error, PermissionError)
-    return "; close the program that has it open" if is_held else ""
+    if os.name != "nt" or not isinstance(error, PermissionError):
+        return ""
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
+    if any(os.path.isfile(name) and not os.access(name, os.W_OK) for name in names):
+        return "; it is read-only (`attrib -R` changes that), or a program has it open"
+    return "; close the program that has it open"
 
 
 class ValueSuperseded(ResultsError):

@@ -21,6 +21,7 @@ from rexec.results._files import (
     remove_leftovers,
     temporary_beside,
 )
+from rexec.results.errors import hint
 from rexec.results.hdf5.reserve import reserve
 from rexec.results.journal._file import Orphan
 from tests.clock import set_clock
@@ -163,3 +164,17 @@ def test_bytes_are_read_from_an_offset_on(tmp_path: Path, monkeypatch: pytest.Mo
             assert pread(file.fileno(), 30, 8) == b"89"
             assert pread(file.fileno(), 3, 0) == b"012"
             monkeypatch.delattr(os, "pread", raising=False)  # as on Windows
+
+
+def test_what_windows_refuses_is_explained_by_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.touch()
+    refused = PermissionError(errno.EACCES, "Access denied", str(tmp_path / "new"), None, str(path))
+    held = "; close the program that has it open" if os.name == "nt" else ""
+    locked_away = "; it is read-only (`attrib -R` changes that), or a program has it open"
+    assert hint(refused) == held
+    path.chmod(0o444)
+    assert hint(refused) == (locked_away if os.name == "nt" else "")
+    assert hint(OSError(errno.ENOSPC, "full", str(path))) == ""
+    path.chmod(0o666)
+    assert hint(PermissionError(errno.EACCES, "Access denied")) == held
