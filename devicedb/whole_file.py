@@ -32,7 +32,6 @@ __all__ = [
 
 # Windows refuses to rename over a file that a reader holds open, and cannot open folders.
 _IS_WINDOWS: Final = os.name == "nt"
-_RETRY_SECONDS: Final = 2.0
 
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -169,7 +168,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
 def put_in_place(temporary: Path, path: Path, *, sync_folder: bool = True) -> None:
     """Rename a finished and synced file over `path`.
 
-    On Windows a reader of `path` makes the rename fail; it is tried again for two seconds.
+    On Windows a reader of either makes the rename fail; it is tried again (`once_free`).
 
     Args:
         temporary: The finished file, in the same folder.
@@ -180,7 +179,7 @@ def put_in_place(temporary: Path, path: Path, *, sync_folder: bool = True) -> No
         OSError: `path` cannot be replaced, for example because a program on Windows holds it open.
 
     """
-    once_free(lambda: os.replace(temporary, path), _RETRY_SECONDS)
+    once_free(lambda: os.replace(temporary, path))
     if sync_folder:
         sync_folder_of(path)
 

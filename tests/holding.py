@@ -12,8 +12,8 @@ windows = pytest.mark.skipif(
     sys.platform != "win32", reason="no program can keep others from a file elsewhere"
 )
 
-READERS = 1
-"""FILE_SHARE_READ."""
+READERS, WRITERS = 1, 2
+"""FILE_SHARE_READ, FILE_SHARE_WRITE."""
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def held(path: Path, share: int = 0, *, seconds: float | None = None) -> Iterato
 
     Args:
         path: The file.
-        share: What others may do with it meanwhile: 0, nothing; `READERS`, read it.
+        share: What others may do with it meanwhile: 0, nothing; `READERS`, read it; `WRITERS`, write it.
         seconds: Time after which it is let go; None: the end of the context.
 
     """

@@ -10,7 +10,7 @@ from typing import Final
 
 import lmdb
 
-from devicedb.opening import open_bytes
+from devicedb.opening import once_free, open_bytes
 from devicedb.whole_file import sync_descriptor, sync_file, sync_folder_of
 from rexec.datasets.errors import DatasetError
 
@@ -33,8 +33,8 @@ def make_empty(path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         lmdb.open(str(temporary), subdir=False, map_size=FIRST_MAP, mode=0o664, lock=False).close()
-        sync_file(temporary)
-        _link(temporary, path)
+        once_free(lambda: sync_file(temporary))
+        once_free(lambda: _link(temporary, path))
         sync_folder_of(path)
     except (OSError, lmdb.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or _said(error, temporary)
@@ -42,7 +42,8 @@ def make_empty(path: Path) -> None:
             f"cannot open the dataset database {path}: {reason}; name one in a folder that you may write"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows removes no file that another program has open
+            once_free(lambda: temporary.unlink(missing_ok=True))
 
 
 def _said(error: Exception, path: Path) -> str:

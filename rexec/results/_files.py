@@ -16,6 +16,9 @@ from rexec.ground.system_calls import MOST_AT_ONCE
 
 _log = logging.getLogger(__name__)
 
+HELD: Final = (PermissionError, BlockingIOError)
+"""Errors of a file that another program keeps, or has locked."""
+
 
 def is_locked(path: Path) -> bool:
     """Return whether a process has locked a file; False where that cannot be told."""

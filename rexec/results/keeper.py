@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from devicedb.opening import once_free
+from rexec.results._files import HELD
 from rexec.results.copies import Copies
 from rexec.results.errors import JournalDamaged, ResultsError, ValueSuperseded, hint
 from rexec.results.fold import RunState
@@ -207,26 +209,32 @@ class Keeper:
 
     def _write(self, end: dict[str, Any] | None) -> bool:
         """Return whether the file is up to date: False where that takes rows that were released."""
-        state, is_last = self.state, end is not None
-        if is_last:
+        state = self.state
+        if end is not None:
             state.end = state.end if state.end is not None else end
             for key in sorted(state.outdated):
                 rest = "this is an earlier value" if key in state.datasets else "there is no earlier value"
                 state.add_problem(f"{key}: what it was set to last is lost; {rest}")
         with self._named_errors():
-            working = self._copies.next()
-            if self._lacks_released(working):
-                return False
-            try:
-                working.update(state, compact=is_last)
-            except RowsReleased:
-                self.releases = False
-                return False
-            self._copies.keep(working)
-            if not self._replaces or state.datasets or state.archive or state.end is not None:
-                self._copies.publish(working, final=is_last)
-                self.shown = True
-        self._release()
+            is_up_to_date = once_free(lambda: self._write_file(is_last=end is not None), refusals=HELD)
+        if is_up_to_date:
+            self._release()
+        return is_up_to_date
+
+    def _write_file(self, *, is_last: bool) -> bool:
+        state = self.state
+        working = self._copies.next()
+        if self._lacks_released(working):
+            return False
+        try:
+            working.update(state, compact=is_last)
+        except RowsReleased:
+            self.releases = False
+            return False
+        self._copies.keep(working)
+        if not self._replaces or state.datasets or state.archive or state.end is not None:
+            self._copies.publish(working, final=is_last)
+            self.shown = True
         return True
 
     @contextmanager

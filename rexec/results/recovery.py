@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 import h5py
 
 from devicedb.opening import once_free
-from rexec.results._files import leftovers, remove_leftovers
+from rexec.results._files import HELD, leftovers, remove_leftovers
 from rexec.results.errors import JournalDamaged, ResultsError, ResultsMismatch, hint, reason
 from rexec.results.fold import RunState
 from rexec.results.journal._file import Orphan
@@ -26,9 +26,6 @@ from rexec.results.verified import verify_against
 _log = logging.getLogger(__name__)
 
 _END: Final = {"status": "recovered", "error": "the run was killed; this is what it had kept by then"}
-
-_REFUSALS: Final = (PermissionError, BlockingIOError)
-"""Errors of a file that another program keeps, or has locked."""
 
 _MOST_FAILED: Final = 3
 """Journals that cannot be recovered, of which a run that begins names each."""
@@ -280,7 +277,7 @@ def _put_aside(path: Path) -> str:
     aside = path
     while aside.exists():
         aside = aside.with_name(f"{aside.stem}.changed{aside.suffix}")
-    path.rename(aside)
+    once_free(lambda: path.rename(aside))
     return f"the file there held something else, and is {aside.name} now"
 
 
@@ -296,9 +293,9 @@ def _journal_of(path: Path) -> str | None:
 
     """
     try:
-        with once_free(lambda: h5py.File(path, "r"), refusals=_REFUSALS) as file:
+        with once_free(lambda: h5py.File(path, "r"), refusals=HELD) as file:
             return str(file["rexec"].attrs["journal"])
-    except _REFUSALS as error:
+    except HELD as error:
         if path.is_dir():
             return None
         raise ResultsError(f"cannot read {path}: {reason(error)}{hint(error)}") from error

@@ -7,7 +7,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from devicedb.opening import once_free
 from rexec.ground.kept import has_kept
+from rexec.results._files import HELD
 from rexec.results.errors import ResultsMismatch
 from rexec.results.fold import RunState
 from rexec.results.hdf5.beside import form_of_part
@@ -31,7 +33,7 @@ def verify_against(path: Path, state: RunState) -> None:
     """
     problems: list[str] = []
     try:
-        with h5py.File(path, "r") as file:
+        with once_free(lambda: h5py.File(path, "r"), refusals=HELD) as file:
             problems += [f"{name} is missing" for name in ("rid", "expid", "rexec") if name not in file]
             for group, items in (("datasets", state.datasets), ("archive", state.archive)):
                 problems += _compare(file, group, items, state.notes.get("storage", {}))

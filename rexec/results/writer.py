@@ -18,6 +18,7 @@ from typing import Any, Final
 import h5py
 
 from devicedb.windows_names import REFUSED, path_is_refused_here
+from rexec.results._files import remove
 from rexec.results._kept_values import KeptValues
 from rexec.results.degraded import DegradedStates
 from rexec.results.errors import ResultsError, ResultsNotWritable
@@ -277,7 +278,7 @@ class ResultsWriter:
         self._refresher.stop()
         self._closed = True
         if self._refresher.shown:
-            self.path.unlink(missing_ok=True)
+            remove(self.path)
         self._refresher.close()
         self._journal.remove()
 

@@ -169,7 +169,7 @@ def test_a_reader_that_stays_is_an_error_after_a_bound(
 
     monkeypatch.setattr(os, "replace", held)
     monkeypatch.setattr(opening, "_REFUSES_HELD_FILES", True)
-    monkeypatch.setattr(whole_file, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(opening, "PATIENCE", 0.02)
     with pytest.raises(PermissionError, match="held by a reader"):
         write_whole(tmp_path / "a", b"a")
     assert list(tmp_path.iterdir()) == []
@@ -181,7 +181,7 @@ def test_a_reader_that_stays_is_an_error_after_a_bound(
 def test_a_file_that_cannot_be_replaced_leaves_nothing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(whole_file, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(opening, "PATIENCE", 0.02)
     path = tmp_path / "device_db.py"
     path.write_bytes(b"old")
     path.chmod(0o444)

@@ -359,7 +359,7 @@ def test_a_file_that_is_just_replaced_is_opened_at_the_next_attempt(
     if refuses:
         foreign.open_foreign(tmp_path / "run.h5").close()
         refusals = [PermissionError(errno.EACCES, "Permission denied")] * 3
-        clock = iter([0.0, 1.0, 3.0])
+        clock = iter([0.0, 1.0, 6.0])
     with pytest.raises(results.ResultsError, match="Permission denied; you need the right to read it"):
         foreign.open_foreign(tmp_path / "run.h5")
     assert len(refusals) == 1

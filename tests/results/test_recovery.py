@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from rexec.results.hdf5.values import value_of
 from rexec.results.journal.reader import JournalReader
 from schemas import RunIdentity
 from tests.campaigns import results_faults
-from tests.holding import READERS, held, windows
+from tests.holding import READERS, WRITERS, held, windows
 
 
 def killed(path: Path, **datasets: Any) -> Path:
@@ -87,6 +88,51 @@ def test_a_working_file_that_another_program_keeps_is_left_or_waited_for(
     assert journal_path(path).exists()
     assert recover(journal_path(path)).outcome == "recovered"
     assert os.listdir(tmp_path) == ["r.h5"]
+
+
+@windows
+@pytest.mark.parametrize("name", [".r.h5.working", "r.h5"])
+@pytest.mark.parametrize("share", [0, READERS | WRITERS])
+def test_a_run_ends_whole_where_a_program_keeps_its_file_for_a_moment(
+    tmp_path: Path, name: str, share: int
+) -> None:
+    identity = RunIdentity(rid=1, class_name="A", start_time=1.0)
+    writer = ResultsWriter.create(tmp_path / "r.h5", identity, refresh_interval=0)
+    writer.set("x", 1, {})
+    writer.snapshot()
+    (tmp_path / name).touch()
+    with held(tmp_path / name, share, seconds=3.0):
+        writer.close()
+    assert os.listdir(tmp_path) == ["r.h5"]
+    assert verify(tmp_path / "r.h5") == []
+
+
+@pytest.mark.parametrize("module", ["verified", "hdf5.file"])
+def test_a_new_file_that_another_program_looks_at_first_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """As Windows refuses it while a virus scanner has it open."""
+    refusals = [0]
+
+    def refused(*arguments: Any, **keywords: Any) -> Any:
+        refusals[0] += 1
+        if refusals[0] < 4:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "r.h5")
+        return opened(*arguments, **keywords)
+
+    opened = h5py.File
+    identity = RunIdentity(rid=1, class_name="A", start_time=1.0)
+    writer = ResultsWriter.create(tmp_path / "r.h5", identity, refresh_interval=0)
+    writer.set("x", 1, {})
+    with monkeypatch.context() as patch:
+        patch.setattr("devicedb.opening._REFUSES_HELD_FILES", True)
+        patch.setattr(
+            f"rexec.results.{module}.h5py", types.SimpleNamespace(**{**vars(h5py), "File": refused})
+        )
+        writer.close()
+    assert refusals[0] >= 4
+    assert os.listdir(tmp_path) == ["r.h5"]
+    assert verify(tmp_path / "r.h5") == []
 
 
 @windows

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import h5py
 from h5py import h5o
@@ -18,9 +18,6 @@ from devicedb.opening import once_free
 from devicedb.printable import printable
 from rexec.results.errors import ResultsError, reason
 from rexec.results.hdf5.inside import DEEPEST, FOREIGN_ERRORS
-
-_PATIENCE: Final = 2.0
-"""Seconds to wait for a file whose place another one takes: Windows refuses it meanwhile."""
 
 
 def open_foreign(path: Path) -> h5py.File:
@@ -35,7 +32,7 @@ def open_foreign(path: Path) -> h5py.File:
         if not stat.S_ISREG(path.stat().st_mode):
             what = "it is a folder" if path.is_dir() else "it is no regular file"
             raise ResultsError(f"cannot open {path}: {what}; name a result file")
-        return once_free(lambda: h5py.File(path, "r"), _PATIENCE)
+        return once_free(lambda: h5py.File(path, "r"))
     except FileNotFoundError as error:
         raise ResultsError(f"there is no result file {path}") from error
     except PermissionError as error:
