@@ -44,7 +44,7 @@ def read_whole(path: Path) -> bytes:
             Windows PowerShell writes what is redirected with `>`.
 
     """
-    with open(path, "rb", opener=open_to_read) as file:
+    with once_free(lambda: open(path, "rb", opener=open_to_read)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         return no_utf16(file.read(), path)

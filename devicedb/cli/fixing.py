@@ -10,6 +10,7 @@ from devicedb.check.source import SourceText
 from devicedb.errors import DatabaseLoadError, DeviceDBError
 from devicedb.output import OutputError, unified_diff
 from devicedb.printable import printable
+from devicedb.whole_file import read_whole, write_whole
 
 
 class NotWrittenError(DeviceDBError):
@@ -27,7 +28,7 @@ def fix_files(subjects: Iterable[Subject], settings: Settings) -> list[FixedFile
     for subject in subjects:
         source = subject.source or subject.path
         try:
-            data = source.read_bytes()
+            data = read_whole(source)
         except OSError as error:
             raise DatabaseLoadError(
                 subject.shown, None, f"cannot be read: {error.strerror or error}"
@@ -44,13 +45,11 @@ def write_fixed(fixed: Sequence[FixedFile]) -> None:
         OutputError: A file cannot be written.
 
     """
-    from devicedb.whole_file import write_whole
-
     for each in fixed:
         path = each.subject.path
         if each.new == each.old:
             continue
-        if path.read_bytes() != each.old:
+        if read_whole(path) != each.old:
             raise NotWrittenError(
                 f"{each.subject.shown}: changed while it was checked; nothing is written to it"
             )

@@ -10,6 +10,7 @@ from devicedb.cli.terminal import say, say_lines
 from devicedb.command import as_typed
 from devicedb.printable import printable
 from rexec.cli.errors import CommandError
+from rexec.results.errors import hint, reason
 
 if TYPE_CHECKING:  # cryptography is an extra
     from rexec.wire.certs import CertificateSet
@@ -85,7 +86,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         made = make_set(arguments.folder, arguments.client or ["client"], arguments.server)
     except OSError as error:
-        raise CommandError(f"cannot write into {arguments.folder}: {error.strerror or error}") from None
+        raise CommandError(
+            f"cannot write into {arguments.folder}: {error.strerror or error}{hint(error)}"
+        ) from None
     except ValueError as error:
         raise CommandError(str(error)) from None
     say_lines(instructions(made, arguments.folder))
@@ -122,7 +125,7 @@ def _change(arguments: argparse.Namespace) -> int:
         text = (
             str(error)
             if isinstance(error, FileExistsError) and not error.filename
-            else error.strerror or str(error)
+            else f"{printable(str(error.filename or folder))}: {reason(error)}{hint(error)}"
         )
         raise CommandError(text) from None
     except (LookupError, ValueError) as error:

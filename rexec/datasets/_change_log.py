@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from devicedb.opening import open_bytes
+from devicedb.opening import once_free, open_bytes
 from devicedb.whole_file import sync_descriptor, sync_folder_of
 from rexec.datasets._lmdb_check import pread
 from rexec.datasets._log_records import (
@@ -104,14 +104,16 @@ class ChangeLog:
         """
         self.close()
         try:
-            self._descriptor = self._opened()
+            self._descriptor = once_free(self._opened)
             is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
             header = pread(self._descriptor, HEADER_SIZE, 0) if is_file else b"none"
         except FileNotFoundError:
             return
         except OSError as error:
+            is_held = os.name == "nt" and isinstance(error, PermissionError)
             raise DatabaseUnreadable(
                 f"cannot open the log of the dataset database, {self.path}: {error.strerror}"
+                + ("; close the program that has it open" if is_held else "")
             ) from error
         if any(header) and not is_header(header):  # zeros: the power went before anything was kept in it
             self.close()
@@ -207,7 +209,8 @@ class ChangeLog:
     def _begin(self) -> None:
         """Begin a new generation, in an empty or in a new file."""
         if self._descriptor < 0:
-            self._descriptor = open_bytes(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o664)
+            flags = os.O_RDWR | os.O_CREAT | _FLAGS
+            self._descriptor = once_free(lambda: open_bytes(self.path, flags, 0o664))
             sync_folder_of(self.path)
         else:
             os.ftruncate(self._descriptor, 0)
@@ -260,7 +263,8 @@ class ChangeLog:
         try:
             return open_bytes(self.path, os.O_RDWR | _FLAGS)
         except OSError as error:
-            if error.errno not in _DENIED:
+            is_held = os.name == "nt" and os.access(self.path, os.W_OK)
+            if error.errno not in _DENIED or is_held:
                 raise
             return open_bytes(self.path, os.O_RDONLY | _FLAGS)
 

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from devicedb.whole_file import make_folder, write_whole
+from devicedb.opening import once_free
+from devicedb.whole_file import make_folder, put_in_place, write_whole
 from devicedb.windows_names import is_refused_here
 
 _YEARS: Final = 10
@@ -125,7 +126,7 @@ def make_set(folder: Path, clients: Iterable[str], server: str = "server") -> Ce
     _refuse_present(trusted)
     server_pair = make_pair(folder, server)
     pairs = {name: make_pair(folder, name) for name in names}
-    write_whole(trusted, b"".join(pair.cert.read_bytes() for pair in pairs.values()), _CERT_MODE)
+    write_whole(trusted, b"".join(once_free(pair.cert.read_bytes) for pair in pairs.values()), _CERT_MODE)
     return CertificateSet(server_pair, pairs, trusted)
 
 
@@ -178,14 +179,14 @@ def add_client(folder: Path, name: str) -> Pair:
 
     """
     trusted = folder / _TRUSTED
-    text = trusted.read_bytes()
+    text = once_free(trusted.read_bytes)
     _check_names([name])
     if any(each.name == name for each in trusted_clients(folder)):
         raise FileExistsError(f"{trusted} has a certificate of {name!r} already: revoke it first")
     pair = make_pair(folder, name)
     write_whole(
         trusted,
-        text + (b"" if text.endswith(b"\n") or not text else b"\n") + pair.cert.read_bytes(),
+        text + (b"" if text.endswith(b"\n") or not text else b"\n") + once_free(pair.cert.read_bytes),
         _CERT_MODE,
     )
     return pair
@@ -203,7 +204,7 @@ def trusted_clients(folder: Path) -> list[TrustedClient]:
 
 
 def revoke_client(folder: Path, name: str) -> list[Path]:
-    """Take the certificates of a client from those that servers trust; return its files, under their new names.
+    """Take the certificates of a client from those that servers trust; return its files, under their names.
 
     Raises:
         FileNotFoundError: The folder has no set.
@@ -220,11 +221,20 @@ def revoke_client(folder: Path, name: str) -> list[Path]:
     pem = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in kept)
     write_whole(folder / _TRUSTED, pem, _CERT_MODE)
     files = [path for path in (folder / f"{name}.pem", folder / f"{name}.key") if path.exists()]
-    return [path.replace(path.with_name(f"{path.name}.revoked")) for path in files]
+    return [_renamed(path, path.with_name(f"{path.name}.revoked")) for path in files]
+
+
+def _renamed(path: Path, target: Path) -> Path:
+    """Rename a file and return its path: the old one where a program has it open on Windows."""
+    try:
+        put_in_place(path, target)
+    except PermissionError:
+        return path
+    return target
 
 
 def _certificates(folder: Path) -> list[x509.Certificate]:
-    text = (folder / _TRUSTED).read_bytes()
+    text = once_free((folder / _TRUSTED).read_bytes)
     try:
         return x509.load_pem_x509_certificates(text) if text.strip() else []
     except ValueError as error:

@@ -9,6 +9,7 @@ from rexec.cli.main import main
 from rexec.wire.errors import WireError
 from rexec.wire.pc_rpc import Client
 from rexec.wire.tls import SimpleSSLConfig
+from tests.holding import READERS, WRITERS, held, windows
 from tests.serving import serving
 from tests.waiting import within
 
@@ -173,3 +174,25 @@ def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(
         (tmp_path / "client.key").chmod(0o400)
         with Client("127.0.0.1", port, ssl_config=client) as connected:
             assert connected.ping()
+
+
+@windows
+@pytest.mark.parametrize("share", [0, READERS | WRITERS])
+def test_a_revoked_client_whose_key_a_program_has_open_is_trusted_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], share: int
+) -> None:
+    folder = tmp_path / "tls"
+    assert main(["certs", str(folder), "--client", "alice", "--client", "bob"]) == 0
+    with held(folder / "alice.key", share, seconds=1.0), held(folder / "clients.pem", share, seconds=1.0):
+        assert main(["certs", str(folder), "--revoke", "alice"]) == 0
+    assert (folder / "alice.key.revoked").exists()
+    monkeypatch.setattr("devicedb.opening.PATIENCE", 0.1)
+    capsys.readouterr()
+    with held(folder / "bob.key", share):
+        assert main(["certs", str(folder), "--revoke", "bob"]) == 0
+    said = capsys.readouterr().out
+    assert f"kept as {folder / 'bob.key'}\n" in said
+    assert "no longer trusts it" in said
+    with held(folder / "clients.pem"):
+        assert main(["certs", str(folder), "--list"]) == 2
+    assert f"{folder / 'clients.pem'}: Permission denied; close the program" in capsys.readouterr().err

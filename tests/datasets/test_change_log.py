@@ -21,6 +21,7 @@ from rexec.datasets._log_records import HEADER_SIZE, LogNames, body, framed, is_
 from rexec.datasets._stored import encoded
 from rexec.wire import pyon
 from tests.clock import set_clock
+from tests.holding import READERS, held, windows
 
 from .test_database import NOT_PROTECTED, Another, stored
 
@@ -116,6 +117,21 @@ def test_what_a_killed_process_has_logged_is_folded_by_the_next(tmp_path: Path) 
         assert stored(path)["x"] == ([*LARGE, 0, 1, 2], {})
         assert db.get("x") == [*LARGE, 0, 1, 2]
     assert not path.with_name(f"{path.name}-log").exists()
+
+
+@windows
+@pytest.mark.parametrize("share", [0, READERS])
+def test_a_log_that_another_program_keeps_is_waited_for_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int
+) -> None:
+    path = killed(tmp_path / "dataset_db.mdb")
+    log = path.with_name(f"{path.name}-log")
+    with monkeypatch.context() as patch, held(log):
+        patch.setattr("devicedb.opening.PATIENCE", 0.1)
+        with pytest.raises(DatabaseUnreadable, match=r"mdb-log: .*; close the program that has it open$"):
+            DatasetDB(path)
+    with held(log, share, seconds=1.0), DatasetDB(path) as db:
+        assert db.get("x") == [*LARGE, 0, 1, 2]
 
 
 def test_a_log_that_was_cut_anywhere_costs_what_was_not_acknowledged(tmp_path: Path) -> None:

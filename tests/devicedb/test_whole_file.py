@@ -20,6 +20,7 @@ from devicedb.whole_file import make_folder, read_whole, write_whole
 from rexec.cli._given import of_file
 from rexec.experiment.loading import import_file
 from rexec.simulate.behaviours import load_behaviours
+from tests.holding import held, windows
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -339,3 +340,16 @@ def test_an_interrupt_at_any_line_leaves_a_whole_file_and_nothing_beside_it(tmp_
     assert len(contents) > 15
     assert contents == sorted(contents, reverse=True)
     assert set(contents) == {b"old", b"new"}
+
+
+@windows
+def test_what_a_program_keeps_for_itself_is_read_once_it_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "device_db.py"
+    path.write_bytes(b"device_db = {}")
+    with held(path, seconds=1.0):
+        assert read_whole(path) == b"device_db = {}"
+    monkeypatch.setattr(opening, "PATIENCE", 0.1)
+    with held(path), pytest.raises(PermissionError):
+        read_whole(path)

@@ -157,7 +157,7 @@ def test_an_outcome_that_has_arrived_counts_where_it_cannot_be_dropped_there(err
     assert called.result(0) == value
     polling.find(runs)
     polling._ask()
-    assert runs.result(10) == value
+    assert runs.result(150) == value
     assert [asked for asked in controller.asked if asked[0] == "news"] == [
         ("news", [0, [["2", 0, 0]], ["1"], ["2"]])
     ]
